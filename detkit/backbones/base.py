@@ -1,0 +1,66 @@
+"""What every backbone gives."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from detkit.backbones.preprocessing import Preprocessing
+
+
+@dataclass(frozen=True)
+class LayerSpec:
+    """The shape of one named layer's output for one crop, batch dimension left out: (C, H, W) or (D,)."""
+
+    shape: tuple[int, ...]
+
+    @property
+    def dim(self) -> int:
+        """The length of the flattened output (order C, H, W)."""
+        dim = 1
+        for n in self.shape:
+            dim *= n
+        return dim
+
+
+class Backbone(nn.Module, ABC):
+    """A network in two parts: ``map`` (convolutions, any image size) and ``advance`` (what follows the last map).
+
+    ``forward`` on crops is ``advance(map(crops))``, so warped crops and shared maps run through the same layers.
+    Train or eval mode is the caller's; BatchNorm statistics stay frozen in either.
+
+    Attributes:
+        input_size: side of the square crop in pixels.
+        stride: input pixels per map cell.
+        map_size: (height, width) of the map of one crop.
+        map_channels: channels of the map.
+        layers: the named layers in forward order; the last one carries the fine-tuning head.
+        preprocessing: how pixels become input; replaced by that of the weights when weights are loaded.
+    """
+
+    input_size: int
+    stride: int
+    map_size: tuple[int, int]
+    map_channels: int
+    layers: Mapping[str, LayerSpec]
+    preprocessing: Preprocessing
+
+    @abstractmethod
+    def map(self, images: Tensor) -> Tensor:
+        """(B, C, h, w) feature map of preprocessed images (B, 3, H, W)."""
+
+    @abstractmethod
+    def advance(self, maps: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
+        """The named layers, each (N, D), of maps (N, C, h, w) of the size ``map_size``. Differentiable."""
+
+    def forward(self, crops: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
+        """The named layers, each (N, D), of preprocessed crops (N, 3, S, S). Differentiable."""
+        return self.advance(self.map(crops), layers)
+
+    @property
+    def last_layer(self) -> str:
+        """The layer on which a classification head stands."""
+        return list(self.layers)[-1]

@@ -1,0 +1,67 @@
+"""What every box head gives."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+
+import numpy as np
+from torch import Tensor
+from typing_extensions import Self
+
+from detkit.progress import Progress
+from detkit.regions.index import RegionIndex
+from detkit.regions.source import FeatureSource
+from detkit.structures import Boxes
+
+
+class BoxHead(ABC):
+    """Moves a scored region onto its object.
+
+    A registered head's constructor takes ``num_classes`` and ``feature_dim`` from the builder.
+
+    Attributes:
+        reads_features: whether the head looks at features at all.
+    """
+
+    reads_features: bool = True
+
+    @abstractmethod
+    def example_rows(self, index: RegionIndex) -> np.ndarray:
+        """The rows that ``fit`` will read, ascending: only these are stored for it."""
+
+    @abstractmethod
+    def fit(self, source: FeatureSource, rng: np.random.Generator, *, progress: Progress | None = None) -> Self:
+        """Learns from the regions of ``source.index``.
+
+        Args:
+            source: the features of the head's layer.
+            rng: the only randomness.
+            progress: told of each class that was learnt.
+        """
+
+    @abstractmethod
+    def refine(self, features: Tensor, boxes: Boxes, labels: Tensor) -> Boxes:
+        """The moved boxes, not clipped.
+
+        Args:
+            features: (N, D) float32 as the extractor gives them; (N, 0) where ``reads_features`` is False.
+            boxes: the N regions.
+            labels: (N,) int64 class whose transform is applied.
+        """
+
+    @abstractmethod
+    def state(self) -> dict[str, Tensor]:
+        """All that was learnt, as named tensors."""
+
+    @abstractmethod
+    def load(self, state: Mapping[str, Tensor]) -> None:
+        """Puts back what ``state`` gave.
+
+        Raises:
+            ModelError: a tensor is missing or has another shape.
+        """
+
+    def report(self) -> dict[str, object]:
+        """What a reader of the run would like to know of the fit, as JSON values."""
+        return {}

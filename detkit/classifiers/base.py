@@ -1,0 +1,68 @@
+"""What every region classifier gives."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Literal
+
+import numpy as np
+from torch import Tensor
+from typing_extensions import Self
+
+from detkit.progress import Progress
+from detkit.regions.source import FeatureSource, LinearHead
+
+
+class Classifier(ABC):
+    """Scores regions for each of K classes.
+
+    A registered classifier's constructor takes ``num_classes`` and ``feature_dim`` from the builder.
+
+    Attributes:
+        score_kind: "margin" (shown from 0) or "probability" (shown from 0.5).
+        reads_features: whether ``fit`` reads its source; where not, no features are extracted for it.
+        needs_head: whether ``fit`` needs the fine-tuned head.
+    """
+
+    score_kind: Literal["margin", "probability"]
+    reads_features: bool = True
+    needs_head: bool = False
+
+    @abstractmethod
+    def fit(
+        self,
+        source: FeatureSource,
+        rng: np.random.Generator,
+        *,
+        head: LinearHead | None = None,
+        progress: Progress | None = None,
+    ) -> Self:
+        """Learns from the regions of ``source.index``.
+
+        Args:
+            source: the features of the classifier's layer.
+            rng: the only randomness.
+            head: the fine-tuned head, None where no network was fine-tuned.
+            progress: told of each image that was read.
+        """
+
+    @abstractmethod
+    def score(self, features: Tensor) -> Tensor:
+        """(N, K) float32 scores of (N, D) float32 features as the extractor gives them; no background column."""
+
+    @abstractmethod
+    def state(self) -> dict[str, Tensor]:
+        """All that was learnt, as named tensors."""
+
+    @abstractmethod
+    def load(self, state: Mapping[str, Tensor]) -> None:
+        """Puts back what ``state`` gave.
+
+        Raises:
+            ModelError: a tensor is missing or has another shape.
+        """
+
+    def report(self) -> dict[str, object]:
+        """What a reader of the run would like to know of the fit, as JSON values."""
+        return {}

@@ -1,0 +1,51 @@
+"""Imports every built-in component and those that installed packages offer, so that the registries are full."""
+
+from __future__ import annotations
+
+import importlib
+from importlib.metadata import entry_points
+
+from detkit.errors import ConfigError
+
+BUILT_IN = (
+    "detkit.data.voc",
+    "detkit.data.coco",
+    "detkit.data.shapes",
+    "detkit.proposals.selective_search",
+    "detkit.proposals.edge_boxes",
+    "detkit.proposals.sliding_window",
+    "detkit.proposals.precomputed",
+    "detkit.backbones.caffenet",
+    "detkit.backbones.torchvision_nets",
+    "detkit.backbones.tiny",
+    "detkit.regions.warped_crops",
+    "detkit.regions.shared_map",
+    "detkit.regions.fixed_fraction",
+    "detkit.regions.image_centric",
+    "detkit.classifiers.linear_svm",
+    "detkit.classifiers.softmax",
+    "detkit.box_heads.ridge",
+    "detkit.box_heads.sgd_linear",
+    "detkit.box_heads.identity",
+    "detkit.evaluation.voc",
+    "detkit.evaluation.coco",
+    "detkit.evaluation.recall",
+    "detkit.stages.generic",
+)
+
+
+def load_components() -> None:
+    """Fills the registries.
+
+    Raises:
+        ConfigError: a package that offers components by the entry point ``detkit.components`` cannot be imported.
+    """
+    for module in BUILT_IN:
+        importlib.import_module(module)
+    for entry in entry_points(group="detkit.components"):
+        try:
+            entry.load()
+        except ImportError as error:
+            raise ConfigError(
+                f"entry point {entry.name} = {entry.value} of group detkit.components: {error}"
+            ) from error

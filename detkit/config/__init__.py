@@ -1,0 +1,1 @@
+"""Config files: YAML in, a checked and frozen node out."""

@@ -1,0 +1,40 @@
+"""What every data set gives."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+
+from detkit.structures import Sample
+
+
+class Dataset(ABC):
+    """The images of one or more splits, in list order.
+
+    A registered data set's constructor takes, from the builder, ``splits`` (a tuple of split names) and
+    ``on_bad`` ("stop" or "skip"); its other arguments are config keys.
+
+    Attributes:
+        class_names: the K class names; label k is ``class_names[k]``.
+        skipped: one line for each image left out under ``on_bad="skip"``.
+        warnings: one line for each oddity that was repaired, for example an image size that differs from its XML.
+    """
+
+    class_names: tuple[str, ...]
+    skipped: list[str]
+    warnings: list[str]
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """The number of images."""
+
+    @abstractmethod
+    def __getitem__(self, i: int) -> Sample:
+        """The i-th image; IndexError behind the last."""
+
+    def __iter__(self) -> Iterator[Sample]:
+        return (self[i] for i in range(len(self)))
+
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """A sha256 over class names, image ids, image contents and annotations, in list order."""

@@ -1,0 +1,1 @@
+"""Regions: labels, samplers and feature extractors."""

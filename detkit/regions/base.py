@@ -1,0 +1,65 @@
+"""What every region extractor and region sampler gives."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from torch import Tensor
+
+from detkit.backbones.base import Backbone
+from detkit.regions.index import RegionIndex
+from detkit.structures import Boxes
+
+RegionInputs = Mapping[str, np.ndarray]
+"""What a worker prepares of one image's regions and hands to the network's process."""
+
+
+class RegionExtractor(ABC):
+    """Turns regions into features: the one path for fine-tuning, extraction and detection.
+
+    A registered extractor's constructor takes ``input_size`` (the backbone's crop side) from the builder.
+
+    Attributes:
+        per_image: True where one image's regions must be prepared together (a shared map); False where a batch may
+            hold regions of several images.
+        reads_whole_images: True where a step's cost grows with its images, not with its regions.
+    """
+
+    per_image: bool
+
+    @abstractmethod
+    def prepare(self, image: np.ndarray, boxes: Boxes, flips: np.ndarray) -> RegionInputs:
+        """What the network needs of regions of one image; runs in worker processes, without torch modules.
+
+        Args:
+            image: (H, W, 3) uint8 RGB.
+            boxes: n regions.
+            flips: (n,) bool, regions to mirror.
+        """
+
+    @abstractmethod
+    def forward(
+        self, backbone: Backbone, inputs: Sequence[RegionInputs], layers: Sequence[str], pad_to: int = 0
+    ) -> dict[str, Tensor]:
+        """The named layers, each (N, D), of the prepared regions of several images, in order. Differentiable.
+
+        Args:
+            backbone: in train or eval mode, as the caller set it.
+            inputs: what ``prepare`` gave for each image.
+            layers: names from ``backbone.layers``.
+            pad_to: rows that a network pass is filled up to, so that every pass has one shape; 0 for none.
+        """
+
+
+class RegionSampler(ABC):
+    """Draws the regions of one fine-tuning step."""
+
+    @abstractmethod
+    def draw(self, index: RegionIndex, rng: np.random.Generator) -> np.ndarray:
+        """(B,) int64 rows of the index, each with a fine-tuning label >= 0.
+
+        Raises:
+            DataError: the split has nothing to draw from.
+        """

@@ -1,0 +1,133 @@
+"""Every region of a split as columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from detkit.regions.label import Truths, class_overlaps, finetune_labels
+from detkit.structures import Boxes, Proposals, Sample
+
+
+@dataclass(frozen=True, eq=False)
+class RegionIndex:
+    """The regions of a split: image by image in list order, in each its ground truths first, then its proposals.
+
+    Args:
+        samples: the I images.
+        num_classes: K.
+        boxes: all R regions.
+        image: (R,) int64 position in ``samples``.
+        truth_label: (R,) int64 class of a ground-truth row, -1 for a proposal.
+        label: (R,) int64 fine-tuning label: class, background K, or -1 for neither.
+        offsets: (I+1,) int64; image i holds the rows offsets[i]:offsets[i+1].
+        difficult: whether difficult truths are learnt from.
+    """
+
+    samples: Sequence[Sample]
+    num_classes: int
+    boxes: Boxes
+    image: np.ndarray
+    truth_label: np.ndarray
+    label: np.ndarray
+    offsets: np.ndarray
+    difficult: Literal["use", "ignore"] = "use"
+
+    @classmethod
+    def build(
+        cls,
+        samples: Sequence[Sample],
+        proposals: Sequence[Proposals],
+        num_classes: int,
+        *,
+        difficult: Literal["use", "ignore"] = "use",
+        foreground_iou: float = 0.5,
+        with_truths: bool = True,
+    ) -> RegionIndex:
+        """The index of a split.
+
+        Args:
+            samples: I images.
+            proposals: their I proposal lists.
+            num_classes: K.
+            difficult: whether difficult truths are learnt from.
+            foreground_iou: least IoU of a fine-tuning foreground.
+            with_truths: False at test: no ground-truth rows.
+        """
+        if len(samples) != len(proposals):
+            raise ValueError(f"region index: {len(samples)} images but {len(proposals)} proposal lists")
+        boxes: list[Boxes] = []
+        truth_label: list[Tensor] = []
+        label: list[Tensor] = []
+        for sample, found in zip(samples, proposals, strict=True):
+            truths = Truths.of(sample.annotations, difficult)
+            rows = [truths.used.boxes, found.boxes] if with_truths else [found.boxes]
+            boxes.append(Boxes.cat(rows))
+            own = torch.full((len(boxes[-1]),), -1, dtype=torch.int64)
+            if with_truths:
+                own[: len(truths.used)] = truths.used.labels
+            truth_label.append(own)
+            label.append(
+                finetune_labels(
+                    class_overlaps(boxes[-1], truths.used, num_classes),
+                    class_overlaps(boxes[-1], truths.ignored, num_classes),
+                    foreground_iou,
+                )
+            )
+        counts = [len(b) for b in boxes]
+        offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+        empty = torch.zeros(0, dtype=torch.int64)
+        return cls(
+            samples=samples,
+            num_classes=num_classes,
+            boxes=Boxes.cat(boxes),
+            image=np.repeat(np.arange(len(samples), dtype=np.int64), counts),
+            truth_label=torch.cat([empty, *truth_label]).numpy(),
+            label=torch.cat([empty, *label]).numpy(),
+            offsets=offsets,
+            difficult=difficult,
+        )
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+    @property
+    def num_images(self) -> int:
+        """I."""
+        return len(self.samples)
+
+    def rows(self, image: int) -> slice:
+        """The rows of one image."""
+        return slice(int(self.offsets[image]), int(self.offsets[image + 1]))
+
+    def truths(self, image: int) -> Truths:
+        """The ground truths of one image under this index's rule for difficult objects."""
+        return Truths.of(self.samples[image].annotations, self.difficult)
+
+    def overlaps(self, image: int) -> tuple[Tensor, Tensor]:
+        """(n, K) class overlaps of one image's rows with its used and with its ignored truths."""
+        truths, boxes = self.truths(image), self.boxes[self.rows(image)]
+        return tuple(class_overlaps(boxes, t, self.num_classes) for t in (truths.used, truths.ignored))  # type: ignore[return-value]
+
+    def by_image(self, rows: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+        """Each image that occurs in ``rows`` (any order), with the positions within ``rows`` that lie in it."""
+        order = np.argsort(self.image[rows], kind="stable")
+        images, starts = np.unique(self.image[rows][order], return_index=True)
+        for image, positions in zip(images, np.split(order, starts[1:]), strict=True):
+            yield int(image), positions
+
+    @cached_property
+    def foreground_rows(self) -> np.ndarray:
+        """Rows whose fine-tuning label is a class."""
+        return np.flatnonzero((self.label >= 0) & (self.label < self.num_classes))
+
+    @cached_property
+    def background_rows(self) -> np.ndarray:
+        """Rows whose fine-tuning label is background."""
+        return np.flatnonzero(self.label == self.num_classes)

@@ -1,0 +1,103 @@
+"""Which regions are positives, negatives or neither."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from detkit.structures import Annotations, Boxes
+
+
+@dataclass(frozen=True, eq=False)
+class Truths:
+    """The ground truths of an image, split into those that are learnt from and those that only forbid negatives.
+
+    Crowds are never learnt from; difficult objects are unless ``difficult="ignore"``.
+    """
+
+    used: Annotations
+    ignored: Annotations
+
+    @classmethod
+    def of(cls, annotations: Annotations | None, difficult: Literal["use", "ignore"]) -> Truths:
+        """Splits annotations; None counts as an image without objects."""
+        if annotations is None:
+            annotations = Annotations.of(Boxes.of([]), [])
+        out = annotations.crowd.clone()
+        if difficult == "ignore":
+            out |= annotations.difficult
+        return cls(annotations[~out], annotations[out])
+
+
+def class_overlaps(boxes: Boxes, truths: Annotations, num_classes: int) -> Tensor:
+    """(N, K) float32: the best overlap of each box with any truth of each class, 0 where there is none.
+
+    The overlap is IoU; with a crowd it is the share of the box that lies inside the crowd.
+    """
+    overlaps = torch.zeros(len(boxes), num_classes)
+    if len(boxes) == 0 or len(truths) == 0:
+        return overlaps
+    pair = boxes.iou(truths.boxes)
+    inside = boxes.intersection(truths.boxes) / boxes.area().clamp(min=1e-12)[:, None]
+    pair = torch.where(truths.crowd[None], inside, pair)
+    return overlaps.scatter_reduce_(1, truths.labels[None].expand_as(pair), pair, "amax")
+
+
+def finetune_labels(overlaps: Tensor, ignored: Tensor, foreground_iou: float = 0.5) -> Tensor:
+    """(N,) int64: the class of the best overlap, background K below ``foreground_iou``, or -1.
+
+    A tie goes to the lower class. A background region that reaches ``foreground_iou`` with an ignored truth is -1.
+    Source: R-CNN, section 2.3 (fine-tuning); window_data_layer for the ties.
+    """
+    background = overlaps.shape[1]
+    best, label = overlaps.max(1) if background else (overlaps.new_zeros(len(overlaps)),) * 2
+    label = torch.where(best >= foreground_iou, label.long(), torch.full_like(label.long(), background))
+    near_ignored = (ignored >= foreground_iou).any(1)
+    label[(label == background) & near_ignored] = -1
+    return label
+
+
+def svm_labels(
+    overlaps: Tensor,
+    ignored: Tensor,
+    truth_labels: Tensor,
+    negative_iou: float = 0.3,
+    ignore: Literal["per_class", "any_class"] = "per_class",
+) -> Tensor:
+    """(N, K) int8: +1 the ground truths of the class, -1 its negatives, 0 what neither side learns from.
+
+    A region is a negative of a class when it overlaps every truth of that class, used or ignored, by less than
+    ``negative_iou`` (strictly); so another class's ground truth is a negative. With ``any_class`` the overlap with
+    truths of every class counts, and only ground truths and plain background are learnt from.
+    Source: R-CNN, section 2.3 (object category classifiers) and appendix B.
+
+    Args:
+        overlaps: (N, K) with the used truths.
+        ignored: (N, K) with the ignored truths.
+        truth_labels: (N,) int64 class of a ground-truth row, -1 for a proposal.
+        negative_iou: overlap from which a region is no negative.
+        ignore: whether a class's own truths decide, or those of every class.
+    """
+    reach = torch.maximum(overlaps, ignored)
+    if ignore == "any_class":
+        other = reach.max(1, keepdim=True).values.expand_as(reach)
+        reach = torch.where((truth_labels >= 0)[:, None], reach, other)
+    labels = torch.zeros(overlaps.shape, dtype=torch.int8)
+    labels[reach < negative_iou] = -1
+    is_truth = truth_labels >= 0
+    labels[is_truth.nonzero()[:, 0], truth_labels[is_truth]] = 1
+    return labels
+
+
+def box_targets(boxes: Boxes, truths: Annotations, min_iou: float = 0.6) -> Tensor:
+    """(N,) int64: the row of the truth with the best IoU over all classes where it exceeds ``min_iou``, or -1.
+
+    Source: R-CNN, appendix C (IoU > 0.6).
+    """
+    if len(truths) == 0 or len(boxes) == 0:
+        return torch.full((len(boxes),), -1, dtype=torch.int64)
+    best, row = boxes.iou(truths.boxes).max(1)
+    return torch.where(best > min_iou, row, torch.full_like(row, -1))

@@ -1,0 +1,72 @@
+"""Where the features of a split's regions come from."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from detkit.regions.index import RegionIndex
+
+
+class FeatureSource(ABC):
+    """One layer's features of every region of a split, read from disk or computed.
+
+    Values are rounded to float16 either way and come as float32, so both ways give the same classifiers.
+    """
+
+    index: RegionIndex
+    dim: int
+
+    @abstractmethod
+    def take(self, rows: np.ndarray) -> Tensor:
+        """(M, D) float32 features of these rows, in this order."""
+
+    @abstractmethod
+    def blocks(self) -> Iterator[tuple[int, Tensor]]:
+        """(image, (n, D) float32 features of all its rows) in list order; images without rows are left out."""
+
+    def mean_norm(self, rng: np.random.Generator, num_images: int = 200, num_rows: int = 200) -> float:
+        """Mean L2 norm over a sample of regions: up to ``num_images`` images, up to ``num_rows`` regions of each.
+
+        Returns 1.0 for a split without regions.
+        Source: rcnn_feature_stats.m (200 images, 200 boxes).
+        """
+        images = rng.permutation(self.index.num_images)[:num_images]
+        rows = []
+        for image in np.sort(images):
+            own = self.index.rows(int(image))
+            count = own.stop - own.start
+            rows.append(own.start + np.sort(rng.permutation(count)[:num_rows]))
+        picked = np.concatenate(rows) if rows else np.zeros(0, np.int64)
+        if len(picked) == 0:
+            return 1.0
+        total = sum(
+            float(self.take(part).double().norm(dim=1).sum())
+            for part in np.array_split(picked, 1 + len(picked) // 2000)
+        )
+        return total / len(picked) or 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class LinearHead:
+    """The last layer of a fine-tuned network: K classes, then background.
+
+    Args:
+        weight: (K+1, D) float32.
+        bias: (K+1,) float32.
+    """
+
+    weight: Tensor
+    bias: Tensor
+
+    def __post_init__(self) -> None:
+        if self.weight.ndim != 2 or self.bias.shape != (len(self.weight),) or self.weight.dtype != torch.float32:
+            raise ValueError(
+                f"head: expected float32 (K+1, D) and (K+1,), got {self.weight.dtype} {tuple(self.weight.shape)} "
+                f"and {tuple(self.bias.shape)}"
+            )

@@ -1,0 +1,82 @@
+"""Named registries of interchangeable components."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from fvcore.common.registry import Registry as FvcoreRegistry
+
+from detkit.errors import ConfigError
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A " Did you mean ...?" for the most similar known name, or an empty string."""
+    by_lower = {k.lower(): k for k in known}
+    close = difflib.get_close_matches(name.lower(), list(by_lower), n=1, cutoff=0.6)
+    return f" Did you mean {by_lower[close[0]]}?" if close else ""
+
+
+class Registry(FvcoreRegistry):
+    """Maps component names to classes; an unknown name is answered with the nearest one and the list."""
+
+    def register(self, obj: Any = None) -> Any:
+        """Register a class under its own name, as ``@REGISTRY.register()``.
+
+        Raises:
+            ConfigError: the name is taken by another object.
+        """
+        if obj is None:
+            return self.register
+        taken = self._obj_map.get(obj.__name__)
+        if taken is not None and taken.__module__ != obj.__module__:
+            raise ConfigError(
+                f"{self._name}: the name {obj.__name__!r} of {obj.__module__} is already taken by "
+                f"{taken.__module__}.{taken.__qualname__}; give the class another name"
+            )
+        self._obj_map[obj.__name__] = obj
+        return obj
+
+    def get(self, name: str) -> Callable[..., Any]:
+        """The class registered under a name.
+
+        Raises:
+            ConfigError: nothing is registered under this name.
+        """
+        if name not in self._obj_map:
+            names = ", ".join(sorted(self._obj_map)) or "nothing"
+            raise ConfigError(f"{self._name}: no {name!r}.{nearest(str(name), self._obj_map)} Registered: {names}.")
+        return self._obj_map[name]
+
+    @property
+    def name(self) -> str:
+        """The registry's own name, as messages and ``detkit list`` print it."""
+        return self._name
+
+    def names(self) -> list[str]:
+        """All registered names in alphabetical order."""
+        return sorted(self._obj_map)
+
+
+DATASETS = Registry("DATASETS")
+PROPOSAL_GENERATORS = Registry("PROPOSAL_GENERATORS")
+BACKBONES = Registry("BACKBONES")
+REGION_EXTRACTORS = Registry("REGION_EXTRACTORS")
+REGION_SAMPLERS = Registry("REGION_SAMPLERS")
+CLASSIFIERS = Registry("CLASSIFIERS")
+BOX_HEADS = Registry("BOX_HEADS")
+EVALUATORS = Registry("EVALUATORS")
+STAGES = Registry("STAGES")
+
+ALL_REGISTRIES = (
+    DATASETS,
+    PROPOSAL_GENERATORS,
+    BACKBONES,
+    REGION_EXTRACTORS,
+    REGION_SAMPLERS,
+    CLASSIFIERS,
+    BOX_HEADS,
+    EVALUATORS,
+    STAGES,
+)

@@ -1,0 +1,1 @@
+"""Stages, their artefacts and the runner."""

@@ -1,0 +1,8 @@
+"""The small frozen values that pass between components."""
+
+from detkit.structures.boxes import Boxes
+from detkit.structures.detections import Detections
+from detkit.structures.proposals import Proposals
+from detkit.structures.sample import Annotations, Sample
+
+__all__ = ["Annotations", "Boxes", "Detections", "Proposals", "Sample"]

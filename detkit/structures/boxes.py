@@ -1,0 +1,87 @@
+"""Axis-aligned boxes in continuous pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Boxes:
+    """Boxes (x1, y1, x2, y2) in continuous pixels of the original image; x2 and y2 are exclusive.
+
+    Args:
+        tensor: (N, 4) float32, finite. ``Boxes.of`` converts lists and arrays.
+
+    Raises:
+        ValueError: another shape or dtype, or a value that is not finite.
+    """
+
+    tensor: Tensor
+
+    def __post_init__(self) -> None:
+        if self.tensor.ndim != 2 or self.tensor.shape[1] != 4 or self.tensor.dtype != torch.float32:
+            raise ValueError(
+                f"boxes: expected a float32 tensor (N, 4), got {self.tensor.dtype} {tuple(self.tensor.shape)}"
+            )
+        if not bool(torch.isfinite(self.tensor).all()):
+            row = int((~torch.isfinite(self.tensor)).any(1).nonzero()[0])
+            raise ValueError(f"boxes: row {row} is not finite: {self.tensor[row].tolist()}")
+
+    @classmethod
+    def of(cls, rows: Sequence[Sequence[float]] | np.ndarray | Tensor) -> Boxes:
+        """Boxes from N rows of four numbers; N may be 0."""
+        return cls(torch.as_tensor(np.asarray(rows, dtype=np.float32).reshape(-1, 4)))
+
+    @classmethod
+    def cat(cls, parts: Sequence[Boxes]) -> Boxes:
+        """All boxes of the parts, in order."""
+        return cls(torch.cat([p.tensor for p in parts])) if parts else cls.of([])
+
+    def __len__(self) -> int:
+        return len(self.tensor)
+
+    def __getitem__(self, rows: Any) -> Boxes:
+        """The boxes of a slice, an index array or a mask; a single integer keeps one row."""
+        return Boxes(self.tensor[rows].reshape(-1, 4))
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return iter(self.tensor)
+
+    def numpy(self) -> np.ndarray:
+        """The (N, 4) float32 array that shares this tensor's memory."""
+        return self.tensor.numpy()
+
+    def area(self) -> Tensor:
+        """(N,) areas in square pixels; an inverted box has none."""
+        size = (self.tensor[:, 2:] - self.tensor[:, :2]).clamp(min=0)
+        return size[:, 0] * size[:, 1]
+
+    def intersection(self, other: Boxes) -> Tensor:
+        """(N, M) areas shared by each pair."""
+        low = torch.maximum(self.tensor[:, None, :2], other.tensor[None, :, :2])
+        high = torch.minimum(self.tensor[:, None, 2:], other.tensor[None, :, 2:])
+        size = (high - low).clamp(min=0)
+        return size[..., 0] * size[..., 1]
+
+    def iou(self, other: Boxes) -> Tensor:
+        """(N, M) intersection over union in [0, 1]; 0 where the union has no area."""
+        inter = self.intersection(other)
+        union = self.area()[:, None] + other.area()[None] - inter
+        return torch.where(union > 0, inter / union.clamp(min=1e-12), torch.zeros_like(inter))
+
+    def clip(self, size: tuple[int, int]) -> Boxes:
+        """The boxes cut to an image of (height, width)."""
+        height, width = size
+        limit = torch.tensor([width, height, width, height], dtype=torch.float32)
+        return Boxes(torch.minimum(self.tensor.clamp(min=0), limit))
+
+    def flip(self, width: int) -> Boxes:
+        """The boxes in the horizontally mirrored image of this width."""
+        x1, y1, x2, y2 = self.tensor.unbind(1)
+        return Boxes(torch.stack([width - x2, y1, width - x1, y2], 1))

@@ -1,0 +1,78 @@
+"""One image of a data set and what is known to stand in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from detkit.structures.boxes import Boxes
+
+
+@dataclass(frozen=True, eq=False)
+class Annotations:
+    """The ground truths of one image, in file order.
+
+    Args:
+        boxes: N boxes.
+        labels: (N,) int64 classes 0..K-1.
+        difficult: (N,) bool, VOC's flag: ignored by the evaluation.
+        crowd: (N,) bool, COCO's flag: a group of objects in one box.
+    """
+
+    boxes: Boxes
+    labels: Tensor
+    difficult: Tensor
+    crowd: Tensor
+
+    def __post_init__(self) -> None:
+        for name, dtype in (("labels", torch.int64), ("difficult", torch.bool), ("crowd", torch.bool)):
+            value = getattr(self, name)
+            if value.dtype != dtype or value.shape != (len(self.boxes),):
+                raise ValueError(
+                    f"annotations: expected {name} {dtype} ({len(self.boxes)},), got {value.dtype} {tuple(value.shape)}"
+                )
+
+    @classmethod
+    def of(
+        cls,
+        boxes: Boxes,
+        labels: list[int] | Tensor,
+        difficult: list[bool] | Tensor | None = None,
+        crowd: list[bool] | Tensor | None = None,
+    ) -> Annotations:
+        """Annotations from lists; flags left out are all False."""
+        flags = [
+            torch.zeros(len(boxes), dtype=torch.bool) if f is None else torch.as_tensor(f, dtype=torch.bool)
+            for f in (difficult, crowd)
+        ]
+        return cls(boxes, torch.as_tensor(labels, dtype=torch.int64), flags[0], flags[1])
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+    def __getitem__(self, rows: Tensor | slice) -> Annotations:
+        return Annotations(self.boxes[rows], self.labels[rows], self.difficult[rows], self.crowd[rows])
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """One image of a split.
+
+    Args:
+        image_id: the data set's own name of the image.
+        path: the image file.
+        size: (height, width) in pixels, read from the image itself.
+        annotations: its ground truths, or None where the split has none.
+    """
+
+    image_id: str
+    path: Path
+    size: tuple[int, int]
+    annotations: Annotations | None = None
+
+    def __post_init__(self) -> None:
+        if min(self.size) < 1:
+            raise ValueError(f"sample {self.image_id}: expected a positive (height, width), got {self.size}")
