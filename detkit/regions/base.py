@@ -28,6 +28,7 @@ class RegionExtractor(ABC):
     """
 
     per_image: bool
+    reads_whole_images: bool = False
 
     @abstractmethod
     def prepare(self, image: np.ndarray, boxes: Boxes, flips: np.ndarray) -> RegionInputs:
@@ -54,7 +55,13 @@ class RegionExtractor(ABC):
 
 
 class RegionSampler(ABC):
-    """Draws the regions of one fine-tuning step."""
+    """Draws the regions of one fine-tuning step.
+
+    Attributes:
+        image_centric: True where a step's regions come from few images.
+    """
+
+    image_centric: bool = False
 
     @abstractmethod
     def draw(self, index: RegionIndex, rng: np.random.Generator) -> np.ndarray:

@@ -1,0 +1,113 @@
+"""Where and in which precision networks run."""
+
+from __future__ import annotations
+
+import warnings
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeVar
+
+import torch
+from torch import nn
+from typing_extensions import Self
+
+from detkit.errors import ConfigError
+
+Module = TypeVar("Module", bound=nn.Module)
+
+CPUINFO = Path("/proc/cpuinfo")
+FAST_BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
+
+
+@dataclass(frozen=True)
+class Compute:
+    """How every network pass is computed.
+
+    Args:
+        device: where the network runs.
+        dtype: torch.float32 or torch.bfloat16, the type of matrix products and convolutions; weights stay float32.
+        compile: whether networks in eval mode go through torch.compile.
+    """
+
+    device: torch.device
+    dtype: torch.dtype
+    compile: bool
+
+    @classmethod
+    def resolve(
+        cls,
+        *,
+        dtype: Literal["auto", "float32", "bfloat16"] = "auto",
+        device: str = "auto",
+        compile: bool = False,
+    ) -> Self:
+        """The settings that this machine gets.
+
+        Args:
+            dtype: auto takes bfloat16 where the device multiplies it faster than float32.
+            device: auto takes the first CUDA device, or the CPU where there is none; else a name that torch knows.
+            compile: asked for; where nothing can be compiled a warning is given and it is off.
+
+        Raises:
+            ConfigError: the device does not exist here.
+        """
+        where = _device(device)
+        if dtype == "auto":
+            dtype = "bfloat16" if _is_fast_at_bfloat16(where) else "float32"
+        return cls(where, getattr(torch, dtype), compile and _can_compile(where))
+
+    @property
+    def name(self) -> str:
+        """What of these settings changes numbers, for hashes: "float32", "bfloat16", either with "-compiled"."""
+        return str(self.dtype).removeprefix("torch.") + ("-compiled" if self.compile else "")
+
+    def prepare(self, module: Module) -> Module:
+        """The same module on the device, in channels-last memory; compiled if it is in eval mode and that is on.
+
+        A backbone's ``map`` and ``advance`` are compiled one by one, because the extractors call them so.
+        """
+        module.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if self.compile and not module.training:
+            for method in ("map", "advance"):
+                if hasattr(module, method) and method not in vars(module):
+                    setattr(module, method, torch.compile(getattr(module, method)))
+        return module
+
+    def autocast(self) -> AbstractContextManager[None]:
+        """Runs the network passes inside it in ``dtype``."""
+        return torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32)
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        known = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
+        raise ConfigError(f"RUNTIME.DEVICE: no device {name!r} here; use auto or one of {', '.join(known)}") from error
+    return device
+
+
+def _is_fast_at_bfloat16(device: torch.device) -> bool:
+    """Whether the hardware multiplies bfloat16 by itself: AVX512_BF16, AMX, Arm's BF16, or CUDA from 8.0."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    if device.type != "cpu" or not CPUINFO.is_file():
+        return False
+    lines = CPUINFO.read_text().splitlines()
+    flags = next((line for line in lines if line.startswith(("flags", "Features"))), "")
+    return not FAST_BFLOAT16_FLAGS.isdisjoint(flags.split())
+
+
+def _can_compile(device: torch.device) -> bool:
+    """Compiles one line to see whether this machine has all that torch.compile needs, a C++ compiler above all."""
+    try:
+        torch.compile(torch.neg, dynamic=False)(torch.zeros(8, device=device))
+    except Exception as error:  # torch raises many types here, and none of them is worth stopping for
+        cause = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        warnings.warn(f"COMPUTE.COMPILE is off: torch.compile does not work here ({cause})", stacklevel=3)
+        return False
+    return True

@@ -1,0 +1,194 @@
+"""Training of a backbone with a linear head on its last layer, shared by pre-training and fine-tuning."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from detkit.backbones.base import Backbone
+from detkit.config.ranges import Fraction, NonNegative, Positive
+from detkit.engine.checkpoint import load_checkpoint, save_checkpoint
+from detkit.engine.compute import Compute
+from detkit.engine.hooks import Checkpoint, FiniteLoss, MetricsWriter, ProgressHook
+from detkit.engine.optim import CaffeSGD, caffe_rules, step_lr
+from detkit.engine.seeding import torch_seed
+from detkit.engine.stream import stream
+from detkit.engine.trainer import Metrics, Trainer
+from detkit.errors import ModelError
+
+CHECKPOINT = "checkpoint.safetensors"
+METRICS = "metrics.jsonl"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SolverSettings:
+    """How stochastic gradient descent runs.
+
+    Args:
+        iterations: steps in all.
+        lr: learning rate of the first step.
+        lr_drop_every: steps after which the rate is multiplied by ``lr_gamma``, again and again.
+        lr_gamma: what it is multiplied by.
+        momentum: share of the last move that is made again.
+        weight_decay: weight of half the squared norm of the weights; biases do not decay.
+        bias_lr_factor: how much faster biases are learnt.
+        head_lr_factor: how much faster the new head is learnt.
+        head_std: deviation of the Gaussian that the head's weights start from; its biases start from 0.
+        mirror: whether half of the crops, drawn anew each time, are mirrored.
+        checkpoint_every: steps after which the state is kept on disk.
+    """
+
+    iterations: Annotated[int, Positive]
+    lr: Annotated[float, Positive]
+    lr_drop_every: Annotated[int, Positive]
+    lr_gamma: Annotated[float, Fraction] = 0.1
+    momentum: Annotated[float, Fraction] = 0.9
+    weight_decay: Annotated[float, NonNegative] = 0.0005
+    bias_lr_factor: Annotated[float, Positive] = 2.0
+    head_lr_factor: Annotated[float, Positive] = 1.0
+    head_std: Annotated[float, NonNegative] = 0.01
+    mirror: bool = True
+    checkpoint_every: Annotated[int, Positive] = 1000
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """One step's data as a worker makes it.
+
+    Args:
+        inputs: what the step's forward pass reads.
+        labels: (N,) int64, in the order of its rows.
+        image_ids: the images it comes from, for messages.
+    """
+
+    inputs: Any
+    labels: np.ndarray
+    image_ids: Sequence[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """What is particular to one kind of training.
+
+    Args:
+        name: "finetune" or "pretrain": labels bars and messages, seeds the random numbers; in capitals it is the
+            section of the config.
+        num_outputs: rows of the head.
+        make_batch: the batch of an iteration, by its number alone; runs in workers.
+        features: (N, D) last layer of a batch's inputs.
+        accuracies: numbers to write beside the loss, from (N, num_outputs) scores and (N,) labels.
+    """
+
+    name: str
+    num_outputs: int
+    make_batch: Callable[[int], Batch]
+    features: Callable[[Any], Tensor]
+    accuracies: Callable[[Tensor, Tensor], Metrics]
+
+
+def train(
+    backbone: Backbone,
+    task: Task,
+    settings: SolverSettings,
+    *,
+    compute: Compute,
+    workers: int,
+    seed: int,
+    folder: Path,
+) -> nn.Linear:
+    """Trains all layers of a backbone, in place, and a new head by softmax cross-entropy averaged over the batch.
+
+    A run that was cut off goes on from the checkpoint in ``folder`` and ends, on one machine's CPU, with the same bits
+    as one that was not. The backbone is left in eval mode.
+
+    Raises:
+        DetkitError: the loss is no number, or making a batch failed.
+        ModelError: the folder's checkpoint is of another network.
+    """
+    head = _new_head(backbone.layers[backbone.last_layer].dim, task, settings, seed)
+    net = nn.ModuleDict({"backbone": backbone, "head": head}).train()
+    compute.prepare(net)
+    rules = caffe_rules(
+        net, head="head", head_lr_factor=settings.head_lr_factor, bias_lr_factor=settings.bias_lr_factor
+    )
+    optimizer = CaffeSGD(rules, momentum=settings.momentum, weight_decay=settings.weight_decay)
+    state = _State(net, optimizer, folder / CHECKPOINT)
+    start, stop = state.load(), settings.iterations
+    batches = stream(task.make_batch, start, stop, workers)
+    image_ids: Sequence[str] = ()
+
+    def step(iteration: int) -> dict[str, float]:
+        nonlocal image_ids
+        batch = next(batches)
+        image_ids = batch.image_ids
+        labels = torch.from_numpy(batch.labels).to(compute.device)
+        with torch_seed(seed, task.name, "step", iteration), compute.autocast():
+            scores = head(task.features(batch.inputs)).float()
+        loss = F.cross_entropy(scores, labels)
+        loss.backward()
+        lr = step_lr(settings.lr, iteration, every=settings.lr_drop_every, gamma=settings.lr_gamma)
+        optimizer.step(lr)
+        return {"loss": loss.item(), "lr": lr, **task.accuracies(scores.detach(), labels)}
+
+    hooks = [
+        FiniteLoss(task.name, lambda: image_ids, f"lower {task.name.upper()}.LR (now {settings.lr})"),
+        MetricsWriter(folder / METRICS),
+        Checkpoint(state.save, settings.checkpoint_every),
+        ProgressHook(task.name),
+    ]
+    Trainer(step, hooks).run(start, stop)
+    net.eval()
+    return head
+
+
+def _new_head(dim: int, task: Task, settings: SolverSettings, seed: int) -> nn.Linear:
+    with torch_seed(seed, task.name, "head"):
+        head = nn.Linear(dim, task.num_outputs)
+        nn.init.normal_(head.weight, std=settings.head_std)
+        nn.init.zeros_(head.bias)
+    return head
+
+
+@dataclass(frozen=True, eq=False)
+class _State:
+    """All that a resumed run needs: weights, buffers, velocities and the number of iterations that are done."""
+
+    net: nn.Module
+    optimizer: CaffeSGD
+    path: Path
+
+    def tensors(self) -> dict[str, Tensor]:
+        velocity = {f"momentum.{name}": v for name, v in self.optimizer.velocity.items()}
+        return {**self.net.state_dict(), **velocity}
+
+    def save(self, iteration: int) -> None:
+        save_checkpoint(self.path, self.tensors(), {"iteration": iteration})
+
+    def load(self) -> int:
+        """Puts the checkpoint's state in place and gives its iteration; 0 where there is none."""
+        if not self.path.is_file():
+            return 0
+        stored, meta = load_checkpoint(self.path)
+        own = self.tensors()
+        _check_same_tensors(self.path, stored, own)
+        with torch.no_grad():
+            for name, tensor in own.items():
+                tensor.copy_(stored[name])
+        return int(meta["iteration"])
+
+
+def _check_same_tensors(path: Path, stored: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> None:
+    for name in sorted(stored.keys() | own.keys()):
+        found, expected = (tuple(t[name].shape) if name in t else "nothing" for t in (stored, own))
+        if found != expected:
+            raise ModelError(
+                f"{path}: a checkpoint of another network: {name} is {found}, expected {expected}; "
+                "delete it to start again"
+            )

@@ -1,0 +1,69 @@
+"""Items made ahead of their use, in worker processes."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any, Generic, TypeVar
+
+import cv2
+import torch
+from torch.utils.data import DataLoader
+from torch.utils.data import Dataset as TorchDataset
+
+from detkit.errors import DetkitError
+
+Item = TypeVar("Item")
+
+
+def stream(make: Callable[[int], Item], start: int, stop: int, workers: int) -> Iterator[Item]:
+    """``make(start)``, ..., ``make(stop - 1)`` in order, whatever the number of workers.
+
+    Args:
+        make: depends on its argument alone. On Linux workers are forked and inherit it, so what it holds (a region
+            index, say) is shared, not copied; elsewhere it is pickled once for each worker.
+        start: first argument.
+        stop: behind the last argument.
+        workers: processes that work ahead, two items each; 0 makes each item when it is asked for.
+
+    Raises:
+        DetkitError: as ``make`` raised it, also from a worker.
+    """
+    if workers == 0 or start >= stop:
+        yield from map(make, range(start, stop))
+        return
+    loader = DataLoader(
+        _Made(make),
+        sampler=range(start, stop),
+        batch_size=None,
+        collate_fn=_as_it_is,
+        num_workers=min(workers, stop - start),
+        worker_init_fn=_one_thread,
+        multiprocessing_context="fork" if sys.platform == "linux" else None,
+        generator=torch.Generator(),  # else the loader would draw from torch's own state
+    )
+    for item in loader:
+        if isinstance(item, DetkitError):
+            raise item
+        yield item
+
+
+class _Made(TorchDataset, Generic[Item]):
+    """Gives an error of the caller as an item: the loader would wrap its one line into a traceback."""
+
+    def __init__(self, make: Callable[[int], Item]) -> None:
+        self.make = make
+
+    def __getitem__(self, i: int) -> Item | DetkitError:
+        try:
+            return self.make(i)
+        except DetkitError as error:
+            return error
+
+
+def _as_it_is(item: Any) -> Any:
+    return item
+
+
+def _one_thread(worker: int) -> None:
+    cv2.setNumThreads(1)
