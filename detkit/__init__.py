@@ -1,3 +1,18 @@
 """detkit: a small detection framework of registered, interchangeable parts, and R-CNN built from them."""
 
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from detkit.detector import Detector
+
 __version__ = "0.1.0"
+
+
+def load(model: str | Path, *, device: str = "auto") -> Detector:
+    """The detector of a model folder; ``detkit.load(model).detect(image)``. See ``detkit.detector.load``."""
+    from detkit.detector import load as load_detector
+
+    return load_detector(model, device=device)

@@ -30,7 +30,11 @@ BUILT_IN = (
     "detkit.evaluation.voc",
     "detkit.evaluation.coco",
     "detkit.evaluation.recall",
-    "detkit.stages.generic",
+    "detkit.stages.network",
+    "detkit.stages.regions",
+    "detkit.stages.learn",
+    "detkit.stages.detect",
+    "detkit.stages.evaluate",
 )
 
 

@@ -1,1 +1,7 @@
 """Config files: YAML in, a checked and frozen node out."""
+
+from detkit.config.build import build
+from detkit.config.load import load_config
+from detkit.config.node import Config
+
+__all__ = ["Config", "build", "load_config"]

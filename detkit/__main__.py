@@ -1,0 +1,7 @@
+"""``python -m detkit``."""
+
+import sys
+
+from detkit.cli.main import main
+
+sys.exit(main())

@@ -1,0 +1,59 @@
+"""``detkit eval``: metrics of a finished run, or of detection files alone."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from detkit.cli.options import add_config, log_to, read_config, read_run
+
+
+def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
+    """Declares the command."""
+    parser = commands.add_parser(
+        "eval",
+        help="evaluate a finished run, or detection files alone",
+        description="Without --detections: evaluates what `detkit train` detected. With it: evaluates VOC comp3/comp4 "
+        "files in a folder, or a COCO results JSON, against DATA.TEST; needs neither images nor weights.",
+    )
+    parser.add_argument("--detections", metavar="DIR_OR_JSON", help="VOC result files or a COCO results JSON")
+    parser.add_argument("--output", metavar="FILE", help="also write the metrics to this JSON file")
+    add_config(parser)
+    return parser
+
+
+def run(args: argparse.Namespace) -> int:
+    """Prints the tables."""
+    from detkit.evaluation.table import metrics_table
+
+    results = _of_files(args) if args.detections else _of_run(args)
+    if args.output:
+        Path(args.output).write_text(json.dumps(results, indent=1, ensure_ascii=False), encoding="utf-8")
+    print(metrics_table(results))
+    return 0
+
+
+def _of_files(args: argparse.Namespace) -> dict[str, object]:
+    from detkit.evaluation.files import read_detections
+    from detkit.stages.evaluate import evaluate
+    from detkit.stages.plan import Datasets
+
+    config = read_config(args)
+    dataset = Datasets(config)("TEST")
+    detections = read_detections(Path(args.detections), dataset)
+    return {"num_images": len(dataset), "metrics": evaluate(config, dataset, detections)}
+
+
+def _of_run(args: argparse.Namespace) -> dict[str, object]:
+    from detkit.errors import ModelError
+    from detkit.stages.outputs import write_outputs
+
+    job = read_run(args)
+    if job.find("Detect", "TEST") is None:
+        raise ModelError(f"{args.config}: nothing was detected yet; run: detkit train --config {args.config}")
+    log_to(job.folder)
+    job.execute(first="Evaluate")
+    write_outputs(job)
+    results: dict[str, object] = json.loads((job.folder / "results.json").read_text(encoding="utf-8"))
+    return results

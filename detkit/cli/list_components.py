@@ -1,0 +1,46 @@
+"""``detkit list``: the registered components and their keys."""
+
+from __future__ import annotations
+
+import argparse
+
+
+def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
+    """Declares the command."""
+    parser = commands.add_parser("list", help="registered components; with a name, its config keys")
+    parser.add_argument("registry", nargs="?", help="for example BACKBONES")
+    parser.add_argument("name", nargs="?", help="for example TorchvisionBackbone")
+    parser.add_argument("--project", metavar="FOLDER", help="also the components of this project")
+    return parser
+
+
+def run(args: argparse.Namespace) -> int:
+    """Prints what is registered."""
+    from pathlib import Path
+
+    from detkit.components import load_components
+    from detkit.config.check import expected
+    from detkit.config.project import import_project
+    from detkit.config.schema import fields_of
+    from detkit.errors import ConfigError
+    from detkit.registry import ALL_REGISTRIES, nearest
+
+    load_components()
+    if args.project:
+        import_project(Path(args.project).resolve(), "--project")
+    registries = {r.name: r for r in ALL_REGISTRIES}
+    if args.registry is None:
+        for name, registry in registries.items():
+            print(f"{name}: {', '.join(registry.names())}")
+        return 0
+    registry = registries.get(args.registry.upper())
+    if registry is None:
+        hint = nearest(args.registry, registries)
+        raise ConfigError(f"no registry {args.registry!r}.{hint} Registries: {', '.join(registries)}.")
+    for name in [args.name] if args.name else registry.names():
+        component = registry.get(name)
+        summary = (component.__doc__ or "").strip().splitlines()[0]
+        print(f"{name}: {summary}")
+        for key, field in fields_of(component).items() if args.name else ():
+            print(f"  {key} = {field.default!r}  ({expected(field.annotation)})")
+    return 0

@@ -1,0 +1,54 @@
+"""The command ``detkit``: parses its arguments and turns errors into exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+import detkit
+from detkit.cli import config, detect, evaluate, list_components, status, train
+from detkit.errors import DetkitError
+
+COMMANDS = (train, evaluate, detect, status, config, list_components)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command.
+
+    Returns:
+        0 done; 2 the caller's mistake; 130 interrupted; 1 anything else.
+    """
+    parser = argparse.ArgumentParser(
+        prog="detkit",
+        description="Train, evaluate and run detectors that are put together from registered parts.",
+        epilog="Recipes: projects/rcnn/*.yaml. Start with: detkit train --config projects/rcnn/quick.yaml",
+    )
+    parser.add_argument("--version", action="version", version=f"detkit {detkit.__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for command in COMMANDS:
+        sub = command.add_parser(commands)
+        sub.add_argument("--debug", action="store_true", help="show the traceback of a mistake")
+        sub.set_defaults(run=command.run)
+    args = parser.parse_args(arguments)
+    try:
+        return args.run(args) or 0
+    except DetkitError as error:
+        if args.debug:
+            raise
+        print(f"detkit {args.command}: {error}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:
+        return 0
+    except ImportError as error:
+        if "libGL" not in str(error) and "libgthread" not in str(error):
+            raise
+        print(
+            f"detkit {args.command}: OpenCV needs a system library ({error}); "
+            "on Debian: apt-get install libgl1 libglib2.0-0",
+            file=sys.stderr,
+        )
+        return 2
+    except KeyboardInterrupt:
+        print(f"\ndetkit {args.command}: interrupted; the same command goes on from here", file=sys.stderr)
+        return 130

@@ -1,0 +1,48 @@
+"""Arguments that several commands share."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from detkit.config import Config
+    from detkit.stages.runner import Run
+
+
+def add_config(parser: argparse.ArgumentParser) -> None:
+    """--config FILE and the overrides behind it."""
+    parser.add_argument("--config", required=True, metavar="FILE", help="recipe, for example projects/rcnn/quick.yaml")
+    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="config keys to set, also as KEY VALUE")
+
+
+def read_config(args: argparse.Namespace) -> Config:
+    """The config that the arguments name."""
+    from detkit.config import load_config
+
+    return load_config(args.config, args.overrides)
+
+
+def read_run(args: argparse.Namespace) -> Run:
+    """The run of the config that the arguments name."""
+    from detkit.stages.runner import Run
+
+    return Run.of(read_config(args), Path(args.config).stem)
+
+
+def log_to(folder: Path | None = None) -> None:
+    """Sends detkit's messages to standard error and, with a folder, to its log.txt."""
+    log = logging.getLogger("detkit")
+    log.setLevel(logging.INFO)
+    log.handlers.clear()
+    screen = logging.StreamHandler(sys.stderr)
+    screen.setFormatter(logging.Formatter("%(message)s"))
+    log.addHandler(screen)
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = logging.FileHandler(folder / "log.txt", encoding="utf-8")
+        file.setFormatter(logging.Formatter("%(asctime)s %(message)s", datefmt="%Y-%m-%d %H:%M:%S"))
+        log.addHandler(file)

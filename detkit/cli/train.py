@@ -1,0 +1,37 @@
+"""``detkit train``: every stage of a recipe."""
+
+from __future__ import annotations
+
+import argparse
+
+from detkit.cli.options import add_config, log_to, read_run
+
+
+def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
+    """Declares the command."""
+    parser = commands.add_parser(
+        "train",
+        help="run every stage of a recipe: proposals, network, classifiers, box heads, detections, AP",
+        description="Runs what is not there yet and goes on where an earlier run stopped. "
+        "Writes runs/<config name>/: results.json, detections/, model/, pictures.png, log.txt.",
+    )
+    add_config(parser)
+    parser.add_argument("--from", dest="first", default="", metavar="STAGE", help="make this stage and the rest again")
+    parser.add_argument("--until", dest="last", default="", metavar="STAGE", help="stop after this stage")
+    parser.add_argument("--fresh", action="store_true", help="make every stage again")
+    return parser
+
+
+def run(args: argparse.Namespace) -> int:
+    """Runs the recipe and prints its AP table."""
+    from detkit.stages.outputs import write_outputs
+
+    job = read_run(args)
+    log_to(job.folder)
+    first = args.first or (job.steps[0].name if args.fresh and job.steps else "")
+    if not first and not args.last and job.is_finished():
+        print(f"{args.config}: finished before; --fresh makes it again")
+    job.execute(first=first, last=args.last)
+    for line in write_outputs(job):
+        print(line)
+    return 0

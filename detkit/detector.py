@@ -1,0 +1,199 @@
+"""The composed detector: an image in, detections out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+from safetensors.torch import load_file
+from torch import Tensor
+
+from detkit.backbones.weights import load_weights
+from detkit.box_heads.base import BoxHead
+from detkit.classifiers.base import Classifier
+from detkit.components import load_components
+from detkit.config.build import construct
+from detkit.config.layout import RuntimeKeys
+from detkit.data.images import read_image
+from detkit.engine.compute import Compute
+from detkit.errors import ConfigError, ModelError
+from detkit.postprocess import Postprocess, finish, select
+from detkit.proposals.base import ProposalGenerator
+from detkit.regions.network import RegionNetwork
+from detkit.registry import BACKBONES, BOX_HEADS, CLASSIFIERS, PROPOSAL_GENERATORS, REGION_EXTRACTORS
+from detkit.structures import Boxes, Detections
+
+MODEL_FILE = "model.yaml"
+SHOWN_FROM = {"margin": 0.0, "probability": 0.5}
+"""The least score that is shown where the caller gives none."""
+
+
+@dataclass(frozen=True, eq=False)
+class Candidates:
+    """The scored regions of one image that survive the cap per image.
+
+    Args:
+        rows: (M,) int64 proposal rows; a row stands once for each class it is a candidate of.
+        labels: (M,) int64.
+        scores: (M,) float32.
+        boxes: the M proposals.
+        refined: the same after the box head, not clipped.
+    """
+
+    rows: Tensor
+    labels: Tensor
+    scores: Tensor
+    boxes: Boxes
+    refined: Boxes
+
+
+@dataclass(frozen=True, eq=False)
+class RegionScorer:
+    """Classifier and box head together: what turns features into candidates in evaluation and detection alike.
+
+    Args:
+        classifier: scores regions.
+        classifier_layer: the layer that it reads.
+        box_head: moves regions.
+        box_layer: the layer that it reads.
+    """
+
+    classifier: Classifier
+    classifier_layer: str
+    box_head: BoxHead
+    box_layer: str
+
+    @property
+    def layers(self) -> list[str]:
+        """The layers that must be computed."""
+        layers = {self.classifier_layer: None}
+        if self.box_head.reads_features:
+            layers[self.box_layer] = None
+        return list(layers)
+
+    def candidates(
+        self, boxes: Boxes, features: Mapping[str, Tensor], settings: Postprocess, min_score: float = -np.inf
+    ) -> Candidates:
+        """The candidates of one image.
+
+        Args:
+            boxes: its N proposals.
+            features: {layer: (N, D) float32} for each of ``layers``.
+            settings: caps.
+            min_score: regions that score less are none.
+        """
+        rows, labels, scores = select(
+            self.classifier.score(features[self.classifier_layer]), settings, min_score=min_score
+        )
+        reads = self.box_head.reads_features
+        own = features[self.box_layer][rows] if reads else torch.zeros(len(rows), 0)
+        return Candidates(rows, labels, scores, boxes[rows], self.box_head.refine(own, boxes[rows], labels))
+
+
+class Detector:
+    """A trained detector, loaded from a model folder with the core alone.
+
+    Args:
+        class_names: the K classes.
+        generator: finds proposals.
+        network: computes features.
+        scorer: classifier and box head.
+        settings: caps and non-maximum suppression.
+    """
+
+    def __init__(
+        self,
+        *,
+        class_names: tuple[str, ...],
+        generator: ProposalGenerator,
+        network: RegionNetwork,
+        scorer: RegionScorer,
+        settings: Postprocess,
+    ) -> None:
+        self.class_names = class_names
+        self.generator, self.network, self.scorer, self.settings = generator, network, scorer, settings
+
+    @property
+    def score_kind(self) -> str:
+        """The classifier's: "margin" or "probability"."""
+        return self.scorer.classifier.score_kind
+
+    @property
+    def shown_from(self) -> float:
+        """The least score that is shown by default: margin 0, probability 0.5."""
+        return SHOWN_FROM[self.score_kind]
+
+    def detect(self, image: np.ndarray | str | Path, min_score: float | None = None) -> Detections:
+        """The objects of one image, best first.
+
+        Args:
+            image: (H, W, 3) uint8 RGB, or the path of a file.
+            min_score: the least score; by default 0 for margins and 0.5 for probabilities.
+
+        Raises:
+            DataError: the file is no readable image.
+            ValueError: the array is no (H, W, 3) uint8 image.
+        """
+        pixels = image if isinstance(image, np.ndarray) else read_image(Path(image))
+        if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8:
+            raise ValueError(f"detect: expected an (H, W, 3) uint8 RGB image, got {pixels.dtype} {pixels.shape}")
+        proposals = self.generator.propose(pixels)
+        features = self.network.of_image(pixels, proposals.boxes, self.scorer.layers)
+        least = self.shown_from if min_score is None else min_score
+        found = self.scorer.candidates(proposals.boxes, features, self.settings, least)
+        return finish(found.refined, found.scores, found.labels, found.rows, proposals.image_size, self.settings)
+
+
+def load(model: str | Path, *, device: str = "auto") -> Detector:
+    """The detector of a model folder.
+
+    Args:
+        model: a folder that a training run wrote (``RUN/model``).
+        device: auto, cpu or cuda.
+
+    Raises:
+        ModelError: the folder is no model, or needs a component that is not registered.
+    """
+    folder = Path(model)
+    file = folder / MODEL_FILE
+    if not file.is_file():
+        raise ModelError(f"model {folder}: no {MODEL_FILE} there; expected a folder that training wrote, RUN/model")
+    try:
+        described = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise ModelError(f"model {file}: not readable as YAML") from error
+    load_components()
+    try:
+        return _assemble(folder, described, device)
+    except ConfigError as error:
+        origins = ", ".join(f"{k} from {v}" for k, v in described["import_paths"].items())
+        raise ModelError(f"model {folder}: {error} Its components: {origins}; import their package first.") from error
+    except (KeyError, TypeError, FileNotFoundError) as error:
+        raise ModelError(f"model {folder}: incomplete, {error}; export it again with detkit train") from error
+
+
+def _assemble(folder: Path, described: dict[str, Any], device: str) -> Detector:
+    compute = Compute.resolve(dtype=described["compute"]["dtype"], device=device, compile=False)
+    backbone = construct(BACKBONES, described["backbone"])
+    load_weights(backbone, str(folder / "network.safetensors"))
+    extractor = construct(REGION_EXTRACTORS, described["region_extractor"], input_size=backbone.input_size)
+    parts: dict[str, Any] = {}
+    for key, registry in (("classifier", CLASSIFIERS), ("box_head", BOX_HEADS)):
+        dim = backbone.layers[described[f"{key}_layer"]].dim
+        parts[key] = construct(registry, described[key], num_classes=len(described["class_names"]), feature_dim=dim)
+        parts[key].load(load_file(folder / f"{key}.safetensors"))
+    scorer = RegionScorer(
+        parts["classifier"], described["classifier_layer"], parts["box_head"], described["box_head_layer"]
+    )
+    return Detector(
+        class_names=tuple(described["class_names"]),
+        generator=construct(PROPOSAL_GENERATORS, described["proposals"]),
+        network=RegionNetwork(backbone, extractor, compute=compute, batch=RuntimeKeys().batch),
+        scorer=scorer,
+        settings=Postprocess(**described["postprocess"]),
+    )

@@ -1,0 +1,188 @@
+"""Features of regions: computed by the network batch by batch, or read from disk."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import safe_open
+from torch import Tensor
+
+from detkit.data.images import read_image
+from detkit.engine.stream import stream
+from detkit.regions.base import RegionExtractor, RegionInputs
+from detkit.regions.index import RegionIndex
+from detkit.regions.network import RegionNetwork
+from detkit.regions.source import FeatureSource
+
+Request = tuple[int, np.ndarray]
+"""An image and the rows of the index that are wanted of it."""
+
+IMAGES_TOGETHER = 8
+"""Images whose regions share batches; a batch never crosses this boundary, so work resumes at it unchanged."""
+
+
+class RegionFeatures(ABC):
+    """Several layers' features of one split's regions, rounded to float16."""
+
+    index: RegionIndex
+
+    @abstractmethod
+    def images(self, requests: Sequence[Request], layers: Sequence[str]) -> Iterator[tuple[int, dict[str, Tensor]]]:
+        """(image, {layer: (n, D) float32}) of the requested rows, in the order of the requests."""
+
+    @abstractmethod
+    def dim(self, layer: str) -> int:
+        """D of a layer."""
+
+    def source(self, layer: str) -> FeatureSource:
+        """One layer, as a classifier or box head reads it."""
+        return _LayerSource(self, layer)
+
+    def every_row(self) -> list[Request]:
+        """A request for all rows of every image that has any, in list order."""
+        spans = (self.index.rows(i) for i in range(self.index.num_images))
+        return [(i, np.arange(s.start, s.stop)) for i, s in enumerate(spans) if s.stop > s.start]
+
+
+class _LayerSource(FeatureSource):
+    def __init__(self, features: RegionFeatures, layer: str) -> None:
+        self.index = features.index
+        self.dim = features.dim(layer)
+        self._features, self._layer = features, layer
+
+    def take(self, rows: np.ndarray) -> Tensor:
+        out = torch.empty(len(rows), self.dim)
+        places = list(self.index.by_image(rows))
+        requests = [(image, rows[at]) for image, at in places]
+        found = self._features.images(requests, [self._layer])
+        for (_, at), (_, layers) in zip(places, found, strict=True):
+            out[torch.from_numpy(at)] = layers[self._layer]
+        return out
+
+    def blocks(self) -> Iterator[tuple[int, Tensor]]:
+        for image, layers in self._features.images(self._features.every_row(), [self._layer]):
+            yield image, layers[self._layer]
+
+
+class ComputedFeatures(RegionFeatures):
+    """Features computed when they are asked for.
+
+    Args:
+        index: the split's regions.
+        network: what computes them.
+        workers: processes that decode and warp.
+    """
+
+    def __init__(self, index: RegionIndex, network: RegionNetwork, *, workers: int) -> None:
+        self.index, self.network, self.workers = index, network, workers
+
+    def dim(self, layer: str) -> int:
+        return self.network.layers[layer].dim
+
+    def images(self, requests: Sequence[Request], layers: Sequence[str]) -> Iterator[tuple[int, dict[str, Tensor]]]:
+        requests = [(image, rows) for image, rows in requests if len(rows)]
+        extractor = self.network.extractor
+        batches = _Batches(self.index, extractor, _plan(requests, self.network.batch, extractor.per_image))
+        parts: dict[str, list[Tensor]] = {layer: [] for layer in layers}
+        waiting = iter(requests)
+        current = next(waiting, None)
+        held = 0
+        for pieces, inputs in zip(batches.plan, stream(batches, 0, len(batches.plan), self.workers), strict=True):
+            features = self.network.forward(inputs, layers)
+            start = 0
+            for _, rows in pieces:
+                for layer in layers:
+                    parts[layer].append(features[layer][start : start + len(rows)])
+                start += len(rows)
+                held += len(rows)
+                if current is not None and held == len(current[1]):
+                    yield current[0], {layer: torch.cat(p).float() for layer, p in parts.items()}
+                    parts = {layer: [] for layer in layers}
+                    current, held = next(waiting, None), 0
+
+
+class StoredFeatures(RegionFeatures):
+    """Features that an earlier stage wrote.
+
+    Args:
+        index: the split's regions.
+        folder: one safetensors file an image, with ``LAYER`` (n, D) float16 and ``LAYER.rows`` (n,), ascending rows
+            within the image.
+    """
+
+    def __init__(self, index: RegionIndex, folder: Path) -> None:
+        self.index, self.folder = index, folder
+
+    def dim(self, layer: str) -> int:
+        first = next(iter(sorted(self.folder.glob("*.safetensors"))))
+        with safe_open(first, "pt") as stored:
+            return int(stored.get_slice(layer).get_shape()[1])
+
+    def images(self, requests: Sequence[Request], layers: Sequence[str]) -> Iterator[tuple[int, dict[str, Tensor]]]:
+        for image, rows in requests:
+            start = self.index.rows(image).start
+            with safe_open(feature_file(self.folder, image), "pt") as stored:
+                yield image, {layer: _read(stored, layer, torch.from_numpy(rows - start)) for layer in layers}
+
+
+def feature_file(folder: Path, image: int) -> Path:
+    """The file of one image's features."""
+    return folder / f"{image:06d}.safetensors"
+
+
+def _read(stored: safe_open, layer: str, rows: Tensor) -> Tensor:
+    held = stored.get_tensor(f"{layer}.rows")
+    at = torch.searchsorted(held, rows)
+    assert torch.equal(held[at.clamp(max=len(held) - 1)], rows), f"{layer}: rows that were not stored"
+    values = stored.get_slice(layer)
+    if len(at) and int(at[-1]) - int(at[0]) + 1 == len(at) and bool((at.diff() == 1).all()):
+        return values[int(at[0]) : int(at[-1]) + 1].float()
+    return values[:][at].float()
+
+
+@dataclass(frozen=True)
+class _Batches:
+    """Makes what each network pass needs."""
+
+    index: RegionIndex
+    extractor: RegionExtractor
+    plan: Sequence[Sequence[Request]]
+
+    def __call__(self, i: int) -> list[RegionInputs]:
+        return [self._prepare(image, rows) for image, rows in self.plan[i]]
+
+    def _prepare(self, image: int, rows: np.ndarray) -> RegionInputs:
+        pixels = _recent_image(self.index.samples[image].path)
+        return self.extractor.prepare(pixels, self.index.boxes[rows], np.zeros(len(rows), bool))
+
+
+@lru_cache(maxsize=2)
+def _recent_image(path: Path) -> np.ndarray:
+    """An image whose regions go on in the next batch is decoded once."""
+    return read_image(path)
+
+
+def _plan(requests: Sequence[Request], batch: int, per_image: bool) -> list[list[Request]]:
+    """The pieces of each network pass."""
+    if per_image:
+        return [[request] for request in requests]
+    passes: list[list[Request]] = []
+    for first in range(0, len(requests), IMAGES_TOGETHER):
+        room = 0
+        for image, rows in requests[first : first + IMAGES_TOGETHER]:
+            at = 0
+            while at < len(rows):
+                if room == 0:
+                    passes.append([])
+                    room = batch
+                piece = rows[at : at + room]
+                passes[-1].append((image, piece))
+                at += len(piece)
+                room -= len(piece)
+    return passes

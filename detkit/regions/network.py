@@ -1,0 +1,48 @@
+"""The network at inference: prepared regions in, float16 features out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from detkit.backbones.base import Backbone
+from detkit.engine.compute import Compute
+from detkit.regions.base import RegionExtractor, RegionInputs
+from detkit.structures import Boxes
+
+
+class RegionNetwork:
+    """A backbone and an extractor that compute features for extraction and detection alike.
+
+    Args:
+        backbone: the network; put into eval mode.
+        extractor: how regions become features.
+        compute: device and dtype.
+        batch: rows of one network pass; the last is filled up, so every pass has one shape.
+    """
+
+    def __init__(self, backbone: Backbone, extractor: RegionExtractor, *, compute: Compute, batch: int) -> None:
+        self.layers = backbone.layers
+        self.extractor, self.compute, self.batch = extractor, compute, batch
+        self._backbone = compute.prepare(backbone.eval())
+
+    @torch.inference_mode()
+    def forward(self, inputs: Sequence[RegionInputs], layers: Sequence[str]) -> dict[str, Tensor]:
+        """{layer: (N, D) float16 on the CPU} of prepared regions of several images."""
+        with self.compute.autocast():
+            found = self.extractor.forward(self._backbone, inputs, layers, pad_to=self.batch)
+        return {layer: f.to(device="cpu", dtype=torch.float16) for layer, f in found.items()}
+
+    def of_image(self, image: np.ndarray, boxes: Boxes, layers: Sequence[str]) -> dict[str, Tensor]:
+        """{layer: (N, D) float32} of regions of one (H, W, 3) uint8 RGB image."""
+        step = len(boxes) if self.extractor.per_image else self.batch
+        parts: dict[str, list[Tensor]] = {layer: [torch.zeros(0, self.layers[layer].dim)] for layer in layers}
+        for start in range(0, len(boxes), max(step, 1)):
+            piece = boxes[start : start + step]
+            features = self.forward([self.extractor.prepare(image, piece, np.zeros(len(piece), bool))], layers)
+            for layer in layers:
+                parts[layer].append(features[layer].float())
+        return {layer: torch.cat(p) for layer, p in parts.items()}

@@ -1,0 +1,91 @@
+"""Folders of finished results, found by the hash of everything that they depend on."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from detkit.errors import ModelError
+
+MANIFEST = "manifest.json"
+
+
+def digest_of(description: Mapping[str, Any]) -> str:
+    """sha256 of a JSON-able description, independent of key order."""
+    return hashlib.sha256(json.dumps(description, sort_keys=True, ensure_ascii=True).encode()).hexdigest()
+
+
+class ArtifactStore:
+    """Artefact folders under one root: ``stage/first 12 of the digest``.
+
+    Work goes to a ``.partial`` folder, which a later run goes on with; its manifest is written last, then the folder
+    is renamed, so a folder with the final name is always complete.
+
+    Args:
+        root: where the artefacts lie; made when needed.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def folder(self, stage: str, digest: str) -> Path:
+        """Where a finished artefact lies or would lie."""
+        return self.root / stage.lower() / digest[:12]
+
+    def partial(self, stage: str, digest: str) -> Path:
+        """Where an unfinished one lies or would lie."""
+        return self.folder(stage, digest).with_suffix(".partial")
+
+    def find(self, stage: str, digest: str) -> Path | None:
+        """The finished artefact, or None.
+
+        Raises:
+            ModelError: the folder is there, but its manifest is missing or of another digest.
+        """
+        folder = self.folder(stage, digest)
+        if not folder.is_dir():
+            return None
+        try:
+            found = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["digest"]
+        except (OSError, ValueError, KeyError) as error:
+            raise ModelError(
+                f"artefact {folder}: no readable {MANIFEST}; delete the folder to make it again"
+            ) from error
+        if found != digest:
+            raise ModelError(f"artefact {folder}: its manifest is of {found[:12]}; delete the folder to make it again")
+        return folder
+
+    @contextmanager
+    def make(self, stage: str, digest: str, description: Mapping[str, Any]) -> Iterator[Path | None]:
+        """Yields the partial folder to work in, or None where another process has finished it meanwhile.
+
+        The folder is finished when the block ends without an error, and stays partial otherwise. A second process
+        that makes the same artefact waits.
+        """
+        partial = self.partial(stage, digest)
+        partial.parent.mkdir(parents=True, exist_ok=True)
+        with (partial.parent / f"{digest[:12]}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if self.find(stage, digest) is not None:
+                yield None
+                return
+            partial.mkdir(exist_ok=True)
+            yield partial
+            write_atomically(partial / MANIFEST, json.dumps({"digest": digest, **description}, indent=1).encode())
+            partial.replace(self.folder(stage, digest))
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Writes a file that is either complete or not there."""
+    temporary = path.with_name(path.name + ".partial")
+    with temporary.open("wb") as stream:
+        stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())
+    temporary.replace(path)

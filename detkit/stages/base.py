@@ -1,0 +1,85 @@
+"""What every stage gives, and what it is handed."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from detkit.config.node import Config
+from detkit.data.base import Dataset
+from detkit.engine.compute import Compute
+
+Ref = tuple[str, str]
+"""A step of a run: the stage's name and the role of its data ("" where it has none)."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a stage may see while it runs.
+
+    Args:
+        config: the keys that the stage declares, and RUNTIME.
+        extra: what the stage's own ``extra`` gave.
+        role: the role of the data that this step works on.
+        folder: where to write; files of an interrupted run may lie there.
+        inputs: finished artefacts by the stage's own names for them.
+        dataset: the data set of a role (FINETUNE, TRAIN, TEST, PRETRAIN_DATA.TRAIN, PRETRAIN_DATA.VAL).
+        compute: device and dtype.
+        workers: processes for decoding and warping.
+        run_folder: where metrics of the run are logged.
+    """
+
+    config: Config
+    extra: Mapping[str, Any]
+    role: str
+    folder: Path
+    inputs: Mapping[str, Path]
+    dataset: Callable[[str], Dataset]
+    compute: Compute
+    workers: int
+    run_folder: Path
+
+
+class Stage(ABC):
+    """One step of a recipe; its result is a folder under the hash of all that it depends on.
+
+    Attributes:
+        version: raised when the same config would give another result.
+        settings: config sections that exist because this stage does.
+        unhashed: config keys that are handed to ``run`` and not hashed.
+    """
+
+    version: ClassVar[int] = 1
+    settings: ClassVar[Mapping[str, Callable[..., Any]]] = {}
+    unhashed: ClassVar[tuple[str, ...]] = ()
+
+    def sections(self, config: Config) -> tuple[str, ...]:
+        """Config keys that are hashed and handed to ``run`` (see ``Config.restricted``)."""
+        return ()
+
+    def roles(self, config: Config) -> tuple[str, ...]:
+        """The roles that the stage runs for, one step each; ("",) for a stage without a split, () for nothing to do."""
+        return ("",)
+
+    def datasets(self, config: Config, role: str) -> tuple[str, ...]:
+        """The roles whose data this step reads; their fingerprints are hashed."""
+        return (role,) if role else ()
+
+    def inputs(self, config: Config, role: str) -> Mapping[str, Ref]:
+        """The steps whose results are read, by this stage's name for them; each must stand before it in STAGES."""
+        return {}
+
+    def caches(self, config: Config, role: str) -> Mapping[str, Ref]:
+        """Steps whose results only save time; they are not hashed."""
+        return {}
+
+    def extra(self, config: Config, role: str) -> dict[str, Any]:
+        """Further values to be hashed, derived from keys that are not handed on as they are."""
+        return {}
+
+    @abstractmethod
+    def run(self, context: Context) -> None:
+        """Writes the result into ``context.folder``, going on with what lies there."""

@@ -1,0 +1,114 @@
+"""What several stages look up in the same way."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+
+from detkit.backbones.base import Backbone, LayerSpec
+from detkit.backbones.weights import load_weights
+from detkit.config.build import build
+from detkit.config.node import Config
+from detkit.errors import ConfigError, DataError
+from detkit.regions.features import ComputedFeatures, RegionFeatures, StoredFeatures
+from detkit.regions.index import RegionIndex
+from detkit.regions.network import RegionNetwork
+from detkit.registry import BOX_HEADS, CLASSIFIERS, nearest
+from detkit.stages.base import Context, Ref
+from detkit.stages.shards import split_images
+from detkit.structures import Boxes, Proposals
+
+NETWORK = "network.safetensors"
+HEAD = "head.safetensors"
+PROPOSALS = "proposals.safetensors"
+FEATURE_SECTIONS = ("BACKBONE.*", "REGION_EXTRACTOR", "COMPUTE")
+"""The keys that decide a region's features, beside the weights."""
+
+
+def network_ref(config: Config) -> Ref:
+    """The step whose network computes the features."""
+    return ("Finetune" if "Finetune" in config.STAGES else "Pretrain", "")
+
+
+def network_layers(config: Config) -> Mapping[str, LayerSpec]:
+    """The layers of the configured backbone, without making its weights."""
+    with torch.device("meta"):
+        layers: Mapping[str, LayerSpec] = build(config, "BACKBONE").layers
+    return layers
+
+
+def read_layer(config: Config, slot: str) -> str:
+    """The layer that CLASSIFIER or BOX_HEAD reads.
+
+    Raises:
+        ConfigError: the backbone has no such layer.
+    """
+    layers, name = network_layers(config), config[slot].LAYER
+    if not name:
+        return list(layers)[-1]
+    if name not in layers:
+        raise ConfigError(
+            f"{slot}.LAYER: {config.BACKBONE.NAME} has no layer {name!r}.{nearest(name, layers)} "
+            f"Layers: {', '.join(layers)}."
+        )
+    return str(name)
+
+
+def layers_read(config: Config, role: str) -> dict[str, str]:
+    """{"CLASSIFIER": layer, "BOX_HEAD": layer} whose features are read: in training (TRAIN) or at test (TEST).
+
+    A head that never looks at features is left out, and so is a classifier that learns nothing from them.
+    """
+    classifier, head = CLASSIFIERS.get(config.CLASSIFIER.NAME), BOX_HEADS.get(config.BOX_HEAD.NAME)
+    reads = {
+        "CLASSIFIER": role == "TEST" or classifier.reads_features,  # type: ignore[attr-defined]
+        "BOX_HEAD": head.reads_features,  # type: ignore[attr-defined]
+    }
+    return {slot: read_layer(config, slot) for slot, does in reads.items() if does}
+
+
+def load_network(context: Context) -> Backbone:
+    """The backbone with the weights of the input ``network``."""
+    backbone: Backbone = build(context.config, "BACKBONE")
+    load_weights(backbone, str(context.inputs["network"] / NETWORK))
+    return backbone
+
+
+def load_proposals(context: Context, role: str) -> list[Proposals]:
+    """The proposals of every image of a role's split, from the input ``proposals``."""
+    found = split_images(context.inputs["proposals"] / PROPOSALS)
+    samples = context.dataset(role)
+    return [
+        Proposals(Boxes(one["boxes"]), one["objectness"], sample.size)
+        for one, sample in zip(found, samples, strict=True)
+    ]
+
+
+def region_index(context: Context, role: str, *, with_truths: bool) -> RegionIndex:
+    """The regions of a role's split.
+
+    Raises:
+        DataError: ground truths are asked for and the split has none at all.
+    """
+    dataset = context.dataset(role)
+    index = RegionIndex.build(
+        list(dataset),
+        load_proposals(context, role),
+        len(dataset.class_names),
+        difficult=context.config.DATA.TRAIN_DIFFICULT if with_truths else "use",
+        with_truths=with_truths,
+    )
+    if with_truths and not (index.truth_label >= 0).any():
+        raise DataError(f"DATA.{role}: none of its {len(dataset)} images has a ground truth to learn from")
+    return index
+
+
+def region_features(context: Context, index: RegionIndex) -> RegionFeatures:
+    """The features of these regions: those that were stored, else computed on demand."""
+    if "features" in context.inputs:
+        return StoredFeatures(index, context.inputs["features"])
+    backbone = load_network(context)
+    extractor = build(context.config, "REGION_EXTRACTOR", input_size=backbone.input_size)
+    network = RegionNetwork(backbone, extractor, compute=context.compute, batch=context.config.RUNTIME.BATCH)
+    return ComputedFeatures(index, network, workers=context.workers)

@@ -1,0 +1,151 @@
+"""The stage that detects the objects of a whole split."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import chain
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from detkit.config.build import build
+from detkit.config.node import Config
+from detkit.detector import RegionScorer
+from detkit.postprocess import Postprocess, finish, set_thresholds
+from detkit.progress import progress
+from detkit.registry import STAGES
+from detkit.stages.base import Context, Ref, Stage
+from detkit.stages.common import (
+    FEATURE_SECTIONS,
+    network_layers,
+    network_ref,
+    read_layer,
+    region_features,
+    region_index,
+)
+from detkit.stages.learn import BOX_HEAD, CLASSIFIER
+from detkit.stages.regions import feature_cache
+from detkit.stages.settings import settings_of
+from detkit.stages.shards import ImageShards, merge_images, split_images
+from detkit.structures import Boxes, Detections, Sample
+
+DETECTIONS = "detections.safetensors"
+UNREFINED = "before_box_head.safetensors"
+
+
+@STAGES.register()
+class Detect(Stage):
+    """Detections of every test image, with the box head and, beside them, without it.
+
+    Order: cap per image and class, cap per class over the set, box head, clip, NMS per class.
+    Source: R-CNN, section 2.2; rcnn_test.m for the caps.
+    """
+
+    settings = {"POSTPROCESS": Postprocess}
+
+    def sections(self, config: Config) -> tuple[str, ...]:
+        """What was learnt is in the inputs; here it is which parts read what, and the caps."""
+        return ("CLASSIFIER", "BOX_HEAD", "POSTPROCESS", *FEATURE_SECTIONS)
+
+    def roles(self, config: Config) -> tuple[str, ...]:
+        """The test split."""
+        return ("TEST",)
+
+    def inputs(self, config: Config, role: str) -> Mapping[str, Ref]:
+        """The network, the split's proposals, the classifiers and the box head."""
+        return {
+            "network": network_ref(config),
+            "proposals": ("Propose", role),
+            "classifier": ("Classify", "TRAIN"),
+            "box_head": ("Regress", "TRAIN"),
+        }
+
+    def caches(self, config: Config, role: str) -> Mapping[str, Ref]:
+        """The stored features, where the recipe keeps them."""
+        return feature_cache(config, role)
+
+    def run(self, context: Context) -> None:
+        """Writes detections.safetensors and before_box_head.safetensors."""
+        dataset = context.dataset(context.role)
+        settings = settings_of(Postprocess, context.config.POSTPROCESS)
+        shards = _all_candidates(context, settings, len(dataset.class_names))
+        found = list(shards)
+        limits = set_thresholds(
+            torch.cat([one["scores"] for one in found]),
+            torch.cat([one["labels"] for one in found]),
+            len(dataset.class_names),
+            len(dataset),
+            settings,
+        )
+        for name, boxes in ((DETECTIONS, "refined"), (UNREFINED, "boxes")):
+            images = [
+                _finished(one, boxes, limits, sample, settings) for one, sample in zip(found, dataset, strict=True)
+            ]
+            merge_images(context.folder / name, images)
+        shards.merge()
+
+
+def load_scorer(config: Config, classifier: Path, box_head: Path, num_classes: int) -> RegionScorer:
+    """The classifier and box head that were learnt.
+
+    Args:
+        config: CLASSIFIER, BOX_HEAD and BACKBONE.
+        classifier: the artefact of the stage Classify.
+        box_head: the artefact of the stage Regress.
+        num_classes: K.
+    """
+    layers = network_layers(config)
+    parts, read = [], []
+    for slot, file in (("CLASSIFIER", classifier / CLASSIFIER), ("BOX_HEAD", box_head / BOX_HEAD)):
+        read.append(read_layer(config, slot))
+        part = build(config, slot, num_classes=num_classes, feature_dim=layers[read[-1]].dim)
+        part.load(load_file(file))
+        parts.append(part)
+    return RegionScorer(parts[0], read[0], parts[1], read[1])
+
+
+def _all_candidates(context: Context, settings: Postprocess, num_classes: int) -> ImageShards:
+    """The candidates of every image, those of an interrupted run included."""
+    index = region_index(context, context.role, with_truths=False)
+    features = region_features(context, index)
+    inputs = context.inputs
+    scorer = load_scorer(context.config, inputs["classifier"], inputs["box_head"], num_classes)
+    shards = ImageShards(context.folder, "candidates", index.num_images)
+    missing = shards.missing()
+    bar = progress(f"detect {context.role.lower()}", index.num_images, "image", done=index.num_images - len(missing))
+    requests = [(image, rows) for image, rows in features.every_row() if image in set(missing)]
+    without = {layer: torch.zeros(0, features.dim(layer)) for layer in scorer.layers} if requests else {}
+    empty = ((image, without) for image in missing if len(index.boxes[index.rows(image)]) == 0)
+    for image, layers in chain(empty, features.images(requests, scorer.layers)):
+        found = scorer.candidates(index.boxes[index.rows(image)], layers, settings)
+        shards.save(
+            image,
+            {
+                "scores": found.scores,
+                "labels": found.labels,
+                "rows": found.rows,
+                "boxes": found.boxes.tensor,
+                "refined": found.refined.tensor,
+            },
+        )
+        bar.update()
+    bar.close()
+    return shards
+
+
+def _finished(
+    one: Mapping[str, Tensor], boxes: str, limits: Tensor, sample: Sample, settings: Postprocess
+) -> dict[str, Tensor]:
+    """One image's detections as tensors, from its candidates that the cap over the set leaves."""
+    kept = one["scores"] >= limits[one["labels"]]
+    found = finish(
+        Boxes(one[boxes][kept]), one["scores"][kept], one["labels"][kept], one["rows"][kept], sample.size, settings
+    )
+    return {"boxes": found.boxes.tensor, "scores": found.scores, "labels": found.labels, "rows": found.proposal_rows}
+
+
+def load_detections(path: Path) -> list[Detections]:
+    """The detections of every image, as the stage wrote them."""
+    return [Detections(Boxes(one["boxes"]), one["scores"], one["labels"], one["rows"]) for one in split_images(path)]

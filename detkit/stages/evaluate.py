@@ -1,0 +1,89 @@
+"""The stage that judges detections."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+
+from detkit.config.build import construct
+from detkit.config.node import Config
+from detkit.data.base import Dataset
+from detkit.errors import DataError
+from detkit.registry import EVALUATORS, STAGES
+from detkit.stages.artifacts import write_atomically
+from detkit.stages.base import Context, Ref, Stage
+from detkit.stages.common import load_proposals
+from detkit.stages.detect import DETECTIONS, UNREFINED, load_detections
+from detkit.structures import Detections, Proposals
+
+RESULTS = "results.json"
+
+
+@STAGES.register()
+class Evaluate(Stage):
+    """Metrics of the test split, with the box head and before it. Source: R-CNN, section 2.4."""
+
+    def sections(self, config: Config) -> tuple[str, ...]:
+        """The evaluators and their settings."""
+        return ("EVALUATORS", "EVALUATION")
+
+    def roles(self, config: Config) -> tuple[str, ...]:
+        """The test split."""
+        return ("TEST",)
+
+    def inputs(self, config: Config, role: str) -> Mapping[str, Ref]:
+        """Detections and proposals."""
+        return {"detections": ("Detect", role), "proposals": ("Propose", role)}
+
+    def run(self, context: Context) -> None:
+        """Writes results.json."""
+        dataset = context.dataset(context.role)
+        proposals = load_proposals(context, context.role)
+        refined = load_detections(context.inputs["detections"] / DETECTIONS)
+        plain = load_detections(context.inputs["detections"] / UNREFINED)
+        results = {
+            "num_images": len(dataset),
+            "skipped": list(dataset.skipped),
+            "metrics": evaluate(context.config, dataset, refined, proposals),
+            "metrics_before_box_head": evaluate(context.config, dataset, plain),
+        }
+        write_atomically(context.folder / RESULTS, json.dumps(results, indent=1, ensure_ascii=False).encode())
+
+
+def evaluate(
+    config: Config, dataset: Dataset, detections: Sequence[Detections], proposals: Sequence[Proposals] | None = None
+) -> dict[str, dict[str, Any]]:
+    """What the configured evaluators say of a split's detections.
+
+    Args:
+        config: EVALUATORS and EVALUATION.
+        dataset: the split.
+        detections: one for each image, in list order.
+        proposals: likewise, for evaluators of proposals; None leaves those out.
+
+    Raises:
+        DataError: an image has no annotations, or there is no ground truth at all.
+    """
+    metrics: dict[str, dict[str, Any]] = {}
+    for name in config.EVALUATORS:
+        chosen = {"NAME": name, name: config.EVALUATION[name]}
+        evaluator = construct(EVALUATORS, chosen, class_names=dataset.class_names)
+        if evaluator.judges_proposals and proposals is None:
+            continue
+        judged = [_as_detections(p) for p in proposals] if evaluator.judges_proposals and proposals else detections
+        evaluator.reset()
+        for sample, found in zip(dataset, judged, strict=True):
+            if sample.annotations is None:
+                raise DataError(f"image {sample.image_id}: the split has no annotations, so it cannot be evaluated")
+            evaluator.add(sample, found)
+        metrics.update(evaluator.compute())
+    return metrics
+
+
+def _as_detections(proposals: Proposals) -> Detections:
+    count = len(proposals)
+    rows = torch.arange(count)
+    return Detections(proposals.boxes, proposals.objectness, torch.zeros(count, dtype=torch.int64), rows)

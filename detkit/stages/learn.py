@@ -1,0 +1,82 @@
+"""The stages that learn from features: classifiers and box heads."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+from safetensors.torch import load_file
+
+from detkit.config.build import build
+from detkit.config.node import Config
+from detkit.engine.seeding import rng_for
+from detkit.progress import progress
+from detkit.regions.source import LinearHead
+from detkit.registry import STAGES
+from detkit.stages.artifacts import write_atomically
+from detkit.stages.base import Context, Ref, Stage
+from detkit.stages.common import FEATURE_SECTIONS, HEAD, network_ref, read_layer, region_features, region_index
+from detkit.stages.regions import feature_cache
+from detkit.stages.shards import save_tensors
+
+CLASSIFIER = "classifier.safetensors"
+BOX_HEAD = "box_head.safetensors"
+REPORT = "report.json"
+
+
+class _Learner(Stage):
+    """What both learners depend on: the training split's regions and the network."""
+
+    def roles(self, config: Config) -> tuple[str, ...]:
+        """The training split."""
+        return ("TRAIN",)
+
+    def inputs(self, config: Config, role: str) -> Mapping[str, Ref]:
+        """The network and the split's proposals."""
+        return {"network": network_ref(config), "proposals": ("Propose", role)}
+
+    def caches(self, config: Config, role: str) -> Mapping[str, Ref]:
+        """The stored features, where the recipe keeps them."""
+        return feature_cache(config, role)
+
+
+@STAGES.register()
+class Classify(_Learner):
+    """One classifier per class on a layer's features. Source: R-CNN, section 2.3 (object category classifiers)."""
+
+    def sections(self, config: Config) -> tuple[str, ...]:
+        """The classifier, what decides its features, and the seed."""
+        return ("CLASSIFIER", *FEATURE_SECTIONS, "SEED", "DATA.TRAIN_DIFFICULT")
+
+    def run(self, context: Context) -> None:
+        """Writes classifier.safetensors and report.json."""
+        index = region_index(context, context.role, with_truths=True)
+        source = region_features(context, index).source(read_layer(context.config, "CLASSIFIER"))
+        classifier = build(context.config, "CLASSIFIER", num_classes=index.num_classes, feature_dim=source.dim)
+        head_file = context.inputs["network"] / HEAD
+        head = LinearHead(**load_file(head_file)) if head_file.is_file() else None
+        bar = progress("classify", index.num_images, "image")
+        classifier.fit(source, rng_for(context.config.SEED, "classify"), head=head, progress=bar)
+        bar.close()
+        save_tensors(context.folder / CLASSIFIER, classifier.state())
+        write_atomically(context.folder / REPORT, json.dumps(classifier.report(), indent=1).encode())
+
+
+@STAGES.register()
+class Regress(_Learner):
+    """One box regressor per class on a layer's features. Source: R-CNN, appendix C."""
+
+    def sections(self, config: Config) -> tuple[str, ...]:
+        """The box head, what decides its features, and the seed."""
+        return ("BOX_HEAD", *FEATURE_SECTIONS, "SEED", "DATA.TRAIN_DIFFICULT")
+
+    def run(self, context: Context) -> None:
+        """Writes box_head.safetensors and report.json."""
+        index = region_index(context, context.role, with_truths=True)
+        source = region_features(context, index).source(read_layer(context.config, "BOX_HEAD"))
+        head = build(context.config, "BOX_HEAD", num_classes=index.num_classes, feature_dim=source.dim)
+        bar = progress("regress", index.num_classes, "class")
+        head.fit(source, rng_for(context.config.SEED, "regress"), progress=bar)
+        bar.close()
+        save_tensors(context.folder / BOX_HEAD, head.state())
+        write_atomically(context.folder / REPORT, json.dumps(head.report(), indent=1).encode())

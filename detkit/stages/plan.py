@@ -1,0 +1,123 @@
+"""The steps of a run, with the hash of each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from detkit.config.layout import SLOTS
+from detkit.config.node import Config
+from detkit.data.base import Dataset
+from detkit.engine.compute import Compute
+from detkit.errors import ConfigError
+from detkit.registry import STAGES
+from detkit.stages.artifacts import digest_of
+from detkit.stages.base import Ref, Stage
+
+
+@dataclass(frozen=True)
+class Step:
+    """One stage for one role.
+
+    Args:
+        stage: the stage.
+        role: the role of its data.
+        description: everything that is hashed.
+        extra: the part of it that the stage derives itself.
+        inputs: the steps it reads from.
+        caches: the steps that only save it time.
+    """
+
+    stage: Stage
+    role: str
+    description: Mapping[str, Any]
+    extra: Mapping[str, Any]
+    inputs: Mapping[str, Step]
+    caches: Mapping[str, Step]
+
+    @property
+    def name(self) -> str:
+        """The stage's name in the registry."""
+        return type(self.stage).__name__
+
+    @property
+    def label(self) -> str:
+        """The step as messages name it."""
+        return f"{self.name.lower()} {self.role.lower()}".strip()
+
+    @property
+    def digest(self) -> str:
+        """The hash under which its result lies."""
+        return digest_of(self.description)
+
+
+class Datasets:
+    """The data sets of a config's roles, each built once."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._built: dict[tuple[str, tuple[str, ...]], Dataset] = {}
+
+    def __call__(self, role: str) -> Dataset:
+        """The data set of FINETUNE, TRAIN or TEST, or of PRETRAIN_DATA.TRAIN or PRETRAIN_DATA.VAL."""
+        slot, _, key = role.rpartition(".")
+        slot = slot or "DATA"
+        node = self._config[slot]
+        splits = node[key]
+        splits = (splits,) if isinstance(splits, str) else tuple(splits)
+        if (slot, splits) not in self._built:
+            component = SLOTS[slot].registry.get(node.NAME)
+            settings = {k.lower(): v for k, v in node[node.NAME].items()}
+            on_bad = node.get("ON_BAD", "stop")
+            self._built[slot, splits] = component(splits=splits, on_bad=on_bad, **settings)
+        return self._built[slot, splits]
+
+
+def plan(config: Config, datasets: Datasets, compute: Compute) -> list[Step]:
+    """The steps of a config's STAGES in order.
+
+    Raises:
+        ConfigError: a stage needs one that is not in STAGES or stands behind it.
+        DataError: a data set cannot be read.
+    """
+    steps: dict[Ref, Step] = {}
+    for name in config.STAGES:
+        stage = STAGES.get(name)()
+        for role in stage.roles(config):
+            step = _step(stage, role, config, datasets, compute, steps)
+            steps[step.name, role] = step
+    return list(steps.values())
+
+
+def _step(
+    stage: Stage, role: str, config: Config, datasets: Datasets, compute: Compute, steps: Mapping[Ref, Step]
+) -> Step:
+    inputs = _found(stage, stage.inputs(config, role), config, steps)
+    extra = stage.extra(config, role)
+    view = config.restricted(stage.sections(config)).selected()
+    if "COMPUTE" in view:
+        view["COMPUTE"] = compute.name
+    description = {
+        "stage": type(stage).__name__,
+        "version": stage.version,
+        "config": view,
+        "extra": extra,
+        "inputs": {label: step.digest for label, step in inputs.items()},
+        "data": {r: datasets(r).fingerprint() for r in stage.datasets(config, role)},
+    }
+    if len(description["data"]) == 1:
+        description["data"] = {"": next(iter(description["data"].values()))}
+    caches = _found(stage, stage.caches(config, role), config, steps)
+    return Step(stage, role, description, extra, inputs, caches)
+
+
+def _found(stage: Stage, wanted: Mapping[str, Ref], config: Config, steps: Mapping[Ref, Step]) -> dict[str, Step]:
+    found = {}
+    for label, ref in wanted.items():
+        if ref not in steps:
+            name = type(stage).__name__
+            order: Sequence[str] = config.STAGES
+            raise ConfigError(f"STAGES: {name} needs {ref[0]} before it, got [{', '.join(order)}]")
+        found[label] = steps[ref]
+    return found

@@ -1,0 +1,152 @@
+"""The stages that make regions and their features."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from detkit.config.build import build, construct
+from detkit.config.node import Config
+from detkit.errors import ConfigError, DataError
+from detkit.progress import progress
+from detkit.proposals.pool import propose_many
+from detkit.regions.features import IMAGES_TOGETHER, Request, feature_file
+from detkit.regions.index import RegionIndex
+from detkit.registry import BOX_HEADS, STAGES
+from detkit.stages.base import Context, Ref, Stage
+from detkit.stages.common import (
+    FEATURE_SECTIONS,
+    PROPOSALS,
+    layers_read,
+    network_layers,
+    network_ref,
+    region_features,
+    region_index,
+)
+from detkit.stages.shards import ImageShards, save_tensors
+
+
+@STAGES.register()
+class Propose(Stage):
+    """Proposals of every image of every split that the recipe uses. Source: R-CNN, section 2.1."""
+
+    def sections(self, config: Config) -> tuple[str, ...]:
+        """The generator."""
+        return ("PROPOSALS",)
+
+    def roles(self, config: Config) -> tuple[str, ...]:
+        """The roles that some stage reads."""
+        reads = {"FINETUNE": {"Finetune"}, "TRAIN": {"Extract", "Classify", "Regress"}, "TEST": {"Detect", "Evaluate"}}
+        return tuple(role for role, stages in reads.items() if stages & set(config.STAGES))
+
+    def run(self, context: Context) -> None:
+        """Writes proposals.safetensors: boxes, objectness, offsets."""
+        dataset = context.dataset(context.role)
+        if len(dataset) == 0:
+            raise DataError(f"DATA.{context.role}: the split has no images")
+        shards = ImageShards(context.folder, Path(PROPOSALS).stem, len(dataset))
+        missing = shards.missing()
+        items = [(dataset[i].image_id, dataset[i].path) for i in missing]
+        workers = context.workers + 1 if context.workers else 0
+        bar = progress(f"propose {context.role.lower()}", len(dataset), "image", done=len(dataset) - len(missing))
+        for at, found in propose_many(build(context.config, "PROPOSALS"), items, workers):
+            shards.save(missing[at], {"boxes": found.boxes.tensor, "objectness": found.objectness})
+            bar.update()
+        bar.close()
+        shards.merge()
+
+
+@STAGES.register()
+class Extract(Stage):
+    """Features of regions, kept on disk for the splits of FEATURES.STORE."""
+
+    def sections(self, config: Config) -> tuple[str, ...]:
+        """What decides a feature."""
+        return (*FEATURE_SECTIONS, "DATA.TRAIN_DIFFICULT")
+
+    def roles(self, config: Config) -> tuple[str, ...]:
+        """The stored splits, where anything reads features."""
+        return extracted_roles(config)
+
+    def inputs(self, config: Config, role: str) -> Mapping[str, Ref]:
+        """The network and the split's proposals."""
+        return {"network": network_ref(config), "proposals": ("Propose", role)}
+
+    def extra(self, config: Config, role: str) -> dict[str, Any]:
+        """Which rows of which layers are kept, and whether ground truths are among them."""
+        return {"truths": role == "TRAIN", "layers": _kept_layers(config, role)}
+
+    def run(self, context: Context) -> None:
+        """Writes a file an image, see ``StoredFeatures``."""
+        index = region_index(context, context.role, with_truths=context.extra["truths"])
+        wanted = _wanted_rows(context, index)
+        every = region_features(context, index)
+        requests = _unfinished(every.every_row(), context.folder)
+        done = len(every.every_row()) - len(requests)
+        bar = progress(f"extract {context.role.lower()}", done + len(requests), "image", done=done)
+        rows_of = dict(requests)
+        for image, layers in every.images(requests, list(wanted)):
+            tensors = {}
+            for layer, values in layers.items():
+                keep = torch.from_numpy(np.flatnonzero(wanted[layer][rows_of[image]]))
+                tensors[layer] = values[keep].half()
+                tensors[f"{layer}.rows"] = keep
+            save_tensors(feature_file(context.folder, image), tensors)
+            bar.update()
+        bar.close()
+
+
+def extracted_roles(config: Config) -> tuple[str, ...]:
+    """The roles whose features the recipe keeps on disk."""
+    if "Extract" not in config.STAGES:
+        return ()
+    return tuple(role for role in ("TRAIN", "TEST") if role in config.FEATURES.STORE and layers_read(config, role))
+
+
+def feature_cache(config: Config, role: str) -> Mapping[str, Ref]:
+    """The step that keeps a role's features, by the name under which stages look for it."""
+    return {"features": ("Extract", role)} if role in extracted_roles(config) else {}
+
+
+def _kept_layers(config: Config, role: str) -> dict[str, Any]:
+    """{layer: "all", or the box head whose examples alone are kept}."""
+    read = layers_read(config, role)
+    known = network_layers(config)
+    kept = list(config.FEATURES.LAYERS)
+    for layer in kept:
+        if layer not in known:
+            raise ConfigError(f"FEATURES.LAYERS: no layer {layer!r}; {config.BACKBONE.NAME} has {', '.join(known)}")
+    if kept:
+        for slot, layer in read.items():
+            if layer not in kept:
+                raise ConfigError(f"FEATURES.LAYERS {kept} leaves out {layer}, which {slot} reads; add it")
+        return dict.fromkeys(kept, "all")
+    rows: dict[str, Any] = {}
+    if "CLASSIFIER" in read:
+        rows[read["CLASSIFIER"]] = "all"
+    if "BOX_HEAD" in read:
+        rows.setdefault(read["BOX_HEAD"], config.component("BOX_HEAD") if role == "TRAIN" else "all")
+    return rows
+
+
+def _wanted_rows(context: Context, index: RegionIndex) -> dict[str, np.ndarray]:
+    """{layer: (R,) bool} rows to keep."""
+    wanted = {}
+    for layer, rule in context.extra["layers"].items():
+        wanted[layer] = np.full(len(index), rule == "all")
+        if rule != "all":
+            head = construct(BOX_HEADS, rule, num_classes=index.num_classes, feature_dim=1)
+            wanted[layer][head.example_rows(index)] = True
+    return wanted
+
+
+def _unfinished(requests: list[Request], folder: Path) -> list[Request]:
+    """The requests from the first group of images on that is not complete: groups share batches."""
+    for first in range(0, len(requests), IMAGES_TOGETHER):
+        if not all(feature_file(folder, image).is_file() for image, _ in requests[first : first + IMAGES_TOGETHER]):
+            return requests[first:]
+    return []

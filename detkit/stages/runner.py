@@ -1,0 +1,143 @@
+"""Runs the steps of a config and gathers what they give in the run's folder."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from detkit.config.node import Config
+from detkit.data.cache import cache_dir
+from detkit.engine.compute import Compute
+from detkit.errors import ConfigError
+from detkit.registry import nearest
+from detkit.stages.artifacts import ArtifactStore
+from detkit.stages.base import Context
+from detkit.stages.environment import environment
+from detkit.stages.plan import Datasets, Step, plan
+
+log = logging.getLogger("detkit")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A config that is being run.
+
+    Args:
+        config: the config.
+        folder: the run's folder; made by ``execute``.
+        store: where artefacts lie.
+        datasets: the data sets of its roles.
+        compute: device and dtype, as resolved here.
+        steps: what there is to do, in order.
+    """
+
+    config: Config
+    folder: Path
+    store: ArtifactStore
+    datasets: Datasets
+    compute: Compute
+    steps: list[Step]
+
+    @classmethod
+    def of(cls, config: Config, name: str) -> Run:
+        """The run of a config.
+
+        Args:
+            config: the config.
+            name: the config file's name without its ending: the run's folder is runs/NAME unless OUTPUT_DIR is set.
+
+        Raises:
+            ConfigError: a key does not fit the others, or the device does not exist.
+            DataError: a data set cannot be read.
+        """
+        runtime = config.RUNTIME
+        compute = Compute.resolve(dtype=config.COMPUTE.DTYPE, device=runtime.DEVICE, compile=config.COMPUTE.COMPILE)
+        if runtime.THREADS:
+            torch.set_num_threads(runtime.THREADS)
+        datasets = Datasets(config)
+        root = Path(config.ARTIFACTS) if config.ARTIFACTS else cache_dir() / "artifacts"
+        folder = Path(config.OUTPUT_DIR) if config.OUTPUT_DIR else Path("runs") / name
+        return cls(config, folder, ArtifactStore(root), datasets, compute, plan(config, datasets, compute))
+
+    def find(self, stage: str, role: str = "") -> Path | None:
+        """The finished artefact of a step, or None; a step that the recipe does not have has none."""
+        for step in self.steps:
+            if (step.name, step.role) == (stage, role):
+                return self.store.find(step.name, step.digest)
+        return None
+
+    def is_finished(self) -> bool:
+        """Whether every step's artefact is there."""
+        return all(self.store.find(s.name, s.digest) for s in self.steps)
+
+    def execute(self, *, first: str = "", last: str = "") -> None:
+        """Makes every artefact that is not there.
+
+        Args:
+            first: from this stage on, artefacts are made again; empty for none.
+            last: the stage after which to stop; empty for the end.
+        """
+        begin, end = self._position(first, 0, len(self.steps)), self._position(last, -1, len(self.steps) - 1)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / "config.yaml").write_text(self.config.text(), encoding="utf-8")
+        (self.folder / "env.json").write_text(json.dumps(environment(self.compute), indent=1), encoding="utf-8")
+        for step in self.steps[begin:] if first else []:
+            for old in (self.store.find(step.name, step.digest), self.store.partial(step.name, step.digest)):
+                if old is not None and old.is_dir():
+                    shutil.rmtree(old)
+        for step in self.steps[: end + 1]:
+            self._make(step)
+
+    def _make(self, step: Step) -> None:
+        if self.store.find(step.name, step.digest):
+            log.info("%s: there already", step.label)
+            return
+        start = time.monotonic()
+        with self.store.make(step.name, step.digest, step.description) as folder:
+            if folder is None:
+                log.info("%s: made by another run meanwhile", step.label)
+                return
+            log.info("%s: %s", step.label, "goes on" if any(folder.iterdir()) else "starts")
+            step.stage.run(self._context(step, folder))
+        seconds = time.monotonic() - start
+        log.info("%s: done in %.1f s", step.label, seconds)
+        with (self.folder / "metrics.jsonl").open("a", encoding="utf-8") as metrics:
+            metrics.write(
+                json.dumps({"step": step.label, "digest": step.digest[:12], "seconds": round(seconds, 2)}) + "\n"
+            )
+
+    def _context(self, step: Step, folder: Path) -> Context:
+        found = {label: self.store.find(s.name, s.digest) for label, s in {**step.inputs, **step.caches}.items()}
+        assert all(found.values()), "a step runs after those that it reads"
+        keys = (*step.stage.sections(self.config), *step.stage.unhashed, "RUNTIME")
+        workers = self.config.RUNTIME.WORKERS
+        return Context(
+            config=self.config.restricted(keys),
+            extra=step.extra,
+            role=step.role,
+            folder=folder,
+            inputs={label: path for label, path in found.items() if path is not None},
+            dataset=self.datasets,
+            compute=self.compute,
+            workers=max(1, (os.cpu_count() or 1) - 1) if workers < 0 else workers,
+            run_folder=self.folder,
+        )
+
+    def _position(self, stage: str, which: int, otherwise: int) -> int:
+        """The first (0) or last (-1) step of a stage."""
+        if not stage:
+            return otherwise
+        names = {s.name.lower(): s.name for s in self.steps}
+        places = [i for i, s in enumerate(self.steps) if s.name.lower() == stage.lower()]
+        if not places:
+            raise ConfigError(
+                f"stage {stage!r} is not in this recipe.{nearest(stage, names)} It has: {', '.join(names)}."
+            )
+        return places[which]
