@@ -35,6 +35,7 @@ class Backbone(nn.Module, ABC):
     Attributes:
         input_size: side of the square crop in pixels.
         stride: input pixels per map cell.
+        map_origin: pixel coordinate, x and y alike, on which the map's first cell is centred.
         map_size: (height, width) of the map of one crop.
         map_channels: channels of the map.
         layers: the named layers in forward order; the last one carries the fine-tuning head.
@@ -43,6 +44,7 @@ class Backbone(nn.Module, ABC):
 
     input_size: int
     stride: int
+    map_origin: float
     map_size: tuple[int, int]
     map_channels: int
     layers: Mapping[str, LayerSpec]

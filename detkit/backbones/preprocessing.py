@@ -48,6 +48,11 @@ class Preprocessing:
             x = x * _inside(valid.to(x.device), x.shape[-2:])
         return x
 
+    def without_position(self) -> Preprocessing:
+        """The same with one mean colour, for images of any size; a mean image is averaged over its pixels."""
+        mean = self.mean if self.mean.ndim == 1 else self.mean.mean((1, 2))
+        return Preprocessing(self.order, self.scale, mean, self.std)
+
 
 def _inside(valid: Tensor, size: torch.Size) -> Tensor:
     """(N, 1, H, W) mask of the rectangles."""

@@ -1,0 +1,109 @@
+"""The network of R-CNN, and Krizhevsky's as Caffe released it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, ClassVar, Literal
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from detkit.backbones.base import Backbone, LayerSpec
+from detkit.backbones.lrn import local_response_norm
+from detkit.backbones.preprocessing import Preprocessing
+from detkit.config.ranges import Fraction
+from detkit.registry import BACKBONES
+
+
+class _GroupedAlexNet(Backbone):
+    """Five convolutions, of which the second, fourth and fifth have two groups, and two fully connected layers.
+
+    Source: Caffe's models bvlc_reference_caffenet and bvlc_alexnet (shapes, initialisers).
+    """
+
+    norm_first: ClassVar[bool]
+    bias: ClassVar[float]
+
+    def __init__(
+        self, *, init: Literal["published", "he"] = "published", dropout: Annotated[float, Fraction] = 0.5
+    ) -> None:
+        super().__init__()
+        self.input_size = 227
+        self.stride = 16
+        self.map_origin = 17.5
+        self.map_size = (13, 13)
+        self.map_channels = 256
+        self.layers = {"pool5": LayerSpec((256, 6, 6)), "fc6": LayerSpec((4096,)), "fc7": LayerSpec((4096,))}
+        self.preprocessing = Preprocessing.of("BGR", 1.0, (104.007, 116.669, 122.679), (1, 1, 1))
+        self.dropout = dropout
+        self.conv1 = nn.Conv2d(3, 96, 11, stride=4)
+        self.conv2 = nn.Conv2d(96, 256, 5, padding=2, groups=2)
+        self.conv3 = nn.Conv2d(256, 384, 3, padding=1)
+        self.conv4 = nn.Conv2d(384, 384, 3, padding=1, groups=2)
+        self.conv5 = nn.Conv2d(384, 256, 3, padding=1, groups=2)
+        self.fc6 = nn.Linear(256 * 6 * 6, 4096)
+        self.fc7 = nn.Linear(4096, 4096)
+        self._initialise(init)
+
+    def map(self, images: Tensor) -> Tensor:
+        """(B, 256, h, w) after conv5's ReLU; 13 x 13 for a crop."""
+        x = self._norm_and_pool(F.relu(self.conv1(images)))
+        x = self._norm_and_pool(F.relu(self.conv2(x)))
+        x = F.relu(self.conv3(x))
+        x = F.relu(self.conv4(x))
+        return F.relu(self.conv5(x))
+
+    def advance(self, maps: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
+        """``pool5`` (9216 numbers, order C, H, W), ``fc6`` and ``fc7`` after ReLU and, in train mode, dropout."""
+        out = {"pool5": _pool(maps).flatten(1)}
+        if "fc6" in layers or "fc7" in layers:
+            out["fc6"] = F.dropout(F.relu(self.fc6(out["pool5"])), self.dropout, self.training)
+        if "fc7" in layers:
+            out["fc7"] = F.dropout(F.relu(self.fc7(out["fc6"])), self.dropout, self.training)
+        return {name: out[name] for name in layers}
+
+    def _norm_and_pool(self, x: Tensor) -> Tensor:
+        return _pool(local_response_norm(x)) if self.norm_first else local_response_norm(_pool(x))
+
+    def _initialise(self, init: str) -> None:
+        for name, layer in self.named_children():
+            assert isinstance(layer, nn.Conv2d | nn.Linear) and layer.bias is not None
+            if init == "he":
+                nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+                nn.init.zeros_(layer.bias)
+            else:
+                nn.init.normal_(layer.weight, std=0.005 if name.startswith("fc") else 0.01)
+                nn.init.constant_(layer.bias, 0.0 if name in ("conv1", "conv3") else self.bias)
+
+
+@BACKBONES.register()
+class CaffeNet(_GroupedAlexNet):
+    """The paper's network: pooling before normalisation, 227 px crops.
+
+    Args:
+        init: "published" draws Caffe's Gaussians, with biases of 1 behind conv2, conv4, conv5, fc6 and fc7; "he"
+            scales the Gaussians to the fan-in, with biases of 0.
+        dropout: share of fc6 and fc7 that is dropped in train mode.
+    """
+
+    norm_first = False
+    bias = 1.0
+
+
+@BACKBONES.register()
+class AlexNet(_GroupedAlexNet):
+    """Krizhevsky's network as Caffe trained it: normalisation before pooling, 227 px crops.
+
+    Args:
+        init: "published" draws Caffe's Gaussians, with biases of 0.1 behind conv2, conv4, conv5, fc6 and fc7; "he"
+            scales the Gaussians to the fan-in, with biases of 0.
+        dropout: share of fc6 and fc7 that is dropped in train mode.
+    """
+
+    norm_first = True
+    bias = 0.1
+
+
+def _pool(x: Tensor) -> Tensor:
+    """Caffe's overlapping maximum, which rounds the size of its output up."""
+    return F.max_pool2d(x, 3, stride=2, ceil_mode=True)

@@ -1,0 +1,40 @@
+"""Names of networks, and which one a set of tensors belongs to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import get_args
+
+import torch
+from torch import Tensor
+
+from detkit.backbones.base import Backbone
+from detkit.config.schema import fields_of
+from detkit.registry import BACKBONES
+
+
+def network_name(backbone: Backbone) -> str:
+    """The component's name, with its architecture where it has several."""
+    name, arch = type(backbone).__name__, getattr(backbone, "arch", "")
+    return f"{name} {arch}" if arch else name
+
+
+def nearest_network(tensors: Mapping[str, Tensor]) -> str:
+    """A " The file looks like ..." for the network that has the most of these names and shapes, or an empty string."""
+    best, best_share = "", 0.5
+    for backbone in _all_networks():
+        needed = backbone.state_dict()
+        hits = sum(name in tensors and tensors[name].shape == t.shape for name, t in needed.items())
+        if hits / len(needed) > best_share:
+            best, best_share = network_name(backbone), hits / len(needed)
+    return f" The file looks like {best}." if best else ""
+
+
+def _all_networks() -> Iterator[Backbone]:
+    """Every registered backbone in each of its architectures, with default settings and without numbers."""
+    with torch.device("meta"):
+        for name in BACKBONES.names():
+            component = BACKBONES.get(name)
+            arch = fields_of(component).get("ARCH")
+            for settings in [{"arch": a} for a in get_args(arch.annotation)] if arch else [{}]:
+                yield component(**settings)

@@ -1,0 +1,145 @@
+"""torchvision's image classifiers as backbones."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import torch
+import torchvision
+from torch import Tensor, nn
+from torch.nn import functional as F
+from typing_extensions import Self
+
+from detkit.backbones.base import Backbone, LayerSpec
+from detkit.backbones.preprocessing import Preprocessing
+from detkit.config.ranges import NonNegative, Positive
+from detkit.errors import ConfigError
+from detkit.registry import BACKBONES
+
+
+@dataclass(frozen=True)
+class _Net:
+    """What the network's modules do not say themselves.
+
+    Args:
+        stride: input pixels per cell of the last map.
+        origin: pixel coordinate of the centre of its first cell, from the kernels and paddings on the way.
+        input_size: default side of a crop.
+        has_fc: whether the network ends as AlexNet does: pool5, fc6, fc7, classifier.
+    """
+
+    stride: int
+    origin: float
+    input_size: int = 227
+    has_fc: bool = False
+
+
+_NETS = {
+    "alexnet": _Net(16, 15.5, has_fc=True),
+    "vgg16": _Net(16, 8.0, input_size=224, has_fc=True),
+    "squeezenet1_0": _Net(16, 17.5),
+    "squeezenet1_1": _Net(16, 15.5),
+    "mobilenet_v2": _Net(32, 0.5),
+    "resnet18": _Net(32, 0.5),
+    "resnet50": _Net(32, 0.5),
+}
+
+
+@BACKBONES.register()
+class TorchvisionBackbone(Backbone):
+    """A network of torchvision without its classifier; its tensors keep torchvision's names.
+
+    AlexNet and VGG16 have the layers pool5, fc6 and fc7 (the latter two after ReLU; dropout stands where torchvision
+    has it). The others have ``pool5``, the last map averaged to a small grid, and ``final``, its global average.
+    BatchNorm always uses its stored statistics, in train mode too; its weights are trained.
+
+    Args:
+        arch: torchvision's name of the network.
+        input_size: side of the crop; 0 takes 224 for vgg16 and 227 for the others.
+        grid: cells on each side of ``pool5`` of a network without fully connected layers.
+
+    Raises:
+        ConfigError: the crop is too small for the network.
+    """
+
+    def __init__(
+        self,
+        *,
+        arch: Literal[
+            "alexnet", "vgg16", "squeezenet1_0", "squeezenet1_1", "mobilenet_v2", "resnet18", "resnet50"
+        ] = "alexnet",
+        input_size: Annotated[int, NonNegative] = 0,
+        grid: Annotated[int, Positive] = 3,
+    ) -> None:
+        super().__init__()
+        facts = _NETS[arch]
+        self.arch = arch
+        self.grid = grid
+        self.has_fc = facts.has_fc
+        self.input_size = input_size or facts.input_size
+        self.stride = facts.stride
+        self.map_origin = facts.origin
+        self.preprocessing = Preprocessing.of("RGB", 1 / 255, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+
+        net = getattr(torchvision.models, arch)(weights=None)
+        if self.has_fc:
+            self.pool5 = net.features.pop(-1)
+            self.avgpool = net.avgpool
+            self.classifier = net.classifier[:-1]
+        self.body = [name for name, _ in net.named_children() if name not in ("avgpool", "classifier", "fc")]
+        for name in self.body:
+            self.add_module(name, getattr(net, name))
+        self.map_channels, *size = self._map_shape()
+        self.map_size = (size[0], size[1])
+        self.layers = self._layers()
+        self.train(self.training)
+
+    def map(self, images: Tensor) -> Tensor:
+        """(B, C, h, w): before the last pooling of AlexNet and VGG16, the last map of the others."""
+        x = images
+        for name in self.body:
+            x = getattr(self, name)(x)
+        return x
+
+    def advance(self, maps: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
+        """pool5, fc6 and fc7, or pool5 and final."""
+        if not self.has_fc:
+            cells = {"pool5": self.grid, "final": 1}
+            return {name: F.adaptive_avg_pool2d(maps, cells[name]).flatten(1) for name in layers}
+        x = self.avgpool(self.pool5(maps)).flatten(1)
+        out = {"pool5": x}
+        for name, part in (("fc6", slice(0, 3)), ("fc7", slice(3, 6))):
+            if name in layers or "fc7" in layers:
+                x = out[name] = self.classifier[part](x)
+        return {name: out[name] for name in layers}
+
+    def train(self, mode: bool = True) -> Self:
+        """Train or eval mode for all but BatchNorm, which stays in eval mode."""
+        super().train(mode)
+        for module in self.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.eval()
+        return self
+
+    def _map_shape(self) -> tuple[int, int, int]:
+        """(C, h, w) of the map of one crop, from a pass without numbers."""
+        body = nn.Sequential(*(copy.deepcopy(getattr(self, name)) for name in self.body)).to("meta")
+        try:
+            channels, height, width = body(torch.empty(1, 3, self.input_size, self.input_size, device="meta")).shape[1:]
+        except RuntimeError as error:
+            raise ConfigError(
+                f"BACKBONE.TorchvisionBackbone.INPUT_SIZE: {self.input_size} is too small for {self.arch}; "
+                f"its own size is {_NETS[self.arch].input_size}"
+            ) from error
+        return channels, height, width
+
+    def _layers(self) -> dict[str, LayerSpec]:
+        if not self.has_fc:
+            channels = self.map_channels
+            return {"pool5": LayerSpec((channels, self.grid, self.grid)), "final": LayerSpec((channels,))}
+        height, width = self.avgpool.output_size
+        pool5 = LayerSpec((self.map_channels, height, width))
+        return {"pool5": pool5, "fc6": LayerSpec((4096,)), "fc7": LayerSpec((4096,))}

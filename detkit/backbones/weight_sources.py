@@ -1,0 +1,159 @@
+"""Weights out of files and out of torchvision's collection."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import torch
+import torchvision
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from detkit.backbones.preprocessing import Preprocessing
+from detkit.errors import WeightsError
+
+MEAN_IMAGE = "preprocessing.mean"
+"""The tensor of a .safetensors file that holds a mean image; a mean colour stands in the metadata."""
+
+
+@dataclass(frozen=True, eq=False)
+class Weights:
+    """A state dict with its origin.
+
+    Args:
+        tensors: every tensor of the source by name; floating-point ones are float32.
+        preprocessing: what the network was trained with, or None where the source does not say.
+        network: ``network_name`` of the backbone they were saved from, or "" where the source does not say.
+        source: the file or name they came from, for messages.
+    """
+
+    tensors: Mapping[str, Tensor]
+    preprocessing: Preprocessing | None
+    network: str
+    source: str
+
+
+def read_weights(spec: str, arch: str = "") -> Weights:
+    """Weights of a file or of torchvision.
+
+    Args:
+        spec: a .safetensors, .pth or .pt file, or ``torchvision:NAME``.
+        arch: torchvision's name of the network, for ``torchvision:NAME``.
+
+    Raises:
+        WeightsError: missing, unreadable or not to be downloaded.
+    """
+    if spec.startswith("torchvision:"):
+        return _from_torchvision(spec, arch)
+    path = existing_file(spec)
+    if path.suffix not in _READERS:
+        raise WeightsError(
+            f"weights {spec}: unknown kind of file {path.suffix!r}; allowed: {', '.join(_READERS)} and torchvision:NAME"
+        )
+    return _READERS[path.suffix](path)
+
+
+def existing_file(spec: str) -> Path:
+    """The file that a specification names.
+
+    Raises:
+        WeightsError: there is none.
+    """
+    path = Path(spec).expanduser()
+    if not path.is_file():
+        raise WeightsError(
+            f"weights {spec}: no such file (looked at {path.absolute()}); "
+            'allowed: a .safetensors, .pth or .pt file, torchvision:DEFAULT, or "" for random weights'
+        )
+    return path
+
+
+def _from_safetensors(path: Path) -> Weights:
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"weights {path}: not a safetensors file: {_one_line(error)}") from error
+    mean_image = tensors.pop(MEAN_IMAGE, None)
+    form = _preprocessing(path, metadata, mean_image) if "std" in metadata else None
+    return Weights(_widened(tensors), form, metadata.get("network", ""), str(path))
+
+
+def _preprocessing(path: Path, metadata: Mapping[str, str], mean_image: Tensor | None) -> Preprocessing:
+    """Metadata: channels RGB or BGR; scale on 0..255 pixels, or range 255 or 1; mean and std as three numbers."""
+    try:
+        scale = float(metadata["scale"]) if "scale" in metadata else float(metadata.get("range", "255")) / 255
+        std = [float(v) for v in metadata["std"].split(",")]
+        mean = [float(v) for v in metadata["mean"].split(",")] if mean_image is None else mean_image
+        order = metadata.get("channels", "RGB")
+        if order not in ("RGB", "BGR") or len(mean) != 3 or len(std) != 3 or min(std) <= 0 or scale <= 0:
+            raise ValueError(f"channels {order}, scale {scale}, {len(mean)} means, std {std}")
+    except (ValueError, KeyError) as error:
+        raise WeightsError(
+            f"weights {path}: its metadata describe no preprocessing ({_one_line(error)}); "
+            "expected channels RGB or BGR, scale or range, and three numbers each in mean and std"
+        ) from error
+    return Preprocessing.of(cast(Literal["RGB", "BGR"], order), scale, mean, std)
+
+
+def _from_pickle(path: Path) -> Weights:
+    """A state dict, alone or as the entry ``state_dict`` or ``model`` of a checkpoint; ``module.`` is cut off."""
+    try:
+        found: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise WeightsError(
+            f"weights {path}: refused, as it is no plain state dict and loading anything else could run code; "
+            "save it again with torch.save(model.state_dict(), ...)"
+        ) from error
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+        raise WeightsError(f"weights {path}: not a file of torch.save: {_one_line(error)}") from error
+    for key in ("state_dict", "model"):
+        if isinstance(found, Mapping) and isinstance(found.get(key), Mapping):
+            found = found[key]
+    if not isinstance(found, Mapping) or not all(isinstance(v, Tensor) for v in found.values()):
+        raise WeightsError(
+            f"weights {path}: holds no state dict (names and tensors); "
+            "save it again with torch.save(model.state_dict(), ...)"
+        )
+    tensors = {str(name).removeprefix("module."): tensor for name, tensor in found.items()}
+    return Weights(_widened(tensors), None, "", str(path))
+
+
+def _from_torchvision(spec: str, arch: str) -> Weights:
+    if not arch:
+        raise WeightsError(f"weights {spec}: torchvision has none for this backbone; allowed: a file")
+    known = torchvision.models.get_model_weights(arch).__members__
+    name = spec.removeprefix("torchvision:")
+    if name not in known:
+        raise WeightsError(f"weights {spec}: torchvision has no such weights of {arch}; allowed: {', '.join(known)}")
+    chosen = known[name]
+    try:
+        tensors = chosen.get_state_dict(progress=False, check_hash=True)
+    except (OSError, RuntimeError) as error:
+        raise WeightsError(
+            f"weights {spec}: cannot download {chosen.url} ({_one_line(error)}); "
+            "fetch it by hand and give the file's path in place of this name"
+        ) from error
+    form = chosen.transforms()
+    return Weights(_widened(tensors), Preprocessing.of("RGB", 1 / 255, form.mean, form.std), "", spec)
+
+
+_READERS: Mapping[str, Callable[[Path], Weights]] = {
+    ".safetensors": _from_safetensors,
+    ".pth": _from_pickle,
+    ".pt": _from_pickle,
+}
+
+
+def _widened(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Floating-point tensors as float32."""
+    return {name: t.float() if t.is_floating_point() else t for name, t in tensors.items()}
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__

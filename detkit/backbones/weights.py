@@ -1,0 +1,112 @@
+"""Weights of backbones: they travel with the preprocessing that they were trained with."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from pathlib import Path
+
+import torch
+import torchvision
+from safetensors.torch import save_file
+from torch import Tensor
+
+from detkit.backbones.base import Backbone
+from detkit.backbones.networks import nearest_network, network_name
+from detkit.backbones.weight_sources import MEAN_IMAGE, Weights, existing_file, read_weights
+from detkit.errors import WeightsError
+
+_log = logging.getLogger(__name__)
+
+
+def load_weights(backbone: Backbone, spec: str) -> str:
+    """Fills a backbone and gives it the preprocessing of its weights, where their source says one.
+
+    Tensors that the backbone has no place for, as the head of the pre-trained classifier, are left out and named in the
+    log. BatchNorm's counters may be missing.
+
+    Args:
+        backbone: changed in place, and only when everything fits.
+        spec: a .safetensors, .pth or .pt file; ``torchvision:NAME`` (``torchvision:DEFAULT``) for weights that
+            torchvision downloads; "" leaves the backbone as it was constructed.
+
+    Returns:
+        ``weights_identity(spec)``.
+
+    Raises:
+        WeightsError: missing, unreadable, of another network, or not to be downloaded.
+    """
+    if spec:
+        _fill(backbone, read_weights(spec, getattr(backbone, "arch", "")))
+    return weights_identity(spec)
+
+
+def weights_identity(spec: str) -> str:
+    """What stands for the weights in a hash: the sha256 of a file, the name and torchvision's version, or "random".
+
+    Raises:
+        WeightsError: there is no such file.
+    """
+    if not spec:
+        return "random"
+    if spec.startswith("torchvision:"):
+        return f"{spec} of torchvision {torchvision.__version__}"
+    digest = hashlib.sha256()
+    with existing_file(spec).open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def save_weights(path: Path, backbone: Backbone) -> None:
+    """Writes a backbone's tensors and preprocessing to a .safetensors file, which appears when it is complete."""
+    form = backbone.preprocessing
+    tensors = {name: t.detach().cpu().contiguous() for name, t in backbone.state_dict().items()}
+    metadata = {
+        "network": network_name(backbone),
+        "channels": form.order,
+        "scale": repr(form.scale),
+        "std": _numbers(form.std),
+    }
+    if form.mean.ndim == 1:
+        metadata["mean"] = _numbers(form.mean)
+    else:
+        tensors[MEAN_IMAGE] = form.mean.contiguous()
+    partial = path.with_name(path.name + ".partial")
+    save_file(tensors, partial, metadata)
+    partial.replace(path)
+
+
+def _fill(backbone: Backbone, weights: Weights) -> None:
+    name = network_name(backbone)
+    if weights.network not in ("", name):
+        raise WeightsError(f"weights {weights.source}: they are of {weights.network}, not of {name}")
+    own = backbone.state_dict()
+    needed = [key for key in own if key in weights.tensors or not key.endswith("num_batches_tracked")]
+    for key in needed:
+        _check_tensor(backbone, weights, key, own[key])
+    form, side = weights.preprocessing, backbone.input_size
+    if form is not None and form.mean.ndim == 3 and form.mean.shape != (3, side, side):
+        raise WeightsError(
+            f"weights {weights.source}: the mean image is {tuple(form.mean.shape)}, but {name} needs {(3, side, side)}"
+        )
+    backbone.load_state_dict({key: weights.tensors[key] for key in needed}, strict=False)
+    backbone.preprocessing = form or backbone.preprocessing
+    if unused := sorted(set(weights.tensors) - set(own)):
+        _log.info("weights %s: not used: %s", weights.source, ", ".join(unused))
+
+
+def _check_tensor(backbone: Backbone, weights: Weights, key: str, own: Tensor) -> None:
+    given = weights.tensors.get(key)
+    if given is None or given.shape != own.shape:
+        have = f"there is no tensor {key}" if given is None else f"tensor {key} has the shape {tuple(given.shape)}"
+        raise WeightsError(
+            f"weights {weights.source}: {have}, but {network_name(backbone)} needs {tuple(own.shape)}."
+            f"{nearest_network(weights.tensors)}"
+        )
+    if not bool(torch.isfinite(given).all()):
+        raise WeightsError(f"weights {weights.source}: tensor {key} holds values that are not finite; use another file")
+
+
+def _numbers(values: Tensor) -> str:
+    return ",".join(repr(v) for v in values.tolist())
