@@ -1,0 +1,125 @@
+"""Regions pooled from one map of the whole image."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+from torchvision.ops import roi_align
+
+from detkit.backbones.base import Backbone
+from detkit.config.ranges import NonNegative, Positive
+from detkit.errors import ConfigError
+from detkit.regions.base import RegionExtractor, RegionInputs
+from detkit.regions.passes import device_of, in_passes, no_rows
+from detkit.registry import REGION_EXTRACTORS
+from detkit.structures import Boxes
+
+
+@REGION_EXTRACTORS.register()
+class SharedMap(RegionExtractor):
+    """Convolves the image once, pools each region to the map of a crop and runs the remaining layers on it.
+
+    The bins of the pooled map stand where the cells of the map of a warped crop stand, so a region that fills its crop
+    unscaled gets the same map either way wherever the crop's border does not reach. Beyond the image there is zero.
+
+    Args:
+        input_size: the backbone's crop side.
+        padding: context around the region, in pixels of a crop of ``input_size``.
+        short_side: length to which the shorter side of the image is scaled.
+        long_side: length that the longer side may not exceed; such an image is scaled less.
+        sampling_ratio: sampling points of a bin in each direction; 0 takes one for each map cell that it covers.
+
+    Source: SPP-net, section 4.1; Fast R-CNN, section 3.4 (scale 600, at most 1000); RoIAlign of Mask R-CNN, section 3.
+    """
+
+    per_image = True
+    reads_whole_images = True
+
+    def __init__(
+        self,
+        *,
+        input_size: int,
+        padding: Annotated[int, NonNegative] = 16,
+        short_side: Annotated[int, Positive] = 600,
+        long_side: Annotated[int, Positive] = 1000,
+        sampling_ratio: Annotated[int, NonNegative] = 0,
+    ) -> None:
+        if 2 * padding >= input_size:
+            raise ConfigError(
+                f"REGION_EXTRACTOR.SharedMap.PADDING: {padding} on both sides leaves nothing of a crop of "
+                f"{input_size} pixels; allowed: 0 to {(input_size - 1) // 2}"
+            )
+        if long_side < short_side:
+            raise ConfigError(
+                f"REGION_EXTRACTOR.SharedMap.LONG_SIDE: {long_side} is less than SHORT_SIDE {short_side}; "
+                f"allowed: {short_side} or more"
+            )
+        self.input_size = input_size
+        self.padding = padding
+        self.short_side = short_side
+        self.long_side = long_side
+        self.sampling_ratio = sampling_ratio
+
+    def prepare(self, image: np.ndarray, boxes: Boxes, flips: np.ndarray) -> RegionInputs:
+        """``image`` (h, w, 3) uint8, scaled; ``windows`` (n, 4) float32 with context; ``flips`` (n,) bool."""
+        height, width = image.shape[:2]
+        scale = min(self.short_side / min(height, width), self.long_side / max(height, width))
+        size = (max(1, round(width * scale)), max(1, round(height * scale)))
+        stretch = np.array([size[0] / width, size[1] / height] * 2)
+        box = boxes.numpy().astype(np.float64) * stretch
+        half = (box[:, 2:] - box[:, :2]) / 2
+        centre, reach = box[:, :2] + half, half * (self.input_size / (self.input_size - 2 * self.padding))
+        return {
+            "image": cv2.resize(image, size, interpolation=cv2.INTER_LINEAR),
+            "windows": np.hstack([centre - reach, centre + reach]).astype(np.float32),
+            "flips": np.asarray(flips, bool),
+        }
+
+    def forward(
+        self, backbone: Backbone, inputs: Sequence[RegionInputs], layers: Sequence[str], pad_to: int = 0
+    ) -> dict[str, Tensor]:
+        """Each image is convolved once, and once more mirrored where any of its regions is to be mirrored."""
+        parts = [self._one_image(backbone, i, layers, pad_to) for i in inputs if len(i["windows"])]
+        if not parts:
+            return no_rows(backbone, layers)
+        return {name: torch.cat([p[name] for p in parts]) for name in layers}
+
+    def _one_image(
+        self, backbone: Backbone, prepared: RegionInputs, layers: Sequence[str], pad_to: int
+    ) -> dict[str, Tensor]:
+        pixels = torch.from_numpy(prepared["image"]).to(device_of(backbone))[None]
+        image = backbone.preprocessing.without_position()(pixels).contiguous(memory_format=torch.channels_last)
+        flips = torch.from_numpy(prepared["flips"])
+        windows = torch.from_numpy(prepared["windows"])
+        windows = torch.where(flips[:, None], Boxes(windows).flip(image.shape[-1]).tensor, windows)
+        rois = torch.cat([flips[:, None].float(), _bin_area(backbone, windows)], 1).to(image.device)
+        views = torch.cat([image, image.flip(-1)]) if bool(flips.any()) else image
+        maps = backbone.map(views)
+
+        def run(rows: Tensor) -> dict[str, Tensor]:
+            pooled = roi_align(
+                maps.float(), rows, backbone.map_size, 1 / backbone.stride, self.sampling_ratio, aligned=True
+            )
+            return backbone.advance(pooled.to(maps.dtype), layers)
+
+        return in_passes(run, [rois], pad_to)
+
+
+def _bin_area(backbone: Backbone, windows: Tensor) -> Tensor:
+    """(n, 4) areas whose equal bins are centred where a crop of each window has its map cells.
+
+    In a crop of side S, cell i is centred at origin + stride * i. RoIAlign takes cell i of the image's map to be
+    centred at stride * (i + 1/2), so the area is moved by the difference to where it really is.
+    """
+    shift = backbone.map_origin - backbone.stride / 2
+    height, width = backbone.map_size
+    low = shift / backbone.input_size
+    side = torch.tensor([width, height]) * backbone.stride / backbone.input_size
+    corner, extent = windows[:, :2], windows[:, 2:] - windows[:, :2]
+    start = corner + low * extent
+    return torch.cat([start, start + side * extent], 1) - shift
