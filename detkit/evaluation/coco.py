@@ -1,0 +1,117 @@
+"""COCO's twelve numbers."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from pycocotools import coco, cocoeval
+
+from detkit.errors import DataError
+from detkit.evaluation.base import Evaluator
+from detkit.registry import EVALUATORS
+from detkit.structures import Boxes, Detections, Sample
+
+NUMBERS = (
+    "AP",
+    "AP50",
+    "AP75",
+    "APsmall",
+    "APmedium",
+    "APlarge",
+    "AR1",
+    "AR10",
+    "AR100",
+    "ARsmall",
+    "ARmedium",
+    "ARlarge",
+)
+
+
+class _IgnoringEval(cocoeval.COCOeval):
+    """pycocotools ignores crowds only; this one ignores difficult objects as well."""
+
+    def _prepare(self) -> None:
+        super()._prepare()
+        for truths in self._gts.values():
+            for truth in truths:
+                truth["ignore"] = truth["iscrowd"] or truth["difficult"]
+
+
+@EVALUATORS.register()
+class COCO(Evaluator):
+    """The twelve numbers of pycocotools for boxes.
+
+    A crowd takes any number of detections that lie inside it, and they are ignored. A difficult object, which COCO does
+    not know, is ignored with the one detection that matches it by plain IoU, and left out of the recall. Small, medium
+    and large are areas of boxes: masks, whose areas the official server uses, do not reach an evaluator.
+
+    Args:
+        class_names: the K classes.
+    """
+
+    def __init__(self, *, class_names: Sequence[str]) -> None:
+        self.class_names = tuple(class_names)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forgets every image."""
+        self._num_images = 0
+        self._truths: list[dict[str, Any]] = []
+        self._detections: list[dict[str, Any]] = []
+
+    def add(self, sample: Sample, detections: Detections) -> None:
+        """Takes one image."""
+        truths = sample.annotations
+        if truths is None:
+            raise ValueError(f"image {sample.image_id} has no annotations; COCO needs the ground truth")
+        self._num_images += 1
+        for box, label, difficult, crowd in zip(
+            _xywh(truths.boxes), truths.labels.tolist(), truths.difficult.tolist(), truths.crowd.tolist()
+        ):
+            entry = self._entry(len(self._truths), box, label)
+            self._truths.append(entry | {"iscrowd": int(crowd), "difficult": int(difficult)})
+        for box, label, score in zip(_xywh(detections.boxes), detections.labels.tolist(), detections.scores.tolist()):
+            self._detections.append(self._entry(len(self._detections), box, label) | {"iscrowd": 0, "score": score})
+
+    def compute(self) -> dict[str, dict[str, Any]]:
+        """{"COCO": {"AP": fraction, "AP50": ...}}; None for a size of which there is no ground truth."""
+        if all(t["iscrowd"] or t["difficult"] for t in self._truths):
+            raise DataError(
+                f"COCO: no ground truth in {self._num_images} images that is neither difficult nor crowd; "
+                f"expected objects of {', '.join(self.class_names)}; choose another split or check the class names"
+            )
+        with contextlib.redirect_stdout(io.StringIO()):
+            evaluation = _IgnoringEval(self._index(self._truths), self._index(self._detections), "bbox")
+            evaluation.evaluate()
+            evaluation.accumulate()
+            evaluation.summarize()
+        return {"COCO": {n: None if v < 0 else float(v) for n, v in zip(NUMBERS, evaluation.stats)}}
+
+    def _entry(self, position: int, box: list[float], label: int) -> dict[str, Any]:
+        # pycocotools takes id 0 for "not matched", so ids start at 1.
+        return {
+            "id": position + 1,
+            "image_id": self._num_images,
+            "category_id": label,
+            "bbox": box,
+            "area": max(box[2], 0) * max(box[3], 0),
+        }
+
+    def _index(self, entries: list[dict[str, Any]]) -> coco.COCO:
+        index = coco.COCO()
+        index.dataset = {
+            "images": [{"id": i + 1} for i in range(self._num_images)],
+            "categories": [{"id": k, "name": name} for k, name in enumerate(self.class_names)],
+            "annotations": entries,
+        }
+        index.createIndex()
+        return index
+
+
+def _xywh(boxes: Boxes) -> list[list[float]]:
+    corners = boxes.numpy().astype(np.float64)
+    return np.concatenate([corners[:, :2], corners[:, 2:] - corners[:, :2]], 1).tolist()

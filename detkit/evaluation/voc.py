@@ -1,0 +1,154 @@
+"""PASCAL VOC's average precision."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+import numpy as np
+
+from detkit.config.ranges import Fraction
+from detkit.errors import ConfigError, DataError
+from detkit.evaluation.base import Evaluator
+from detkit.registry import EVALUATORS
+from detkit.structures import Detections, Sample
+
+GRIDS = {"numpy": np.arange(0, 1.1, 0.1), "exact": np.arange(11) / 10}
+
+
+@dataclass(frozen=True)
+class Matches:
+    """The detections of one class that count, best first.
+
+    Args:
+        hits: (N,) bool, True where the detection finds a ground truth.
+        num_truths: the ground truths to be found.
+    """
+
+    hits: np.ndarray
+    num_truths: int
+
+    def curve(self) -> tuple[np.ndarray, np.ndarray]:
+        """(N,) recall and (N,) precision after each detection."""
+        true = np.cumsum(self.hits)
+        return true / self.num_truths, true / np.arange(1, len(self.hits) + 1)
+
+
+def grid_ap(recall: np.ndarray, precision: np.ndarray, grid: np.ndarray) -> float:
+    """The mean over the grid of the best precision at that recall or beyond. Source: VOC2007 development kit."""
+    return float(np.mean([precision[recall >= r].max(initial=0.0) for r in grid]))
+
+
+def area_ap(recall: np.ndarray, precision: np.ndarray) -> float:
+    """The area under the precision envelope that never rises. Source: VOC2010 development kit."""
+    envelope = np.maximum.accumulate(precision[::-1])[::-1]
+    return float(np.sum(np.diff(recall, prepend=0.0) * envelope))
+
+
+@EVALUATORS.register()
+class VOC(Evaluator):
+    """AP as VOC2007 (11 recall levels) and VOC2010 (area) define it, at one or several IoU thresholds.
+
+    Each detection looks at the one ground truth of its class that it overlaps most, a difficult one included. With too
+    little overlap it is wrong; a difficult object or a crowd makes it ignored; an object that a better detection has
+    found makes it wrong. Of equal scores the image added first, then the lower row, comes first.
+
+    IoU is in double precision on exclusive pixels; on whole pixels that equals the development kit's "+1" on inclusive
+    ones. Source: VOCevaldet.m.
+
+    Args:
+        class_names: the K classes.
+        iou: overlaps that count as found. Metrics are called VOC07 and VOC10 at 0.5, VOC07@0.7 and so on at others.
+        grid: recall levels of VOC2007. "numpy": the doubles of arange(0, 1.1, 0.1), which published Python figures use
+            and which lie a little above 0.3, 0.6 and 0.7; "exact": the tenths.
+        strict_iou: whether the overlap must exceed the threshold; the development kit is content with equality.
+
+    Raises:
+        ConfigError: no IoU, or one twice.
+    """
+
+    def __init__(
+        self,
+        *,
+        class_names: Sequence[str],
+        iou: tuple[Annotated[float, Fraction], ...] = (0.5,),
+        grid: Literal["numpy", "exact"] = "numpy",
+        strict_iou: bool = False,
+    ) -> None:
+        if not iou or len(set(iou)) < len(iou):
+            raise ConfigError(f"VOC.IOU: {list(iou)} is not allowed; give one threshold or several different ones")
+        self.class_names, self.iou, self.grid, self.strict_iou = tuple(class_names), tuple(iou), grid, strict_iou
+        self.reset()
+
+    def reset(self) -> None:
+        """Forgets every image."""
+        self._detections: list[np.ndarray] = []
+        self._num_truths = np.zeros(len(self.class_names), dtype=np.int64)
+        self._num_seen = 0
+
+    def add(self, sample: Sample, detections: Detections) -> None:
+        """Takes one image."""
+        truths = sample.annotations
+        if truths is None:
+            raise ValueError(f"image {sample.image_id} has no annotations; VOC needs the ground truth")
+        ignored = (truths.difficult | truths.crowd).numpy()
+        labels = truths.labels.numpy()
+        self._num_truths += np.bincount(labels[~ignored], minlength=len(self.class_names))
+        found = np.zeros(len(detections), dtype=_FOUND)
+        found["score"], found["label"] = detections.scores.numpy(), detections.labels.numpy()
+        overlaps = _iou(detections.boxes.numpy(), truths.boxes.numpy())
+        overlaps[found["label"][:, None] != labels[None]] = -1
+        if len(labels):
+            best = overlaps.argmax(1)
+            found["iou"], found["ignored"] = overlaps.max(1), ignored[best]
+            found["truth"] = best + self._num_seen
+        else:
+            found["iou"] = -1
+        self._num_seen += len(labels)
+        self._detections.append(found)
+
+    def compute(self) -> dict[str, dict[str, Any]]:
+        """{"VOC07": {"mAP": fraction, "AP": {class: fraction, or None without ground truth}}, "VOC10": the same}."""
+        if not self._num_truths.any():
+            raise DataError(
+                f"VOC: no ground truth in {len(self._detections)} images that is not difficult; "
+                f"expected objects of {', '.join(self.class_names)}; choose another split or check the class names"
+            )
+        metrics: dict[str, dict[str, Any]] = {}
+        for iou in self.iou:
+            curves = [m.curve() if m.num_truths else None for m in self.matches(iou)]
+            suffix = "" if iou == 0.5 else f"@{iou:g}"
+            metrics["VOC07" + suffix] = self._summary([c and grid_ap(*c, GRIDS[self.grid]) for c in curves])
+            metrics["VOC10" + suffix] = self._summary([c and area_ap(*c) for c in curves])
+        return metrics
+
+    def matches(self, iou: float) -> list[Matches]:
+        """For each class its detections that count, at one threshold."""
+        found = np.concatenate([*self._detections, np.zeros(0, dtype=_FOUND)])
+        found = found[np.argsort(-found["score"], kind="stable")]
+        reaches = found["iou"] > iou if self.strict_iou else found["iou"] >= iou
+        hits = np.zeros(len(found), dtype=bool)
+        candidates = np.flatnonzero(reaches & ~found["ignored"])
+        hits[candidates[np.unique(found["truth"][candidates], return_index=True)[1]]] = True
+        counts = ~(reaches & found["ignored"])
+        return [Matches(hits[counts & (found["label"] == k)], int(n)) for k, n in enumerate(self._num_truths)]
+
+    def _summary(self, ap: list[float | None]) -> dict[str, Any]:
+        known = [a for a in ap if a is not None]
+        return {"mAP": float(np.mean(known)), "AP": dict(zip(self.class_names, ap))}
+
+
+_FOUND = np.dtype(
+    [("score", np.float64), ("label", np.int64), ("iou", np.float64), ("truth", np.int64), ("ignored", bool)]
+)
+
+
+def _iou(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """(N, M) IoU in double precision; 0 where two boxes share nothing."""
+    a, b = boxes.astype(np.float64)[:, None], others.astype(np.float64)[None]
+    sides = np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2])
+    inter = sides.clip(min=0).prod(-1)
+    areas = [(x[..., 2:] - x[..., :2]).clip(min=0).prod(-1) for x in (a, b)]
+    union = areas[0] + areas[1] - inter
+    return np.divide(inter, union, out=np.zeros_like(inter), where=inter > 0)

@@ -1,0 +1,125 @@
+"""From scores of regions to detections: caps, clipping and non-maximum suppression."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import numpy as np
+import torch
+from torch import Tensor
+from torchvision import ops
+
+from detkit.config.ranges import Fraction, NonNegative, Positive
+from detkit.structures import Boxes, Detections
+
+
+@dataclass(frozen=True, kw_only=True)
+class Postprocess:
+    """The settings of post-processing, config section POSTPROCESS.
+
+    Source: R-CNN, section 2.2; rcnn_test.m for the caps.
+
+    Args:
+        top_per_image: the most candidates of one class in one image.
+        top_per_class: times the number of images, the most candidates of one class in a whole split; 0 sets no cap.
+            It applies where a split is evaluated, not where single images are detected.
+        nms_iou: a box whose IoU with a better one of its class exceeds this is suppressed.
+        one_class_per_region: whether a region is a candidate of its best class only.
+    """
+
+    top_per_image: Annotated[int, Positive] = 100
+    top_per_class: Annotated[int, NonNegative] = 40
+    nms_iou: Annotated[float, Fraction] = 0.3
+    one_class_per_region: bool = False
+
+
+def select(scores: Tensor, settings: Postprocess, min_score: float = -np.inf) -> tuple[Tensor, Tensor, Tensor]:
+    """The candidates of one image: for each class its best regions, by class, then by falling score.
+
+    A tie between regions goes to the lower row, a tie between the classes of one region to the lower class.
+    A score of -inf is never a candidate: that class does not fire.
+
+    Args:
+        scores: (N, K) float32.
+        settings: the cap per image, and whether a region may be a candidate of several classes.
+        min_score: the least score of a candidate.
+
+    Returns:
+        rows, labels (int64) and scores (float32) of M candidates.
+
+    Raises:
+        ValueError: a score is NaN.
+    """
+    if bool(scores.isnan().any()):
+        row, label = scores.isnan().nonzero()[0].tolist()
+        raise ValueError(f"scores: region {row} scores NaN for class {label}; expected numbers or -inf")
+    allowed = (scores > -np.inf) & (scores >= min_score)
+    if settings.one_class_per_region and scores.numel():
+        # argmax promises no order among equals; the first class of the stable sort is the lowest.
+        best = scores.sort(dim=1, descending=True, stable=True).indices[:, :1]
+        allowed &= torch.zeros_like(allowed).scatter_(1, best, True)
+    ranked = torch.where(allowed, scores, -torch.inf).sort(dim=0, descending=True, stable=True)
+    by_class, rows = (t[: settings.top_per_image].T for t in ranked)
+    labels, place = (~by_class.isneginf()).nonzero(as_tuple=True)
+    return rows[labels, place], labels, by_class[labels, place]
+
+
+def set_thresholds(scores: Tensor, labels: Tensor, num_classes: int, num_images: int, settings: Postprocess) -> Tensor:
+    """(K,) float32: the score below which a class's candidates are pruned from every image of a split.
+
+    It is the score of the class's last candidate inside the cap; equals of it are all kept, so the order of the images
+    does not matter. A class with no more candidates than the cap has -inf.
+
+    Args:
+        scores: (M,) of the candidates of all images.
+        labels: (M,) their classes.
+        num_classes: K.
+        num_images: the images of the split, those without candidates included.
+        settings: the cap.
+    """
+    thresholds = torch.full((num_classes,), -torch.inf)
+    cap = settings.top_per_class * num_images
+    if cap == 0:
+        return thresholds
+    for label in range(num_classes):
+        own = scores[labels == label]
+        if len(own) > cap:
+            thresholds[label] = own.topk(cap).values[-1]
+    return thresholds
+
+
+def nms(boxes: Boxes, scores: Tensor, iou: float) -> Tensor:
+    """The rows that greedy suppression keeps, by falling score; a tie goes to the lower row.
+
+    A box is suppressed when its IoU with a kept one exceeds ``iou``; at exactly ``iou`` it stays.
+    """
+    # In double precision an IoU of 3/10 is not above 0.3; in single precision it is.
+    return ops.nms(boxes.tensor.double(), scores.double(), iou)
+
+
+def finish(
+    boxes: Boxes, scores: Tensor, labels: Tensor, rows: Tensor, image_size: tuple[int, int], settings: Postprocess
+) -> Detections:
+    """The detections of one image, by falling score: boxes clipped, those without area dropped, NMS in each class.
+
+    A tie goes to the lower class, then to the earlier candidate.
+
+    Args:
+        boxes: M candidates after the box head, not clipped.
+        scores: (M,).
+        labels: (M,).
+        rows: (M,) the proposals that they come from.
+        image_size: (height, width).
+        settings: the NMS threshold.
+    """
+    found = Detections(boxes.clip(image_size), scores, labels, rows)
+    found = found[(found.boxes.area() > 0).nonzero()[:, 0]]
+    kept = []
+    for label in found.labels.unique():
+        own = (found.labels == label).nonzero()[:, 0]
+        kept.append(own[nms(found.boxes[own], found.scores[own], settings.nms_iou)])
+    if not kept:
+        return found
+    order = torch.cat(kept)
+    return found[order[found.scores[order].argsort(descending=True, stable=True)]]
