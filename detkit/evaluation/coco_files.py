@@ -1,0 +1,96 @@
+"""Detections as a COCO results file: one JSON list."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from detkit.data.base import Dataset
+from detkit.errors import DataError
+from detkit.registry import nearest
+from detkit.structures import Boxes, Detections
+
+KEYS = ("image_id", "category_id", "bbox", "score")
+
+
+def write_coco(file: Path, dataset: Dataset, detections: Sequence[Detections]) -> None:
+    """Writes a list of {"image_id", "category_id", "bbox": [x, y, width, height], "score"}, images in list order.
+
+    Image numbers and category ids are those of a COCO data set. Other data sets have none: there the image id is the
+    data set's own, a string, and the category is the position of the class, from 1.
+
+    Args:
+        file: its folder is made where it does not exist.
+        dataset: gives image and category ids.
+        detections: of each image of the data set, in its order.
+    """
+    categories = _category_ids(dataset)
+    entries = []
+    for image, found in zip(_image_ids(dataset), detections, strict=True):
+        rows = zip(found.boxes.tensor.tolist(), found.scores.tolist(), found.labels.tolist())
+        for (x1, y1, x2, y2), score, label in rows:
+            bbox = [x1, y1, x2 - x1, y2 - y1]
+            entries.append({"image_id": image, "category_id": categories[label], "bbox": bbox, "score": score})
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("[" + ",\n".join(json.dumps(e, ensure_ascii=False) for e in entries) + "]\n", encoding="utf-8")
+
+
+def read_coco(file: Path, dataset: Dataset) -> list[Detections]:
+    """The detections of a results file, for each image of a data set in its order.
+
+    Raises:
+        DataError: no JSON list of results, an image or category that the data set does not have, or numbers that are
+            none; the message names the position in the list, from 0.
+    """
+    try:
+        entries = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DataError(f"{file}: no such file; expected a COCO results file") from None
+    except json.JSONDecodeError as error:
+        raise DataError(f"{file}:{error.lineno}: not readable as JSON: {error.msg}") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{file}: not a text file in UTF-8; expected COCO results, a JSON list") from error
+    if not isinstance(entries, list):
+        raise DataError(f"{file}: holds a JSON {type(entries).__name__}; expected COCO results, a list of {_shape()}")
+    images: dict[str | int, int] = {image: row for row, image in enumerate(_image_ids(dataset))}
+    labels = {category: label for label, category in enumerate(_category_ids(dataset))}
+    rows: list[list[tuple[list[float], float, int]]] = [[] for _ in images]
+    for position, entry in enumerate(entries):
+        image, box, score, label = _parse(entry, images, labels, f"{file}: result {position}")
+        rows[image].append((box, score, label))
+    return [Detections.of(Boxes.of([b for b, _, _ in r]), [s for _, s, _ in r], [k for _, _, k in r]) for r in rows]
+
+
+def _parse(
+    entry: Any, images: Mapping[str | int, int], labels: Mapping[int, int], where: str
+) -> tuple[int, list[float], float, int]:
+    """Image row, exclusive box, score and label of one result."""
+    if not isinstance(entry, dict) or not all(key in entry for key in KEYS):
+        raise DataError(f"{where} is {json.dumps(entry)[:80]}; expected {_shape()}")
+    image, category, bbox, score = (entry[key] for key in KEYS)
+    numbers = [*bbox, score] if isinstance(bbox, list) else []
+    if len(numbers) != 5 or not all(type(n) in (int, float) and math.isfinite(n) for n in numbers):
+        raise DataError(f"{where} has bbox {bbox!r}, score {score!r}; expected four finite numbers and one")
+    if not isinstance(image, (str, int)) or image not in images:
+        raise DataError(
+            f"{where}: image_id {image!r} is not in the data set.{nearest(str(image), map(str, images))} Choose its split"
+        )
+    if not isinstance(category, int) or category not in labels:
+        raise DataError(f"{where}: category_id {category!r} is not in the data set; expected one of {list(labels)}")
+    x, y, width, height = bbox
+    return images[image], [x, y, x + width, y + height], score, labels[category]
+
+
+def _shape() -> str:
+    return '{"image_id", "category_id", "bbox": [x, y, width, height], "score"}'
+
+
+def _image_ids(dataset: Dataset) -> list[str | int]:
+    return list(getattr(dataset, "image_numbers", None) or [sample.image_id for sample in dataset])
+
+
+def _category_ids(dataset: Dataset) -> list[int]:
+    return list(getattr(dataset, "category_ids", None) or range(1, len(dataset.class_names) + 1))

@@ -1,0 +1,70 @@
+"""Metrics as plain text."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Mapping
+from typing import Any
+
+
+def ap_table(columns: Mapping[str, Mapping[str, Any]], mean: str = "mAP") -> str:
+    """AP in percent, a line for each class and one for the mean.
+
+    Args:
+        columns: by heading, what the VOC evaluator gives: {"mAP": fraction, "AP": {class: fraction or None}}. A class
+            that a column lacks, or has no ground truth of, shows a dash.
+        mean: how the last line is called.
+
+    Returns:
+        Lines without a trailing newline; an empty text without columns.
+    """
+    if not columns:
+        return ""
+    class_names = list(dict.fromkeys(name for column in columns.values() for name in column["AP"]))
+    rows = [["class", *columns]]
+    rows += [[name, *(_percent(c["AP"].get(name)) for c in columns.values())] for name in class_names]
+    rows.append([mean, *(_percent(c["mAP"]) for c in columns.values())])
+    return _aligned(rows)
+
+
+def metrics_table(metrics: Mapping[str, Mapping[str, Any]]) -> str:
+    """All metrics of a run: the AP of the classes side by side, then a line for each other number."""
+    by_class = {name: m for name, m in metrics.items() if isinstance(m.get("AP"), Mapping)}
+    parts = [ap_table(by_class)] if by_class else []
+    for name, numbers in metrics.items():
+        if name not in by_class:
+            parts.append(_aligned([[name, ""], *_flat(numbers)]))
+    return "\n\n".join(parts)
+
+
+def _flat(numbers: Mapping[str, Any], prefix: str = "  ") -> list[list[str]]:
+    rows = []
+    for key, value in numbers.items():
+        if isinstance(value, Mapping):
+            rows += _flat(value, f"{prefix}{key} ")
+        else:
+            # Only fractions are shown in percent; counts such as boxes an image stay as they are.
+            is_fraction = value is None or (isinstance(value, float) and 0 <= value <= 1)
+            rows.append([f"{prefix}{key}", _percent(value) if is_fraction else f"{value:.6g}"])
+    return rows
+
+
+def _percent(fraction: float | None) -> str:
+    return "-" if fraction is None else f"{100 * fraction:.1f}"
+
+
+def _aligned(rows: list[list[str]]) -> str:
+    """Columns two spaces apart, the first to the left, the others to the right."""
+    widths = [max(map(_width, column)) for column in zip(*rows)]
+    lines = []
+    for first, *rest in rows:
+        cells = [first + " " * (widths[0] - _width(first))]
+        cells += [" " * (w - _width(cell)) + cell for w, cell in zip(widths[1:], rest)]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)
+
+
+def _width(text: str) -> int:
+    """Columns of a terminal: Chinese, Japanese and Korean characters take two, combining marks none."""
+    wide = sum(unicodedata.east_asian_width(c) in "WF" for c in text)
+    return len(text) + wide - sum(unicodedata.combining(c) > 0 for c in text)

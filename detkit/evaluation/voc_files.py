@@ -1,0 +1,116 @@
+"""Detections as PASCAL VOC result files: one text file a class in a folder."""
+
+from __future__ import annotations
+
+import logging
+import math
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from detkit.data.base import Dataset
+from detkit.errors import DataError
+from detkit.registry import nearest
+from detkit.structures import Boxes, Detections
+
+LOG = logging.getLogger(__name__)
+FILE_NAME = re.compile(r"comp[34]_det_(.+)\.txt")
+
+
+def write_voc(folder: Path, split: str, dataset: Dataset, detections: Sequence[Detections]) -> list[Path]:
+    """Writes ``comp4_det_<split>_<class>.txt`` for every class, and returns the files in class order.
+
+    A line is ``image score x1 y1 x2 y2`` in inclusive pixels that count from 1; images in list order. Scores come back
+    to the bit, boxes too where they are 1e-4 pixels or more from zero.
+
+    Args:
+        folder: is made where it does not exist.
+        split: stands in the file names.
+        dataset: gives image ids and class names.
+        detections: of each image of the data set, in its order.
+    """
+    lines: list[list[str]] = [[] for _ in dataset.class_names]
+    for sample, found in zip(dataset, detections, strict=True):
+        rows = zip(found.boxes.tensor.tolist(), found.scores.tolist(), found.labels.tolist())
+        for (x1, y1, x2, y2), score, label in rows:
+            corners = " ".join(f"{v:.12g}" for v in (x1 + 1, y1 + 1, x2, y2))
+            lines[label].append(f"{sample.image_id} {score:.9g} {corners}\n")
+    folder.mkdir(parents=True, exist_ok=True)
+    files = [folder / f"comp4_det_{split}_{_in_file_name(name)}.txt" for name in dataset.class_names]
+    for file, text in zip(files, lines):
+        file.write_text("".join(text), encoding="utf-8")
+    return files
+
+
+def read_voc(folder: Path, dataset: Dataset) -> list[Detections]:
+    """The detections of comp3 or comp4 files, for each image of a data set in its order.
+
+    A class without a file has no detections, with a warning in the log.
+
+    Args:
+        folder: holds ``comp4_det_<split>_<class>.txt`` or ``comp3_det_...``; other files are not read.
+        dataset: the images and classes that the files speak of.
+
+    Raises:
+        DataError: no such file, a class or image that the data set does not have, two files for a class, or a line
+            that is not six columns with finite numbers.
+    """
+    images = {sample.image_id: i for i, sample in enumerate(dataset)}
+    rows: list[list[tuple[list[float], float, int]]] = [[] for _ in images]
+    for label, file in _class_files(folder, dataset.class_names).items():
+        for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
+            if line.strip():
+                image, score, box = _parse(line, images, f"{file}:{number}")
+                rows[image].append((box, score, label))
+    return [Detections.of(Boxes.of([b for b, _, _ in r]), [s for _, s, _ in r], [k for _, _, k in r]) for r in rows]
+
+
+def _class_files(folder: Path, class_names: Sequence[str]) -> dict[int, Path]:
+    files: dict[int, Path] = {}
+    for file in sorted(folder.glob("comp[34]_det_*.txt")):
+        label = _label_of(file, class_names)
+        if label in files:
+            raise DataError(
+                f"{file}: class {class_names[label]!r} also has {files[label].name}; keep one of them in the folder"
+            )
+        files[label] = file
+    if not files:
+        raise DataError(f"{folder}: no detection files; expected one comp4_det_<split>_<class>.txt or comp3_ a class")
+    missing = [name for label, name in enumerate(class_names) if label not in files]
+    if missing:
+        LOG.warning("%s: no file for %s; taken as no detections", folder, ", ".join(missing))
+    return files
+
+
+def _label_of(file: Path, class_names: Sequence[str]) -> int:
+    """The class of a file: the longest name that its own ends with, since splits and classes may hold underscores."""
+    match = FILE_NAME.fullmatch(file.name)
+    rest = match.group(1) if match else ""
+    labels = [k for k, name in enumerate(class_names) if rest.endswith("_" + _in_file_name(name))]
+    if not labels:
+        raise DataError(
+            f"{file}: its class is none of the data set's.{nearest(rest.rpartition('_')[2], class_names)} "
+            f"Expected comp4_det_<split>_<class>.txt with one of {', '.join(class_names)}"
+        )
+    return max(labels, key=lambda k: len(class_names[k]))
+
+
+def _in_file_name(class_name: str) -> str:
+    return class_name.replace("%", "%25").replace("/", "%2F")
+
+
+def _parse(line: str, images: Mapping[str, int], where: str) -> tuple[int, float, list[float]]:
+    """Image row, score and exclusive box of a line; an image id may hold spaces."""
+    columns = line.rsplit(maxsplit=5)
+    if len(columns) != 6:
+        raise DataError(f"{where}: {len(columns)} columns; expected six: image score x1 y1 x2 y2")
+    try:
+        score, x1, y1, x2, y2 = numbers = [float(c) for c in columns[1:]]
+    except ValueError:
+        numbers = []
+    if not numbers or not all(math.isfinite(n) for n in numbers):
+        raise DataError(f"{where}: {' '.join(columns[1:])!r} are not five finite numbers: score x1 y1 x2 y2")
+    image = columns[0].strip()
+    if image not in images:
+        raise DataError(f"{where}: image {image!r} is not in the data set.{nearest(image, images)} Choose its split")
+    return images[image], score, [x1 - 1, y1 - 1, x2, y2]
