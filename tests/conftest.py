@@ -8,6 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from detkit.regions.index import RegionIndex
+from detkit.regions.source import FeatureSource
+from detkit.structures import Annotations, Boxes, Proposals, Sample
+
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = Path(os.environ.get("DETKIT_TEST_DATA", ROOT.parent / "shared"))
 
@@ -26,3 +30,42 @@ def shared() -> Path:
 def own_cache(tmp_path, monkeypatch):
     """No test reads or fills the user's cache."""
     monkeypatch.setenv("DETKIT_CACHE", str(tmp_path / "cache"))
+
+
+class ArraySource(FeatureSource):
+    """Features held in memory, rounded to float16 as every source does; ``taken`` counts the rows that were read."""
+
+    def __init__(self, index, features):
+        self.index, self.dim, self.taken = index, features.shape[1], 0
+        self._features = torch.as_tensor(features).half().float()
+
+    def take(self, rows):
+        self.taken += len(rows)
+        return self._features[torch.as_tensor(rows)]
+
+    def blocks(self):
+        for image in range(self.index.num_images):
+            rows = self.index.rows(image)
+            if rows.stop > rows.start:
+                yield image, self._features[rows]
+
+
+@pytest.fixture(scope="session")
+def array_source():
+    """Makes a feature source from an index and an (R, D) array."""
+    return ArraySource
+
+
+@pytest.fixture(scope="session")
+def make_index():
+    """Makes a region index of images given as (truth boxes, truth labels, proposal boxes), each 100 by 100 pixels."""
+
+    def make(images, num_classes, **settings):
+        samples, proposals = [], []
+        for i, (truths, labels, found) in enumerate(images):
+            annotations = Annotations.of(Boxes.of(truths), labels)
+            samples.append(Sample(f"image{i}", Path(f"image{i}.png"), (100, 100), annotations))
+            proposals.append(Proposals.unranked(Boxes.of(found), (100, 100)))
+        return RegionIndex.build(samples, proposals, num_classes, **settings)
+
+    return make

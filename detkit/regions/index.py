@@ -117,10 +117,11 @@ class RegionIndex:
 
     def by_image(self, rows: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
         """Each image that occurs in ``rows`` (any order), with the positions within ``rows`` that lie in it."""
-        order = np.argsort(self.image[rows], kind="stable")
-        images, starts = np.unique(self.image[rows][order], return_index=True)
-        for image, positions in zip(images, np.split(order, starts[1:]), strict=True):
-            yield int(image), positions
+        image = self.image[rows]
+        order = np.argsort(image, kind="stable")
+        images, starts = np.unique(image[order], return_index=True)
+        for i, start, count in zip(images, starts, np.diff(starts, append=len(order)), strict=True):
+            yield int(i), order[start : start + count]
 
     @cached_property
     def foreground_rows(self) -> np.ndarray:

@@ -33,23 +33,26 @@ class FeatureSource(ABC):
     def mean_norm(self, rng: np.random.Generator, num_images: int = 200, num_rows: int = 200) -> float:
         """Mean L2 norm over a sample of regions: up to ``num_images`` images, up to ``num_rows`` regions of each.
 
-        Returns 1.0 for a split without regions.
         Source: rcnn_feature_stats.m (200 images, 200 boxes).
         """
-        images = rng.permutation(self.index.num_images)[:num_images]
-        rows = []
-        for image in np.sort(images):
-            own = self.index.rows(int(image))
-            count = own.stop - own.start
-            rows.append(own.start + np.sort(rng.permutation(count)[:num_rows]))
-        picked = np.concatenate(rows) if rows else np.zeros(0, np.int64)
-        if len(picked) == 0:
-            return 1.0
-        total = sum(
-            float(self.take(part).double().norm(dim=1).sum())
-            for part in np.array_split(picked, 1 + len(picked) // 2000)
-        )
-        return total / len(picked) or 1.0
+        return self.mean_norm_of(norm_sample(self.index, rng, num_images, num_rows))
+
+    def mean_norm_of(self, rows: np.ndarray) -> float:
+        """Mean L2 norm over these rows; 1.0 where there are none or all features are zero."""
+        total = 0.0
+        for start in range(0, len(rows), 2048):
+            total += float(self.take(rows[start : start + 2048]).norm(dim=1).sum(dtype=torch.float64))
+        return total / max(len(rows), 1) or 1.0
+
+
+def norm_sample(index: RegionIndex, rng: np.random.Generator, num_images: int = 200, num_rows: int = 200) -> np.ndarray:
+    """Ascending rows: up to ``num_images`` images drawn at random, up to ``num_rows`` random regions of each."""
+    images = np.sort(rng.permutation(index.num_images)[:num_images])
+    rows = [np.zeros(0, np.int64)]
+    for image in images:
+        own = index.rows(int(image))
+        rows.append(own.start + np.sort(rng.permutation(own.stop - own.start)[:num_rows]))
+    return np.concatenate(rows)
 
 
 @dataclass(frozen=True, eq=False)

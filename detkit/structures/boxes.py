@@ -36,7 +36,8 @@ class Boxes:
     @classmethod
     def of(cls, rows: Sequence[Sequence[float]] | np.ndarray | Tensor) -> Boxes:
         """Boxes from N rows of four numbers; N may be 0."""
-        return cls(torch.as_tensor(np.asarray(rows, dtype=np.float32).reshape(-1, 4)))
+        array = np.array(rows, dtype=np.float32)
+        return cls(torch.from_numpy(array if array.size else array.reshape(0, 4)))
 
     @classmethod
     def cat(cls, parts: Sequence[Boxes]) -> Boxes:
