@@ -1,0 +1,155 @@
+"""The paper's region classifier."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+from typing_extensions import Self
+
+from detkit.classifiers.base import Classifier
+from detkit.classifiers.hinge import HingeLoss, HingeSolver
+from detkit.classifiers.mining import Miner, MiningRules, mine
+from detkit.config.ranges import Fraction, NonNegative, Positive
+from detkit.errors import ConfigError, DataError
+from detkit.progress import Progress
+from detkit.regions.label import svm_labels
+from detkit.regions.source import FeatureSource, LinearHead
+from detkit.registry import CLASSIFIERS
+from detkit.structures.state import checked_state
+
+
+@CLASSIFIERS.register()
+class LinearSVM(Classifier):
+    """One linear SVM per class: ground truths against mined hard negatives.
+
+    Features are multiplied by ``target_norm`` / (mean norm of a sample of the training regions); the constants of
+    the loss mean nothing without that.
+    Source: R-CNN, section 2.3 and appendix B; rcnn_train.m for the constants.
+
+    Args:
+        num_classes: K.
+        feature_dim: D.
+        c: weight of the hinge loss against the norm of w.
+        positive_weight: factor on the loss of positives.
+        bias_scale: value of the constant feature that carries the bias; larger means less regularised.
+        target_norm: mean norm that features are scaled to; 0 leaves them as they are.
+        negative_iou: a region is a negative of a class when it overlaps each of its truths by less.
+        ignore: whether a region is set aside by the truths of the class alone or by those of every class.
+        tol: stopping tolerance of the solver.
+        max_iter: most sweeps of the solver.
+        retrain_after: a class is trained again after more new hard negatives than this.
+        hard_margin: margin from which a negative is hard.
+        evict_below: margin below which a negative leaves the cache.
+        passes: how often mining goes through the images.
+
+    Raises:
+        ConfigError: ``evict_below`` is above ``hard_margin``, so evicted negatives would be hard again.
+    """
+
+    score_kind = "margin"
+
+    def __init__(
+        self,
+        *,
+        num_classes: int,
+        feature_dim: int,
+        c: Annotated[float, Positive] = 1e-3,
+        positive_weight: Annotated[float, Positive] = 2.0,
+        bias_scale: Annotated[float, Positive] = 10.0,
+        target_norm: Annotated[float, NonNegative] = 20.0,
+        negative_iou: Annotated[float, Fraction] = 0.3,
+        ignore: Literal["per_class", "any_class"] = "per_class",
+        tol: Annotated[float, Positive] = 1e-4,
+        max_iter: Annotated[int, Positive] = 1000,
+        retrain_after: Annotated[int, NonNegative] = 2000,
+        hard_margin: float = -1.0001,
+        evict_below: float = -1.2,
+        passes: Annotated[int, Positive] = 1,
+    ) -> None:
+        if evict_below > hard_margin:
+            raise ConfigError(
+                f"EVICT_BELOW {evict_below} is above HARD_MARGIN {hard_margin}: evicted negatives would be hard at once"
+            )
+        self.num_classes, self.feature_dim = num_classes, feature_dim
+        self.loss = HingeLoss(c, positive_weight, bias_scale)
+        self.target_norm, self.negative_iou = target_norm, negative_iou
+        self.ignore: Literal["per_class", "any_class"] = ignore
+        self.tol, self.max_iter = tol, max_iter
+        self.rules = MiningRules(retrain_after, hard_margin, evict_below)
+        self.passes = passes
+        self.weight_ = torch.zeros(num_classes, feature_dim)
+        self.bias_ = torch.full((num_classes,), -float("inf"))
+        self.scale_ = torch.tensor(1.0)
+        self._report: dict[str, object] = {}
+
+    def fit(
+        self,
+        source: FeatureSource,
+        rng: np.random.Generator,
+        *,
+        head: LinearHead | None = None,
+        progress: Progress | None = None,
+    ) -> Self:
+        """Learns the scale from a sample, takes the positives of all images, then mines; the head is not used.
+
+        A class without a positive or without a negative keeps the score -inf; ``report`` names it.
+
+        Raises:
+            DataError: the split has no ground truth at all.
+        """
+        index = source.index
+        if not (index.truth_label >= 0).any():
+            raise DataError(
+                f"LinearSVM: none of the {index.num_images} training images has a ground truth to learn from"
+            )
+        self.scale_ = torch.tensor(self.target_norm / source.mean_norm(rng) if self.target_norm else 1.0)
+        scale = float(self.scale_)
+        solvers = [
+            HingeSolver(self.loss, tol=self.tol, max_iter=self.max_iter, seed=int(seed))
+            for seed in rng.integers(2**31, size=self.num_classes)
+        ]
+        truth_rows = np.flatnonzero(index.truth_label >= 0)
+        truths, labels = source.take(truth_rows), torch.from_numpy(index.truth_label[truth_rows])
+        miners = [Miner(truths[labels == k], solver, scale=scale, rules=self.rules) for k, solver in enumerate(solvers)]
+
+        def negatives(image: int) -> Tensor:
+            own_labels = torch.from_numpy(index.truth_label[index.rows(image)])
+            return svm_labels(*index.overlaps(image), own_labels, self.negative_iou, self.ignore) == -1
+
+        mine(source, miners, negatives, passes=self.passes, progress=progress)
+        self.weight_ = torch.stack([m.weight for m in miners])
+        self.bias_ = torch.tensor([m.bias for m in miners])
+        self._report = {
+            "scale": scale,
+            "positives": [len(m.positives) for m in miners],
+            "cached_negatives": [len(m.rows) for m in miners],
+            "trainings": [len(m.objectives) for m in miners],
+            "objective": [m.objectives[-1] if m.objectives else None for m in miners],
+            "unconverged_trainings": [s.unconverged for s in solvers],
+            "never_fires": [k for k, m in enumerate(miners) if not m.objectives],
+            "negative_iou": self.negative_iou,
+            "ignore": self.ignore,
+        }
+        return self
+
+    def score(self, features: Tensor) -> Tensor:
+        """(N, K) float32 margins of (N, D) features; -inf for a class that could not be trained."""
+        return features @ (self.weight_ * self.scale_).T + self.bias_
+
+    def state(self) -> dict[str, Tensor]:
+        """Weight (K, D) and bias (K,) for scaled features, and the scale ()."""
+        return {"weight": self.weight_, "bias": self.bias_, "scale": self.scale_}
+
+    def load(self, state: Mapping[str, Tensor]) -> None:
+        """Puts back what ``state`` gave."""
+        shapes = {"weight": (self.num_classes, self.feature_dim), "bias": (self.num_classes,), "scale": ()}
+        loaded = checked_state("LinearSVM", state, shapes)
+        self.weight_, self.bias_, self.scale_ = loaded["weight"], loaded["bias"], loaded["scale"]
+
+    def report(self) -> dict[str, object]:
+        """Lists over the classes, what was learnt from; ``never_fires`` names classes that could not be trained."""
+        return self._report

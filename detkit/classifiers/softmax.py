@@ -1,0 +1,79 @@
+"""The fine-tuned network's own classifier."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch import Tensor
+from typing_extensions import Self
+
+from detkit.classifiers.base import Classifier
+from detkit.errors import ConfigError
+from detkit.progress import Progress
+from detkit.regions.source import FeatureSource, LinearHead
+from detkit.registry import CLASSIFIERS
+from detkit.structures.state import checked_state
+
+
+@CLASSIFIERS.register()
+class Softmax(Classifier):
+    """Class probabilities of the fine-tuned head; nothing is learnt beyond it.
+
+    Source: R-CNN, appendix B (54.2 -> 50.9 mAP on VOC2007 against the SVMs).
+
+    Args:
+        num_classes: K.
+        feature_dim: D, of the network's last layer.
+    """
+
+    score_kind = "probability"
+    reads_features = False
+    needs_head = True
+
+    def __init__(self, *, num_classes: int, feature_dim: int) -> None:
+        self.num_classes = num_classes
+        self.feature_dim = feature_dim
+        self.weight_ = torch.zeros(num_classes + 1, feature_dim)
+        self.bias_ = torch.zeros(num_classes + 1)
+
+    def fit(
+        self,
+        source: FeatureSource,
+        rng: np.random.Generator,
+        *,
+        head: LinearHead | None = None,
+        progress: Progress | None = None,
+    ) -> Self:
+        """Takes over the head; source, rng and progress are not touched.
+
+        Raises:
+            ConfigError: there is no head, or it stands on another layer.
+        """
+        if head is None:
+            raise ConfigError(
+                "CLASSIFIER.NAME: Softmax scores with the fine-tuned head, but no network was fine-tuned; "
+                "enable the finetune stage or use LinearSVM"
+            )
+        if tuple(head.weight.shape) != tuple(self.weight_.shape):
+            raise ConfigError(
+                f"CLASSIFIER.LAYER: the fine-tuned head has (outputs, inputs) {tuple(head.weight.shape)}, Softmax "
+                f"expected {tuple(self.weight_.shape)}; set the layer to the network's last one, which carries the head"
+            )
+        self.weight_, self.bias_ = head.weight.detach().clone(), head.bias.detach().clone()
+        return self
+
+    def score(self, features: Tensor) -> Tensor:
+        """(N, K) float32 probabilities of (N, D) features; a row's missing share is that of background."""
+        return torch.softmax(features @ self.weight_.T + self.bias_, dim=1)[:, :-1]
+
+    def state(self) -> dict[str, Tensor]:
+        """Weight (K+1, D) and bias (K+1,), background last."""
+        return {"weight": self.weight_, "bias": self.bias_}
+
+    def load(self, state: Mapping[str, Tensor]) -> None:
+        """Puts back what ``state`` gave."""
+        rows = self.num_classes + 1
+        loaded = checked_state("Softmax", state, {"weight": (rows, self.feature_dim), "bias": (rows,)})
+        self.weight_, self.bias_ = loaded["weight"], loaded["bias"]
