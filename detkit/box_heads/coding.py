@@ -1,0 +1,53 @@
+"""The regression targets of a box and back."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from detkit.structures import Boxes
+
+MAX_LOG_SCALE = math.log(1000 / 16)
+"""Greatest log of a change of width or height that ``decode_boxes`` follows, so that no side overflows.
+
+Learnable examples overlap their truth by more than 0.6 and stay under log(1 / 0.6) = 0.51."""
+
+MIN_SIDE = 1e-3
+"""Least side in pixels; inclusive widths of boxes one pixel wide would be 0 and divide by it."""
+
+
+def encode_boxes(boxes: Boxes, targets: Boxes, *, inclusive: bool = False) -> Tensor:
+    """(N, 4) float64: shift of the centre in widths and heights, log of the change of width and height.
+
+    Source: R-CNN, appendix C, eqs. 6-9.
+
+    Args:
+        boxes: N regions.
+        targets: the N boxes that they should become.
+        inclusive: take the last pixel minus the first for a width, one less than the pixels it holds, as the
+            paper's code does.
+    """
+    centre, size = _centre_size(boxes, inclusive)
+    goal_centre, goal_size = _centre_size(targets, inclusive)
+    return torch.cat([(goal_centre - centre) / size, torch.log(goal_size / size)], dim=1)
+
+
+def decode_boxes(boxes: Boxes, deltas: Tensor, *, inclusive: bool = False) -> Boxes:
+    """The N boxes moved by (N, 4) deltas, not clipped; a side grows or shrinks by at most 62.5 times.
+
+    Source: R-CNN, appendix C, eqs. 1-4.
+    """
+    centre, size = _centre_size(boxes, inclusive)
+    deltas = deltas.double()
+    centre = centre + size * deltas[:, :2]
+    half = size * torch.exp(deltas[:, 2:].clamp(-MAX_LOG_SCALE, MAX_LOG_SCALE)) / 2
+    return Boxes(torch.cat([centre - half, centre + half + int(inclusive)], dim=1).float())
+
+
+def _centre_size(boxes: Boxes, inclusive: bool) -> tuple[Tensor, Tensor]:
+    """(N, 2) centres and sizes in float64."""
+    low, high = boxes.tensor[:, :2].double(), boxes.tensor[:, 2:].double() - int(inclusive)
+    size = (high - low).clamp(min=MIN_SIDE)
+    return low + size / 2, size

@@ -1,0 +1,51 @@
+"""No box head."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from torch import Tensor
+from typing_extensions import Self
+
+from detkit.box_heads.base import BoxHead
+from detkit.progress import Progress
+from detkit.regions.index import RegionIndex
+from detkit.regions.source import FeatureSource
+from detkit.registry import BOX_HEADS
+from detkit.structures import Boxes
+
+
+@BOX_HEADS.register()
+class Identity(BoxHead):
+    """Leaves every region where it is.
+
+    Args:
+        num_classes: not used.
+        feature_dim: not used.
+    """
+
+    reads_features = False
+
+    def __init__(self, *, num_classes: int, feature_dim: int) -> None:
+        self.num_classes = num_classes
+        self.feature_dim = feature_dim
+
+    def example_rows(self, index: RegionIndex) -> np.ndarray:
+        """None."""
+        return np.zeros(0, dtype=np.int64)
+
+    def fit(self, source: FeatureSource, rng: np.random.Generator, *, progress: Progress | None = None) -> Self:
+        """Learns nothing."""
+        return self
+
+    def refine(self, features: Tensor, boxes: Boxes, labels: Tensor) -> Boxes:
+        """The boxes as they are."""
+        return boxes
+
+    def state(self) -> dict[str, Tensor]:
+        """Empty."""
+        return {}
+
+    def load(self, state: Mapping[str, Tensor]) -> None:
+        """Nothing to put back."""

@@ -1,0 +1,93 @@
+"""What box heads with one linear map per class share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from detkit.box_heads.base import BoxHead
+from detkit.box_heads.coding import decode_boxes
+from detkit.box_heads.examples import BoxExamples
+from detkit.regions.index import RegionIndex
+from detkit.regions.source import FeatureSource, norm_sample
+from detkit.structures import Boxes
+from detkit.structures.state import checked_state
+
+NORM_SEED = 3
+"""The sample for the mean norm must be known before ``fit``, when features are stored, so its seed is fixed."""
+
+
+class LinearBoxHead(BoxHead):
+    """Four linear outputs per class on scaled features; a class without examples leaves its boxes unmoved.
+
+    Args:
+        num_classes: K.
+        feature_dim: D.
+        min_iou: a region is an example when its best IoU is above this.
+        target_norm: mean norm that features are scaled to; 0 leaves them as they are.
+        inclusive: whether widths leave out the last pixel.
+    """
+
+    def __init__(self, num_classes: int, feature_dim: int, min_iou: float, target_norm: float, inclusive: bool) -> None:
+        self.num_classes, self.feature_dim = num_classes, feature_dim
+        self.min_iou, self.target_norm, self.inclusive = min_iou, target_norm, inclusive
+        self.weight_ = torch.zeros(num_classes, 4, feature_dim)
+        self.bias_ = torch.zeros(num_classes, 4)
+        self.scale_ = torch.tensor(1.0)
+        self._report: dict[str, object] = {}
+
+    def collect(self, index: RegionIndex) -> BoxExamples:
+        """The examples of a split."""
+        return BoxExamples.collect(index, self.min_iou, inclusive=self.inclusive)
+
+    def example_rows(self, index: RegionIndex) -> np.ndarray:
+        """The examples, and the sample of all regions whose mean norm sets the scale."""
+        rows = self.collect(index).rows
+        return np.union1d(rows, self._norm_rows(index)) if self.target_norm else rows
+
+    def learn_scale(self, source: FeatureSource) -> float:
+        """Sets the factor on features."""
+        if self.target_norm:
+            mean_norm = source.mean_norm_of(self._norm_rows(source.index))
+            self.scale_ = torch.tensor(self.target_norm / mean_norm)
+        return float(self.scale_)
+
+    def describe(self, examples: BoxExamples, **settings: float) -> None:
+        """Fills the report."""
+        counts = torch.bincount(examples.labels, minlength=self.num_classes).tolist()
+        self._report = {
+            "scale": float(self.scale_),
+            "examples": counts,
+            "unmoved": [k for k, count in enumerate(counts) if count == 0],
+            "min_iou": self.min_iou,
+            **settings,
+        }
+
+    def _norm_rows(self, index: RegionIndex) -> np.ndarray:
+        """200 images, 20 regions of each: a tenth of the classifier's sample, because these rows are stored."""
+        return norm_sample(index, np.random.default_rng(NORM_SEED), num_images=200, num_rows=20)
+
+    def refine(self, features: Tensor, boxes: Boxes, labels: Tensor) -> Boxes:
+        """The boxes moved by the transforms of their labels, not clipped."""
+        deltas = torch.zeros(len(boxes), 4)
+        for k in labels.unique().tolist():
+            own = labels == k
+            deltas[own] = features[own] @ (self.weight_[k] * self.scale_).T + self.bias_[k]
+        return decode_boxes(boxes, deltas, inclusive=self.inclusive)
+
+    def state(self) -> dict[str, Tensor]:
+        """Weight (K, 4, D) and bias (K, 4) for scaled features, and the scale ()."""
+        return {"weight": self.weight_, "bias": self.bias_, "scale": self.scale_}
+
+    def load(self, state: Mapping[str, Tensor]) -> None:
+        """Puts back what ``state`` gave."""
+        shapes = {"weight": (self.num_classes, 4, self.feature_dim), "bias": (self.num_classes, 4), "scale": ()}
+        loaded = checked_state(type(self).__name__, state, shapes)
+        self.weight_, self.bias_, self.scale_ = loaded["weight"], loaded["bias"], loaded["scale"]
+
+    def report(self) -> dict[str, object]:
+        """Lists over the classes; ``unmoved`` names classes without examples."""
+        return self._report
