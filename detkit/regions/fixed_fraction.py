@@ -1,0 +1,58 @@
+"""The paper's fine-tuning batches."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import numpy as np
+
+from detkit.config.ranges import Fraction, Positive
+from detkit.errors import DataError
+from detkit.regions.base import RegionSampler
+from detkit.regions.index import RegionIndex
+from detkit.registry import REGION_SAMPLERS
+
+
+@REGION_SAMPLERS.register()
+class FixedFraction(RegionSampler):
+    """Background, then foreground regions, each uniform with replacement over all of the data set.
+
+    Images and classes with more regions are drawn more often; there is no balancing.
+    Source: R-CNN, section 2.3 (32 + 96); Caffe's window data layer for the draw and the order.
+
+    Args:
+        batch_size: regions of a step.
+        foreground_fraction: share of the step that is foreground, rounded down to whole regions.
+    """
+
+    def __init__(
+        self,
+        *,
+        batch_size: Annotated[int, Positive] = 128,
+        foreground_fraction: Annotated[float, Fraction] = 0.25,
+    ) -> None:
+        self.num_foreground = int(batch_size * foreground_fraction)
+        self.num_background = batch_size - self.num_foreground
+
+    def draw(self, index: RegionIndex, rng: np.random.Generator) -> np.ndarray:
+        """(batch_size,) rows, background first.
+
+        Raises:
+            DataError: the split has no foreground or no background region, and the step needs some.
+        """
+        return np.concatenate(
+            [
+                _draw(index.background_rows, self.num_background, "background", rng),
+                _draw(index.foreground_rows, self.num_foreground, "foreground", rng),
+            ]
+        )
+
+
+def _draw(rows: np.ndarray, count: int, kind: str, rng: np.random.Generator) -> np.ndarray:
+    """``count`` of the rows, with replacement."""
+    if count and len(rows) == 0:
+        raise DataError(
+            f"fine-tuning: a step needs {count} {kind} regions, but the split has none; "
+            "check its annotations and proposals"
+        )
+    return rows[rng.integers(len(rows), size=count)] if count else rows[:0]
