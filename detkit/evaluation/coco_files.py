@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from detkit.errors import DataError
 from detkit.registry import nearest
 from detkit.structures import Boxes, Detections
 
+LIMIT = 1e30  # The corners of a box must fit into float32; NaN and infinity fail the comparison as well.
 KEYS = ("image_id", "category_id", "bbox", "score")
 
 
@@ -46,7 +46,7 @@ def read_coco(file: Path, dataset: Dataset) -> list[Detections]:
             none; the message names the position in the list, from 0.
     """
     try:
-        entries = json.loads(file.read_text(encoding="utf-8"))
+        entries = json.loads(file.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise DataError(f"{file}: no such file; expected a COCO results file") from None
     except json.JSONDecodeError as error:
@@ -57,7 +57,7 @@ def read_coco(file: Path, dataset: Dataset) -> list[Detections]:
         raise DataError(f"{file}: holds a JSON {type(entries).__name__}; expected COCO results, a list of {_shape()}")
     images: dict[str | int, int] = {image: row for row, image in enumerate(_image_ids(dataset))}
     labels = {category: label for label, category in enumerate(_category_ids(dataset))}
-    rows: list[list[tuple[list[float], float, int]]] = [[] for _ in images]
+    rows: list[list[tuple[list[float], float, int]]] = [[] for _ in range(len(dataset))]
     for position, entry in enumerate(entries):
         image, box, score, label = _parse(entry, images, labels, f"{file}: result {position}")
         rows[image].append((box, score, label))
@@ -72,13 +72,14 @@ def _parse(
         raise DataError(f"{where} is {json.dumps(entry)[:80]}; expected {_shape()}")
     image, category, bbox, score = (entry[key] for key in KEYS)
     numbers = [*bbox, score] if isinstance(bbox, list) else []
-    if len(numbers) != 5 or not all(type(n) in (int, float) and math.isfinite(n) for n in numbers):
+    if len(numbers) != 5 or not all(type(n) in (int, float) and abs(n) <= LIMIT for n in numbers):
         raise DataError(f"{where} has bbox {bbox!r}, score {score!r}; expected four finite numbers and one")
-    if not isinstance(image, (str, int)) or image not in images:
+    if type(image) not in (str, int) or image not in images:
         raise DataError(
-            f"{where}: image_id {image!r} is not in the data set.{nearest(str(image), map(str, images))} Choose its split"
+            f"{where}: image_id {image!r} is not in the data set.{nearest(str(image), map(str, images))} "
+            "Choose the split that has it"
         )
-    if not isinstance(category, int) or category not in labels:
+    if type(category) is not int or category not in labels:
         raise DataError(f"{where}: category_id {category!r} is not in the data set; expected one of {list(labels)}")
     x, y, width, height = bbox
     return images[image], [x, y, x + width, y + height], score, labels[category]

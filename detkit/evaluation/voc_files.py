@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ from detkit.errors import DataError
 from detkit.registry import nearest
 from detkit.structures import Boxes, Detections
 
+LIMIT = 1e30  # Boxes are float32; NaN and infinity fail the comparison as well.
 LOG = logging.getLogger(__name__)
 FILE_NAME = re.compile(r"comp[34]_det_(.+)\.txt")
 
@@ -21,7 +21,7 @@ def write_voc(folder: Path, split: str, dataset: Dataset, detections: Sequence[D
     """Writes ``comp4_det_<split>_<class>.txt`` for every class, and returns the files in class order.
 
     A line is ``image score x1 y1 x2 y2`` in inclusive pixels that count from 1; images in list order. Scores come back
-    to the bit, boxes too where they are 1e-4 pixels or more from zero.
+    to the bit, boxes too where they are 0.001 pixels or more from zero.
 
     Args:
         folder: is made where it does not exist.
@@ -56,9 +56,9 @@ def read_voc(folder: Path, dataset: Dataset) -> list[Detections]:
             that is not six columns with finite numbers.
     """
     images = {sample.image_id: i for i, sample in enumerate(dataset)}
-    rows: list[list[tuple[list[float], float, int]]] = [[] for _ in images]
+    rows: list[list[tuple[list[float], float, int]]] = [[] for _ in range(len(dataset))]
     for label, file in _class_files(folder, dataset.class_names).items():
-        for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
+        for number, line in enumerate(_lines(file), start=1):
             if line.strip():
                 image, score, box = _parse(line, images, f"{file}:{number}")
                 rows[image].append((box, score, label))
@@ -99,6 +99,13 @@ def _in_file_name(class_name: str) -> str:
     return class_name.replace("%", "%25").replace("/", "%2F")
 
 
+def _lines(file: Path) -> list[str]:
+    try:
+        return file.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise DataError(f"{file}: not a text file in UTF-8; expected lines of image score x1 y1 x2 y2") from error
+
+
 def _parse(line: str, images: Mapping[str, int], where: str) -> tuple[int, float, list[float]]:
     """Image row, score and exclusive box of a line; an image id may hold spaces."""
     columns = line.rsplit(maxsplit=5)
@@ -108,9 +115,11 @@ def _parse(line: str, images: Mapping[str, int], where: str) -> tuple[int, float
         score, x1, y1, x2, y2 = numbers = [float(c) for c in columns[1:]]
     except ValueError:
         numbers = []
-    if not numbers or not all(math.isfinite(n) for n in numbers):
+    if not numbers or not all(abs(n) <= LIMIT for n in numbers):
         raise DataError(f"{where}: {' '.join(columns[1:])!r} are not five finite numbers: score x1 y1 x2 y2")
     image = columns[0].strip()
     if image not in images:
-        raise DataError(f"{where}: image {image!r} is not in the data set.{nearest(image, images)} Choose its split")
+        raise DataError(
+            f"{where}: image {image!r} is not in the data set.{nearest(image, images)} Choose the split that has it"
+        )
     return images[image], score, [x1 - 1, y1 - 1, x2, y2]
