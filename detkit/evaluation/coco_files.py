@@ -9,7 +9,6 @@ from typing import Any
 
 from detkit.data.base import Dataset
 from detkit.errors import DataError
-from detkit.registry import nearest
 from detkit.structures import Boxes, Detections
 
 LIMIT = 1e30  # The corners of a box must fit into float32; NaN and infinity fail the comparison as well.
@@ -75,10 +74,7 @@ def _parse(
     if len(numbers) != 5 or not all(type(n) in (int, float) and abs(n) <= LIMIT for n in numbers):
         raise DataError(f"{where} has bbox {bbox!r}, score {score!r}; expected four finite numbers and one")
     if type(image) not in (str, int) or image not in images:
-        raise DataError(
-            f"{where}: image_id {image!r} is not in the data set.{nearest(str(image), map(str, images))} "
-            "Choose the split that has it"
-        )
+        raise DataError(f"{where}: image_id {image!r} is not in the data set; choose the split that has it")
     if type(category) is not int or category not in labels:
         raise DataError(f"{where}: category_id {category!r} is not in the data set; expected one of {list(labels)}")
     x, y, width, height = bbox

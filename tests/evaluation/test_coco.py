@@ -1,0 +1,98 @@
+from pathlib import Path
+
+import pytest
+
+from detkit.errors import DataError
+from detkit.evaluation.coco import COCO, NUMBERS
+from detkit.structures import Annotations, Boxes, Detections, Sample
+
+BIG = [0, 0, 100, 100]
+SMALL = [200, 200, 220, 220]
+
+
+def sample(boxes, labels, difficult=None, crowd=None, name="a"):
+    return Sample(name, Path("a.jpg"), (300, 300), Annotations.of(Boxes.of(boxes), labels, difficult, crowd))
+
+
+def found(boxes, scores, labels=None):
+    return Detections.of(Boxes.of(boxes), scores, labels or [0] * len(boxes))
+
+
+def evaluated(*pairs, class_names=("cat",)):
+    coco = COCO(class_names=class_names)
+    for truth, detections in pairs:
+        coco.add(truth, detections)
+    return coco.compute()["COCO"]
+
+
+def test_a_perfect_detector_scores_one_wherever_there_is_truth():
+    numbers = evaluated((sample([BIG, SMALL], [0, 0]), found([BIG, SMALL], [0.9, 0.8])))
+    assert tuple(numbers) == NUMBERS
+    expected = {name: pytest.approx(1.0) for name in NUMBERS} | {"APmedium": None, "ARmedium": None, "AR1": 0.5}
+    assert numbers == expected
+
+
+def test_ap_is_the_mean_over_ten_overlaps():
+    # 77 of 100 columns: IoU .77 reaches .5, .55, ... .75, six of the ten.
+    numbers = evaluated((sample([BIG], [0]), found([[0, 0, 77, 100]], [0.9])))
+    assert (numbers["AP50"], numbers["AP75"], numbers["AP"]) == pytest.approx((1.0, 1.0, 0.6))
+
+
+def test_a_worse_duplicate_is_wrong_and_a_better_wrong_box_halves_precision():
+    assert evaluated((sample([BIG], [0]), found([BIG, BIG], [0.9, 0.8])))["AP50"] == pytest.approx(1.0)
+    assert evaluated((sample([BIG], [0]), found([SMALL, BIG], [0.9, 0.8])))["AP50"] == pytest.approx(0.5)
+
+
+def test_a_taken_truth_lets_a_detection_fall_to_the_next_best():
+    # Unlike VOC: the second box overlaps the found truth most, and takes the free one that it still reaches.
+    truths, boxes = [[0, 0, 100, 100], [0, 30, 100, 130]], [[0, 0, 100, 100], [0, 10, 100, 110]]
+    assert evaluated((sample(truths, [0, 0]), found(boxes, [0.9, 0.8])))["AP50"] == pytest.approx(1.0)
+
+
+def test_a_crowd_ignores_all_that_lie_in_it():
+    inside = [[210, 210, 215, 215], [201, 201, 205, 206]]
+    truth = sample([BIG, SMALL], [0, 0], crowd=[False, True])
+    assert evaluated((truth, found([*inside, BIG], [0.9, 0.8, 0.7])))["AP"] == pytest.approx(1.0)
+
+
+def test_a_difficult_object_ignores_one_detection_that_fits_it():
+    truth = sample([BIG, SMALL], [0, 0], difficult=[False, True])
+    assert evaluated((truth, found([SMALL, BIG], [0.9, 0.8])))["AP"] == pytest.approx(1.0)
+    # A part of it is no match by IoU, where it would be for a crowd; nor is a second detection.
+    assert evaluated((truth, found([[210, 210, 215, 215], BIG], [0.9, 0.8])))["AP"] == pytest.approx(0.5)
+    assert evaluated((truth, found([SMALL, SMALL, BIG], [0.9, 0.85, 0.8])))["AP"] == pytest.approx(0.5)
+
+
+def test_a_class_without_truth_is_left_out_of_the_mean():
+    pair = sample([BIG], [0]), found([BIG, SMALL], [0.9, 0.8], [0, 1])
+    assert evaluated(pair, class_names=("cat", "dog"))["AP"] == pytest.approx(1.0)
+
+
+def test_no_detections_at_all_score_zero():
+    assert evaluated((sample([BIG], [0]), found([], [])), (sample([], []), found([], [])))["AP"] == 0.0
+
+
+def test_images_are_kept_apart_whatever_their_names():
+    pairs = (sample([BIG], [0], name="x"), found([], [])), (sample([], [], name="x"), found([BIG], [0.9]))
+    assert evaluated(*pairs)["AR100"] == 0.0
+
+
+def test_reset_forgets_and_nothing_is_printed(capsys):
+    coco = COCO(class_names=("cat",))
+    coco.add(sample([BIG], [0]), found([], []))
+    coco.reset()
+    coco.add(sample([BIG], [0]), found([BIG], [0.9]))
+    assert coco.compute()["COCO"]["AP"] == coco.compute()["COCO"]["AP"] == pytest.approx(1.0)
+    assert capsys.readouterr().out == ""
+
+
+def test_no_ground_truth_at_all_is_an_error():
+    message = "COCO: no ground truth in 1 images that is neither difficult nor crowd; expected objects of cat"
+    for flags in ({"crowd": [True]}, {"difficult": [True]}):
+        with pytest.raises(DataError, match=message):
+            evaluated((sample([BIG], [0], **flags), found([BIG], [0.9])))
+
+
+def test_a_sample_without_annotations_is_refused():
+    with pytest.raises(ValueError, match="image x has no annotations"):
+        COCO(class_names=("cat",)).add(Sample("x", Path("x"), (5, 5)), found([], []))
