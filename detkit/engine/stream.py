@@ -42,7 +42,11 @@ def stream(make: Callable[[int], Item], start: int, stop: int, workers: int) -> 
         multiprocessing_context="fork" if sys.platform == "linux" else None,
         generator=torch.Generator(),  # else the loader would draw from torch's own state
     )
-    for item in loader:
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)  # a fork that inherits the memory of OpenCV's threads but not the threads would wait for ever
+    items = iter(loader)
+    cv2.setNumThreads(threads)
+    for item in items:
         if isinstance(item, DetkitError):
             raise item
         yield item
