@@ -49,6 +49,9 @@ class COCO(Evaluator):
     not know, is ignored with the one detection that matches it by plain IoU, and left out of the recall. Small, medium
     and large are areas of boxes: masks, whose areas the official server uses, do not reach an evaluator.
 
+    Of equal scores the image with the lower id comes first, by number where all ids are numbers, as in pycocotools; so
+    the order of adding does not matter.
+
     Args:
         class_names: the K classes.
     """
@@ -59,7 +62,7 @@ class COCO(Evaluator):
 
     def reset(self) -> None:
         """Forgets every image."""
-        self._num_images = 0
+        self._image_ids: list[str] = []
         self._truths: list[dict[str, Any]] = []
         self._detections: list[dict[str, Any]] = []
 
@@ -68,7 +71,7 @@ class COCO(Evaluator):
         truths = sample.annotations
         if truths is None:
             raise ValueError(f"image {sample.image_id} has no annotations; COCO needs the ground truth")
-        self._num_images += 1
+        self._image_ids.append(sample.image_id)
         for box, label, difficult, crowd in zip(
             _xywh(truths.boxes), truths.labels.tolist(), truths.difficult.tolist(), truths.crowd.tolist()
         ):
@@ -81,7 +84,7 @@ class COCO(Evaluator):
         """{"COCO": {"AP": fraction, "AP50": ...}}; None for a size of which there is no ground truth."""
         if all(t["iscrowd"] or t["difficult"] for t in self._truths):
             raise DataError(
-                f"COCO: no ground truth in {self._num_images} images that is neither difficult nor crowd; "
+                f"COCO: no ground truth in {len(self._image_ids)} images that is neither difficult nor crowd; "
                 f"expected objects of {', '.join(self.class_names)}; choose another split or check the class names"
             )
         with contextlib.redirect_stdout(io.StringIO()):
@@ -95,18 +98,22 @@ class COCO(Evaluator):
         # pycocotools takes id 0 for "not matched", so ids start at 1.
         return {
             "id": position + 1,
-            "image_id": self._num_images,
+            "image_id": len(self._image_ids) - 1,
             "category_id": label,
             "bbox": box,
             "area": max(box[2], 0) * max(box[3], 0),
         }
 
     def _index(self, entries: list[dict[str, Any]]) -> coco.COCO:
+        ids = self._image_ids
+        by_number = all(i.isdecimal() for i in ids)
+        order = sorted(range(len(ids)), key=lambda row: int(ids[row]) if by_number else ids[row])
+        rank = {row: position for position, row in enumerate(order)}
         index = coco.COCO()
         index.dataset = {
-            "images": [{"id": i + 1} for i in range(self._num_images)],
+            "images": [{"id": i} for i in range(len(ids))],
             "categories": [{"id": k, "name": name} for k, name in enumerate(self.class_names)],
-            "annotations": entries,
+            "annotations": [entry | {"image_id": rank[entry["image_id"]]} for entry in entries],
         }
         index.createIndex()
         return index

@@ -77,6 +77,16 @@ def test_images_are_kept_apart_whatever_their_names():
     assert evaluated(*pairs)["AR100"] == 0.0
 
 
+def test_of_equal_scores_the_image_with_the_lower_id_comes_first():
+    right, wrong = found([BIG], [0.9]), found([SMALL], [0.9])
+    truth, empty = sample([BIG], [0], name="9"), sample([], [], name="10")
+    assert evaluated((empty, wrong), (truth, right))["AP50"] == pytest.approx(1.0)
+    assert evaluated((truth, right), (empty, wrong))["AP50"] == pytest.approx(1.0)
+    # As text "10" comes before "9".
+    named = sample([], [], name="a")
+    assert evaluated((truth, right), (empty, wrong), (named, found([], [])))["AP50"] == pytest.approx(0.5)
+
+
 def test_reset_forgets_and_nothing_is_printed(capsys):
     coco = COCO(class_names=("cat",))
     coco.add(sample([BIG], [0]), found([], []))

@@ -1,0 +1,171 @@
+"""AP as independent programs gave it, from the files of the shared folder."""
+
+import json
+import re
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+from defusedxml import ElementTree
+
+from detkit.data.base import Dataset
+from detkit.evaluation.coco import COCO
+from detkit.evaluation.detection_files import read_detections
+from detkit.evaluation.voc import VOC
+from detkit.structures import Annotations, Boxes, Detections, Sample
+
+
+class Loaded(Dataset):
+    """Samples in memory."""
+
+    def __init__(self, samples, class_names):
+        self.samples, self.class_names, self.skipped, self.warnings = samples, class_names, [], []
+
+    def __len__(self):
+        return len(self.samples)
+
+    def __getitem__(self, i):
+        return self.samples[i]
+
+    def fingerprint(self):
+        return ""
+
+
+def sample(name, boxes, labels, difficult=None, crowd=None):
+    return Sample(name, Path(name), (2000, 2000), Annotations.of(Boxes.of(boxes), labels, difficult, crowd))
+
+
+def evaluated(evaluator, samples, detections):
+    for one, found in zip(samples, detections, strict=True):
+        evaluator.add(one, found)
+    return evaluator.compute()
+
+
+@pytest.fixture(scope="module")
+def voc12(shared):
+    """58 photographs, 145 objects of 20 classes, 25 of them difficult; 213 detections."""
+    root = shared / "data/voc2012_20cls/VOC2012"
+    trees = {
+        name: ElementTree.parse(root / "Annotations" / f"{name}.xml")
+        for name in (root / "ImageSets/Main/trainval.txt").read_text().split()
+    }
+    names = tuple(sorted({o.findtext("name") for t in trees.values() for o in t.iter("object")}))
+    samples = []
+    for image, tree in trees.items():
+        objects = list(tree.iter("object"))
+        corners = [[float(o.findtext(f"bndbox/{c}")) for c in ("xmin", "ymin", "xmax", "ymax")] for o in objects]
+        boxes = [[x1 - 1, y1 - 1, x2, y2] for x1, y1, x2, y2 in corners]
+        difficult = [o.findtext("difficult") == "1" for o in objects]
+        samples.append(sample(image, boxes, [names.index(o.findtext("name")) for o in objects], difficult))
+    folder = shared / "data/oracles/voc12_yolo_dets"
+    dataset = Loaded(samples, names)
+    expected = json.loads((folder / "expected_voc_eval.json").read_text())
+    return dataset, read_detections(folder / "results", dataset), expected
+
+
+def test_voc_fixture_is_the_one_that_was_evaluated(voc12):
+    dataset, detections, expected = voc12
+    assert len(dataset) == expected["images"] == 58
+    assert sum(len(d) for d in detections) == expected["detections"] == 213
+    assert sum(int(s.annotations.difficult.sum()) for s in dataset) == 25
+
+
+@pytest.mark.parametrize(("theirs", "ours"), [("voc07_11pt", "VOC07"), ("area", "VOC10")])
+@pytest.mark.parametrize("iou", [0.3, 0.5, 0.75])
+def test_voc_ap_of_twenty_classes_equals_py_faster_rcnn(voc12, theirs, ours, iou):
+    dataset, detections, expected = voc12
+    metrics = evaluated(VOC(class_names=dataset.class_names, iou=(iou,), strict_iou=True), dataset, detections)
+    found, reference = metrics[ours if iou == 0.5 else f"{ours}@{iou}"], expected["results"][f"{theirs}@{iou}"]
+    assert len(reference["per_class"]) == 20
+    assert found["AP"] == pytest.approx(reference["per_class"], abs=1e-9)
+    assert found["mAP"] == pytest.approx(reference["mAP_over_20"], abs=1e-9)
+
+
+def corner_file(file, names):
+    """Labels and rows of numbers of ``class numbers ...`` lines."""
+    rows = [line.split() for line in file.read_text().splitlines() if line.strip()]
+    return [names.index(r[0]) for r in rows], [[float(v) for v in r[1:]] for r in rows]
+
+
+@pytest.fixture(scope="module")
+def case1(shared):
+    """7 images; x y w h, where x + w is the last pixel: that program adds 1 to x + w - x."""
+    folder = shared / "data/oracles/voc_ap_testcase1"
+    samples, detections = [], []
+    for file in sorted((folder / "gts").glob("*.txt")):
+        labels, rows = corner_file(file, ["object"])
+        samples.append(sample(file.stem, [[x, y, x + w + 1, y + h + 1] for x, y, w, h in rows], labels))
+        labels, rows = corner_file(folder / "dets" / file.name, ["object"])
+        boxes = [[x, y, x + w + 1, y + h + 1] for _, x, y, w, h in rows]
+        detections.append(Detections.of(Boxes.of(boxes), [r[0] for r in rows], labels))
+    return samples, detections, json.loads((folder / "expected.json").read_text())
+
+
+@pytest.mark.parametrize(("theirs", "ours"), [("11point", "VOC07"), ("every_point", "VOC10")])
+@pytest.mark.parametrize("iou", [0.1, 0.3, 0.5, 0.75])
+def test_ap_of_seven_images_equals_the_published_case(case1, theirs, ours, iou):
+    samples, detections, expected = case1
+    metrics = evaluated(VOC(class_names=["object"], iou=(iou,)), samples, detections)
+    found = metrics[ours if iou == 0.5 else f"{ours}@{iou}"]
+    assert found["mAP"] == pytest.approx(expected[theirs][str(iou)], abs=1e-9)
+
+
+@pytest.fixture(scope="module")
+def cartucho(shared):
+    """Inclusive corners; its report prints percents with two digits."""
+    folder = shared / "data/oracles/cartucho85"
+    report = (folder / "expected_output.txt").read_text()
+    files = sorted((folder / "ground-truth").glob("*.txt"))
+    both = [*files, *(folder / "detection-results").glob("*.txt")]
+    names = sorted({line.split()[0] for f in both for line in f.read_text().splitlines() if line.strip()})
+    samples, detections = [], []
+    for file in files:
+        rows = [line.split() for line in file.read_text().splitlines() if line.strip()]
+        difficult = [r[-1] == "difficult" for r in rows]
+        boxes = [[float(r[1]), float(r[2]), float(r[3]) + 1, float(r[4]) + 1] for r in rows]
+        samples.append(sample(file.stem, boxes, [names.index(r[0]) for r in rows], difficult))
+        labels, rows = corner_file(folder / "detection-results" / file.name, names)
+        boxes = [[x1, y1, x2 + 1, y2 + 1] for _, x1, y1, x2, y2 in rows]
+        detections.append(Detections.of(Boxes.of(boxes), [r[0] for r in rows], labels))
+    voc = VOC(class_names=names)
+    return voc, evaluated(voc, samples, detections)["VOC10"], report
+
+
+def test_area_ap_of_686_objects_equals_the_report_to_its_digits(cartucho):
+    _, metrics, report = cartucho
+    expected = {name: float(value) for value, name in re.findall(r"([\d.]+)% = (\S+) AP", report)}
+    assert len(expected) == 30
+    known = {name: 100 * ap for name, ap in metrics["AP"].items() if ap is not None}
+    assert known == pytest.approx(expected, abs=0.005 + 1e-9)
+    assert 100 * metrics["mAP"] == pytest.approx(float(re.search(r"mAP = ([\d.]+)%", report)[1]), abs=0.005 + 1e-9)
+
+
+def test_precision_and_recall_after_each_detection_equal_the_report(cartucho):
+    voc, _, report = cartucho
+    blocks = list(re.finditer(r"= (\S+) AP \n Precision: \[(.*?)\]\n Recall :\[(.*?)\]", report))
+    assert len(blocks) == 30
+    for block in blocks:
+        recall, precision = voc.matches(0.5)[voc.class_names.index(block[1])].curve()
+        for ours, theirs in ((precision, block[2]), (recall, block[3])):
+            assert ours == pytest.approx([float(v) for v in re.findall(r"[\d.]+", theirs)], abs=0.005 + 1e-9)
+
+
+def test_the_twelve_numbers_equal_coco_to_six_digits(shared):
+    folder = shared / "data/oracles/coco_fakebbox100"
+    truth = json.loads((folder / "gt_instances_100.json").read_text())
+    categories = {c["id"]: k for k, c in enumerate(sorted(truth["categories"], key=lambda c: c["id"]))}
+    by_image = defaultdict(list)
+    for entry in truth["annotations"]:
+        by_image[entry["image_id"]].append(entry)
+    samples = []
+    for image in truth["images"]:
+        own = by_image[image["id"]]
+        boxes = [[x, y, x + w, y + h] for x, y, w, h in (e["bbox"] for e in own)]
+        crowd = [bool(e["iscrowd"]) for e in own]
+        samples.append(sample(str(image["id"]), boxes, [categories[e["category_id"]] for e in own], crowd=crowd))
+    dataset = Loaded(samples, tuple(c["name"] for c in truth["categories"]))
+    dataset.category_ids, dataset.image_numbers = tuple(categories), tuple(int(s.image_id) for s in samples)
+    detections = read_detections(folder / "dets_results.json", dataset)
+    assert (len(dataset), sum(len(s.annotations) for s in dataset), sum(map(len, detections))) == (100, 830, 734)
+    numbers = evaluated(COCO(class_names=dataset.class_names), dataset, detections)["COCO"]
+    assert numbers == pytest.approx(json.loads((folder / "expected.json").read_text())["vals"], abs=1e-6)
