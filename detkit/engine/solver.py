@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -121,7 +122,6 @@ def train(
     optimizer = CaffeSGD(rules, momentum=settings.momentum, weight_decay=settings.weight_decay)
     state = _State(net, optimizer, folder / CHECKPOINT)
     start, stop = state.load(), settings.iterations
-    batches = stream(task.make_batch, start, stop, workers)
     image_ids: Sequence[str] = ()
 
     def step(iteration: int) -> dict[str, float]:
@@ -143,7 +143,8 @@ def train(
         Checkpoint(state.save, settings.checkpoint_every),
         ProgressHook(task.name),
     ]
-    Trainer(step, hooks).run(start, stop)
+    with closing(stream(task.make_batch, start, stop, workers)) as batches:
+        Trainer(step, hooks).run(start, stop)
     net.eval()
     return head
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from typing import Any, Generic, TypeVar
 
 import cv2
@@ -16,8 +16,8 @@ from detkit.errors import DetkitError
 Item = TypeVar("Item")
 
 
-def stream(make: Callable[[int], Item], start: int, stop: int, workers: int) -> Iterator[Item]:
-    """``make(start)``, ..., ``make(stop - 1)`` in order, whatever the number of workers.
+def stream(make: Callable[[int], Item], start: int, stop: int, workers: int) -> Generator[Item, None, None]:
+    """``make(start)``, ..., ``make(stop - 1)`` in order, whatever the number of workers; closing it ends them.
 
     Args:
         make: depends on its argument alone. On Linux workers are forked and inherit it, so what it holds (a region
