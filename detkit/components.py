@@ -11,6 +11,7 @@ BUILT_IN = (
     "detkit.data.voc",
     "detkit.data.coco",
     "detkit.data.shapes",
+    "detkit.data.image_folders",
     "detkit.proposals.selective_search",
     "detkit.proposals.edge_boxes",
     "detkit.proposals.sliding_window",

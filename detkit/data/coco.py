@@ -1,0 +1,93 @@
+"""Data sets in the format of COCO."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path, PurePosixPath
+from typing import Literal
+
+from detkit.data.coco_json import COCOFile, COCOImage, read_coco_json
+from detkit.data.listed import Entry, ListedDataset
+from detkit.data.repairs import cut_to_image, size_differs
+from detkit.errors import ConfigError, DataError
+from detkit.registry import DATASETS
+from detkit.structures import Annotations
+
+
+@DATASETS.register()
+class COCO(ListedDataset):
+    """Photographs with an instances JSON file.
+
+    Where ``annotations`` or ``images`` contains ``{split}``, the split's name is put there, as in
+    ``annotations/instances_{split}.json``; a data set of one file has the one split ``all``. The image id is the
+    file name without its suffix.
+
+    Args:
+        splits: names of splits, joined in this order.
+        on_bad: stop at a broken image or annotation, or leave the image out.
+        annotations: the instances JSON file; one without "annotations" gives images without ground truths.
+        images: the folder of the images.
+
+    Attributes:
+        category_ids: COCO's number of each class; labels are in the order of these numbers.
+        image_numbers: COCO's number of each image, in list order.
+
+    Raises:
+        ConfigError: a path is empty.
+        DataError: a file that is missing or cannot be used.
+    """
+
+    def __init__(
+        self,
+        *,
+        splits: tuple[str, ...],
+        on_bad: Literal["stop", "skip"],
+        annotations: str = "",
+        images: str = "",
+    ) -> None:
+        for key, value in (("ANNOTATIONS", annotations), ("IMAGES", images)):
+            if not value:
+                raise ConfigError(f"DATA.COCO.{key} is empty; set it to the {_EXPECTED[key]}")
+        self.warnings = []
+        entries, numbers = [], {}
+        categories: dict[int, str] | None = None
+        for split in splits:
+            _check_split(split, annotations, images)
+            file = read_coco_json(Path(annotations.replace("{split}", split)))
+            if categories is not None and file.categories != categories:
+                raise DataError(f"{file.path}: its categories are not those of split {splits[0]}")
+            categories = file.categories
+            for image in file.images:
+                path = Path(images.replace("{split}", split), image.file_name)
+                image_id = PurePosixPath(image.file_name).with_suffix("").as_posix()
+                entries.append(Entry(image_id, path, functools.partial(self._annotate, file, image)))
+                numbers[image_id] = image.number
+        self.category_ids = tuple(sorted(categories or {}))
+        self.class_names = tuple(categories[c] for c in self.category_ids) if categories else ()
+        self._open(entries, on_bad)
+        self.image_numbers = tuple(numbers[sample.image_id] for sample in self)
+
+    def _annotate(self, file: COCOFile, image: COCOImage, size: tuple[int, int]) -> Annotations | None:
+        if image.size is not None and image.size != size:
+            self.warnings.append(size_differs(f"{file.path}: image {image.number}", image.size, size))
+        truths = file.truths(image)
+        if truths is None:
+            return None
+        boxes, cut = cut_to_image([truth.box for truth in truths], [truth.where for truth in truths], size)
+        self.warnings += cut
+        labels = [self.category_ids.index(truth.category) for truth in truths]
+        return Annotations.of(boxes, labels, crowd=[truth.crowd for truth in truths])
+
+
+_EXPECTED = {
+    "ANNOTATIONS": "instances JSON file, for example data/coco/annotations/instances_{split}.json",
+    "IMAGES": "folder of the images, for example data/coco/{split}",
+}
+
+
+def _check_split(split: str, annotations: str, images: str) -> None:
+    if "{split}" not in annotations + images and split != "all":
+        raise DataError(
+            f"data set COCO: no split {split!r}: DATA.COCO.ANNOTATIONS names one file, whose only split is 'all'; "
+            "write {split} into its path to have several, as in instances_{split}.json"
+        )

@@ -1,0 +1,169 @@
+"""COCO's instances files."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from detkit.errors import DataError
+
+
+@dataclass(frozen=True)
+class COCOImage:
+    """One image of the file: its number, file name and, where given, (height, width)."""
+
+    number: int
+    file_name: str
+    size: tuple[int, int] | None
+
+
+@dataclass(frozen=True)
+class COCOTruth:
+    """One ground truth.
+
+    Args:
+        where: file and annotation, for messages.
+        box: x1, y1, x2, y2 in continuous pixels, x2 and y2 exclusive; not clipped.
+        category: COCO's number of its class.
+        crowd: a group of objects in one box.
+    """
+
+    where: str
+    box: tuple[float, float, float, float]
+    category: int
+    crowd: bool
+
+
+@dataclass(frozen=True)
+class COCOFile:
+    """An instances file.
+
+    Args:
+        path: the file.
+        images: in file order.
+        categories: name of each category number.
+        annotations: the raw annotations of each image number, or None where the file has no annotations at all.
+    """
+
+    path: Path
+    images: tuple[COCOImage, ...]
+    categories: dict[int, str]
+    annotations: dict[int, list[dict[str, Any]]] | None
+
+    def truths(self, image: COCOImage) -> list[COCOTruth] | None:
+        """The ground truths of an image in file order, or None where the file has none.
+
+        Raises:
+            DataError: a broken annotation; the message names it.
+        """
+        if self.annotations is None:
+            return None
+        return [self._truth(raw, image) for raw in self.annotations[image.number]]
+
+    def _truth(self, raw: dict[str, Any], image: COCOImage) -> COCOTruth:
+        where = f"{self.path}: annotation {raw['id']} of image {image.number} ({image.file_name})"
+        bbox, category, crowd = raw.get("bbox"), raw.get("category_id"), raw.get("iscrowd", 0)
+        if not isinstance(bbox, list) or len(bbox) != 4 or not all(_is_finite(n) for n in bbox):
+            raise DataError(f"{where} has bbox {bbox!r}; expected four finite numbers: x, y, width, height")
+        x, y, width, height = bbox
+        if width <= 0 or height <= 0:
+            raise DataError(f"{where} has no area: bbox {bbox} (x, y, width, height)")
+        if category not in self.categories:
+            raise DataError(f"{where} has category_id {category!r}; expected one of {sorted(self.categories)}")
+        if crowd not in (0, 1):
+            raise DataError(f"{where} has iscrowd {crowd!r}; expected 0 or 1")
+        return COCOTruth(where, (x, y, x + width, y + height), category, bool(crowd))
+
+
+def read_coco_json(path: Path) -> COCOFile:
+    """Reads an instances file; single annotations are checked when they are asked for.
+
+    Raises:
+        DataError: no such file, no JSON, no instances file, or a number or name that stands there twice.
+    """
+    data = _load(path)
+    if not isinstance(data, dict) or not all(_is_records(data.get(key)) for key in ("images", "categories")):
+        raise DataError(f"{path}: not an instances file; expected a JSON object with the lists images and categories")
+    images = tuple(_image(raw, f"{path}: image {n}") for n, raw in enumerate(data["images"]))
+    _refuse_repeated((image.number for image in images), f"{path}: image id")
+    categories = {}
+    for n, raw in enumerate(data["categories"]):
+        number, name = raw.get("id"), raw.get("name")
+        if not isinstance(number, int) or not isinstance(name, str):
+            raise DataError(
+                f"{path}: category {n} has id {number!r}, name {name!r}; expected a whole number and a text"
+            )
+        categories[number] = name
+    _refuse_repeated((raw["id"] for raw in data["categories"]), f"{path}: category id")
+    _refuse_repeated(categories.values(), f"{path}: category name")
+    annotations = _by_image(path, data["annotations"], images) if "annotations" in data else None
+    return COCOFile(path, images, dict(sorted(categories.items())), annotations)
+
+
+def _load(path: Path) -> Any:
+    try:
+        with path.open(encoding="utf-8") as file:
+            return json.load(file, object_hook=_without_mask)
+    except FileNotFoundError:
+        raise DataError(
+            f"data set COCO: no file {path} (looked in {path.absolute().parent}); get it from https://cocodataset.org, "
+            "unpack it and set DATA.COCO.ANNOTATIONS and DATA.COCO.IMAGES"
+        ) from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot read the annotations: {error.strerror or error}") from None
+    except json.JSONDecodeError as error:
+        raise DataError(f"{path}:{error.lineno}: not readable as JSON: {error.msg}") from None
+    except UnicodeDecodeError:
+        raise DataError(f"{path}: not a text file in UTF-8; expected COCO annotations in JSON") from None
+
+
+def _without_mask(raw: dict[str, Any]) -> dict[str, Any]:
+    """Outlines are most of the file; kept, those of train2017 would take gigabytes."""
+    raw.pop("segmentation", None)
+    return raw
+
+
+def _image(raw: dict[str, Any], where: str) -> COCOImage:
+    number, name, height, width = (raw.get(key) for key in ("id", "file_name", "height", "width"))
+    if not isinstance(number, int):
+        raise DataError(f"{where} has id {number!r}; expected a whole number")
+    if not isinstance(name, str) or not name or "\0" in name or "\\" in name:
+        raise DataError(f"{where} has file_name {name!r}; expected the path of a file with /")
+    if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+        raise DataError(f"{where} has file_name {name!r}; expected a path inside the image folder")
+    return COCOImage(number, name, (height, width) if isinstance(height, int) and isinstance(width, int) else None)
+
+
+def _by_image(path: Path, raws: Any, images: tuple[COCOImage, ...]) -> dict[int, list[dict[str, Any]]]:
+    if not _is_records(raws):
+        raise DataError(f"{path}: annotations is no list of objects")
+    by_image: dict[int, list[dict[str, Any]]] = {image.number: [] for image in images}
+    for n, raw in enumerate(raws):
+        if not isinstance(raw.get("id"), int):
+            raise DataError(f"{path}: annotation {n} has id {raw.get('id')!r}; expected a whole number")
+        number = raw.get("image_id")
+        if not isinstance(number, int) or number not in by_image:
+            raise DataError(f"{path}: annotation {raw['id']} has image_id {number!r}, which is not among the images")
+        by_image[number].append(raw)
+    _refuse_repeated((raw["id"] for raw in raws), f"{path}: annotation id")
+    return by_image
+
+
+def _is_records(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(raw, dict) for raw in value)
+
+
+def _is_finite(value: Any) -> bool:
+    return type(value) in (int, float) and math.isfinite(value)
+
+
+def _refuse_repeated(values: Iterable[int | str], where: str) -> None:
+    seen = set()
+    for value in values:
+        if value in seen:
+            raise DataError(f"{where} {value!r} stands there twice; each may stand there once")
+        seen.add(value)

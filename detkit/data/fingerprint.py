@@ -1,0 +1,133 @@
+"""What identifies the content of images and data sets."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sqlite3
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from detkit.data.cache import cache_dir
+from detkit.data.images import decode_image, image_bytes
+from detkit.errors import DataError
+from detkit.progress import progress
+from detkit.structures import Sample
+
+Key = tuple[str, int, int]
+SAVE_EVERY = 1000
+
+
+@dataclass(frozen=True)
+class ImageFacts:
+    """What was found when an image file was read to its end and decoded.
+
+    Args:
+        size: (height, width) of the decoded pixels.
+        sha256: of the file, in hexadecimal.
+    """
+
+    size: tuple[int, int]
+    sha256: str
+
+
+def inspect_images(paths: Sequence[Path]) -> list[ImageFacts | DataError]:
+    """Reads, hashes and decodes each file once per machine: the facts are kept by path, size and time of change.
+
+    Any number of processes may do so at once.
+
+    Returns:
+        In the order of ``paths`` the facts, or the error where the file is no readable image.
+
+    Raises:
+        DataError: the cache folder cannot be written.
+    """
+    with closing(_open()) as table:
+        facts: list[ImageFacts | DataError | None] = [_recall(table, _key(path)) for path in paths]
+        unknown = [row for row, known in enumerate(facts) if known is None]
+        bar = progress("check images", len(unknown), "image")
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            for start in range(0, len(unknown), SAVE_EVERY):
+                rows = unknown[start : start + SAVE_EVERY]
+                keys = [_key(paths[row]) for row in rows]
+                for row, found in zip(rows, pool.map(_inspect, [paths[row] for row in rows])):
+                    facts[row] = found
+                    bar.update()
+                _remember(table, keys, [facts[row] for row in rows])
+        bar.close()
+    return [found for found in facts if found is not None]
+
+
+def fingerprint(class_names: Sequence[str], samples: Iterable[Sample], hashes: Iterable[str]) -> str:
+    """A sha256 over class names, image ids, image contents and annotations, in list order.
+
+    Args:
+        class_names: K names.
+        samples: the images.
+        hashes: the sha256 of each image file.
+    """
+    digest = hashlib.sha256(_line(list(class_names)))
+    for sample, sha256 in zip(samples, hashes, strict=True):
+        truths = sample.annotations
+        columns = None
+        if truths is not None:
+            columns = [c.tolist() for c in (truths.boxes.tensor, truths.labels, truths.difficult, truths.crowd)]
+        digest.update(_line([sample.image_id, sha256, columns]))
+    return digest.hexdigest()
+
+
+def _line(value: object) -> bytes:
+    return json.dumps(value).encode() + b"\n"
+
+
+def _key(path: Path) -> Key | None:
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return str(path.absolute()), stat.st_size, stat.st_mtime_ns
+
+
+def _inspect(path: Path) -> ImageFacts | DataError:
+    try:
+        data = image_bytes(path)
+        height, width, _ = decode_image(data, path).shape
+    except DataError as error:
+        return error
+    return ImageFacts((height, width), hashlib.sha256(data).hexdigest())
+
+
+def _open() -> sqlite3.Connection:
+    file = cache_dir() / "images.sqlite"
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        table = sqlite3.connect(file, timeout=60)
+        with table:
+            table.execute(
+                "CREATE TABLE IF NOT EXISTS images (path TEXT PRIMARY KEY, bytes INTEGER, changed INTEGER,"
+                " height INTEGER, width INTEGER, sha256 TEXT)"
+            )
+    except (OSError, sqlite3.Error) as error:
+        raise DataError(
+            f"{file}: cannot use the cache of image checks: {error}; delete the file, or set DETKIT_CACHE to a folder "
+            "that can be written"
+        ) from None
+    return table
+
+
+def _recall(table: sqlite3.Connection, key: Key | None) -> ImageFacts | None:
+    query = "SELECT height, width, sha256 FROM images WHERE path = ? AND bytes = ? AND changed = ?"
+    row = key and table.execute(query, key).fetchone()
+    return ImageFacts((row[0], row[1]), row[2]) if row else None
+
+
+def _remember(table: sqlite3.Connection, keys: list[Key | None], found: list[ImageFacts | DataError | None]) -> None:
+    rows = [
+        (*key, *facts.size, facts.sha256) for key, facts in zip(keys, found) if key and isinstance(facts, ImageFacts)
+    ]
+    with table:
+        table.executemany("INSERT OR REPLACE INTO images VALUES (?, ?, ?, ?, ?, ?)", rows)

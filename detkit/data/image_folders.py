@@ -1,0 +1,87 @@
+"""Images sorted into a folder for each class."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import Literal
+
+from detkit.data.images import IMAGE_SUFFIXES
+from detkit.data.listed import Entry, ListedDataset
+from detkit.errors import ConfigError, DataError
+from detkit.registry import DATASETS, nearest
+from detkit.structures import Annotations, Boxes
+
+
+@DATASETS.register()
+class ImageFolders(ListedDataset):
+    """The layout of ImageNet: root/split/class/image, with the whole image as the one ground truth.
+
+    Images may lie deeper in their class's folder. Label order is that of root/classes.txt (the first word of each
+    line is a class's folder) where there is such a file, and alphabetical over all splits elsewhere. The image id is
+    split/class/name without suffix.
+
+    Args:
+        splits: names of folders below the root, joined in this order.
+        on_bad: stop at a broken image, or leave it out.
+        root: the folder that holds the splits.
+
+    Raises:
+        ConfigError: no root.
+        DataError: a folder or image that is missing or cannot be used.
+    """
+
+    def __init__(self, *, splits: tuple[str, ...], on_bad: Literal["stop", "skip"], root: str = "") -> None:
+        if not root:
+            raise ConfigError("the ROOT of ImageFolders is empty; set it to the folder that holds train/ and val/")
+        top = Path(root)
+        if not top.is_dir():
+            raise DataError(
+                f"data set ImageFolders: no folder {top} (looked in {top.absolute()}); set ROOT to a folder with the "
+                "layout split/class/image, such as ImageNet's"
+            )
+        self.warnings = []
+        self.class_names = _classes(top)
+        entries = [entry for split in splits for entry in self._entries(top, split)]
+        self._open(entries, on_bad)
+
+    def _entries(self, top: Path, split: str) -> list[Entry]:
+        if split not in (known := [folder.name for folder in _folders(top)]):
+            raise DataError(
+                f"data set ImageFolders: no split {split!r} in {top}.{nearest(split, known)} "
+                f"There is: {', '.join(known) or 'nothing'}"
+            )
+        # Many images share class and size; one value for all of them keeps ImageNet small in memory.
+        whole = functools.cache(_whole_image)
+        entries = []
+        for folder in _folders(top / split):
+            if folder.name not in self.class_names:
+                raise DataError(
+                    f"{folder}: its name is no class of {top / 'classes.txt'}.{nearest(folder.name, self.class_names)}"
+                )
+            label = self.class_names.index(folder.name)
+            for path in sorted(folder.rglob("*")):
+                if path.suffix.lower() in IMAGE_SUFFIXES:
+                    image_id = path.relative_to(top).with_suffix("").as_posix()
+                    entries.append(Entry(image_id, path, functools.partial(whole, label)))
+        return entries
+
+
+def _classes(top: Path) -> tuple[str, ...]:
+    file = top / "classes.txt"
+    if not file.is_file():
+        return tuple(sorted({folder.name for split in _folders(top) for folder in _folders(split)}))
+    names = tuple(line.split()[0] for line in file.read_text(encoding="utf-8-sig").splitlines() if line.strip())
+    if len(set(names)) < len(names):
+        repeated = next(name for name in names if names.count(name) > 1)
+        raise DataError(f"{file}: class {repeated} stands there twice; each may stand there once")
+    return names
+
+
+def _folders(top: Path) -> list[Path]:
+    return sorted(path for path in top.iterdir() if path.is_dir() and not path.name.startswith("."))
+
+
+def _whole_image(label: int, size: tuple[int, int]) -> Annotations:
+    height, width = size
+    return Annotations.of(Boxes.of([(0, 0, width, height)]), [label])

@@ -1,0 +1,85 @@
+"""Data sets whose images are all checked when they are opened."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from detkit.data.base import Dataset
+from detkit.data.fingerprint import fingerprint, inspect_images
+from detkit.errors import DataError
+from detkit.structures import Annotations, Sample
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An image that a split lists.
+
+    Args:
+        image_id: the data set's own name of the image.
+        path: the image file.
+        annotate: gives its ground truths from the (height, width) of its pixels, or raises DataError.
+    """
+
+    image_id: str
+    path: Path
+    annotate: Callable[[tuple[int, int]], Annotations | None]
+
+
+class ListedDataset(Dataset):
+    """A data set whose constructor sets ``class_names`` and hands its entries to ``_open``."""
+
+    def _open(self, entries: Sequence[Entry], on_bad: Literal["stop", "skip"]) -> None:
+        """Reads every image and annotation once, so that a mistake is found before hours are spent.
+
+        Sets ``skipped``; keeps lines that ``annotate`` added to ``warnings``.
+
+        Raises:
+            DataError: an id is listed twice; an image or annotation is broken and ``on_bad`` is "stop"; or no image
+                is left.
+        """
+        _refuse_repeated([entry.image_id for entry in entries])
+        self.skipped = []
+        self._samples: list[Sample] = []
+        self._hashes: list[str] = []
+        for entry, facts in zip(entries, inspect_images([entry.path for entry in entries])):
+            try:
+                if isinstance(facts, DataError):
+                    raise facts
+                annotations = entry.annotate(facts.size)
+            except DataError as error:
+                if on_bad == "stop":
+                    raise
+                self.skipped.append(f"{entry.image_id}: {error}")
+                continue
+            self._samples.append(Sample(entry.image_id, entry.path, facts.size, annotations))
+            self._hashes.append(facts.sha256)
+        if not self._samples:
+            reason = f"all {len(entries)} are broken, the first: {self.skipped[0]}" if entries else "the split is empty"
+            raise DataError(f"data set {type(self).__name__}: no image to use: {reason}")
+
+    def __len__(self) -> int:
+        return len(self._samples)
+
+    def __getitem__(self, i: int) -> Sample:
+        """The i-th image; IndexError behind the last."""
+        return self._samples[i]
+
+    def fingerprint(self) -> str:
+        """A sha256 over class names, image ids, image contents and annotations, in list order."""
+        return self._fingerprint
+
+    @functools.cached_property
+    def _fingerprint(self) -> str:
+        return fingerprint(self.class_names, self._samples, self._hashes)
+
+
+def _refuse_repeated(image_ids: Sequence[str]) -> None:
+    seen: set[str] = set()
+    for image_id in image_ids:
+        if image_id in seen:
+            raise DataError(f"image {image_id} is listed twice; each image may stand in the chosen splits once")
+        seen.add(image_id)

@@ -1,0 +1,48 @@
+"""Small oddities of annotation files that are put right, and the lines that say so."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from detkit.errors import DataError
+from detkit.structures import Boxes
+
+# Conversions between conventions move a box out of its image by up to a pixel; that is not worth a line.
+ROUNDING = 1.0
+
+
+def cut_to_image(
+    rows: Sequence[tuple[float, float, float, float]], wheres: Sequence[str], size: tuple[int, int]
+) -> tuple[Boxes, list[str]]:
+    """Boxes cut to their image, and a line for each that left it by more than ROUNDING pixels.
+
+    Args:
+        rows: x1, y1, x2, y2 of N boxes.
+        wheres: names each box in messages.
+        size: (height, width) of the image.
+
+    Raises:
+        DataError: nothing of a box is left.
+    """
+    height, width = size
+    lines = []
+    for (x1, y1, x2, y2), where in zip(rows, wheres):
+        outside = max(-x1, -y1, x2 - width, y2 - height)
+        if outside > ROUNDING:
+            lines.append(f"{where} leaves the image of {width}x{height} pixels by {outside:g}; its box was cut")
+    # Cut before they become float32, which would make huge numbers infinite.
+    limits = (width, height, width, height)
+    boxes = Boxes.of([[min(max(edge, 0), limit) for edge, limit in zip(row, limits)] for row in rows])
+    for row, area in enumerate(boxes.area().tolist()):
+        if area <= 0:
+            raise DataError(
+                f"{wheres[row]} has no area in the image of {width}x{height} pixels: "
+                f"box {list(rows[row])} (x1, y1, x2, y2)"
+            )
+    return boxes, lines
+
+
+def size_differs(file: Path | str, told: tuple[int, int], size: tuple[int, int]) -> str:
+    """The line for an annotation whose (height, width) is not the image's; the image is right."""
+    return f"{file}: gives {told[1]}x{told[0]} pixels, its image has {size[1]}x{size[0]}"

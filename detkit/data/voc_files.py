@@ -1,0 +1,111 @@
+"""Which images and annotation files a VOC folder holds, and how its splits list them."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from detkit.data.images import IMAGE_SUFFIXES
+from detkit.errors import DataError
+from detkit.registry import nearest
+
+_FLAG = re.compile(r"\s+(-1|0|1)$")
+
+
+@dataclass(frozen=True)
+class VOCFiles:
+    """The folders of a VOC data set.
+
+    Args:
+        images: folder of the images.
+        annotations: folder of the XML files; may be the same.
+        lists: ImageSets/Main, or None for a flat folder.
+    """
+
+    images: Path
+    annotations: Path
+    lists: Path | None
+
+    def image_paths(self) -> dict[str, Path]:
+        """The image file of each image id.
+
+        Raises:
+            DataError: two images share an id.
+        """
+        paths: dict[str, Path] = {}
+        for path in sorted(self.images.iterdir()):
+            if path.suffix.lower() in IMAGE_SUFFIXES:
+                other = paths.setdefault(path.stem, path)
+                if other is not path:
+                    raise DataError(f"{path}: another image has the same id: {other.name}; rename one of them")
+        return paths
+
+    def xml_paths(self) -> dict[str, Path]:
+        """The annotation file of each image id that has one, in the order of ids."""
+        return {path.stem: path for path in sorted(self.annotations.glob("*.xml"))}
+
+
+def find_voc_files(root: Path) -> VOCFiles:
+    """The folders below the root: VOC's own layout, images/ and annotations/, or all files side by side.
+
+    Raises:
+        DataError: there is no such folder, or no image in it; the message says where data sets are had.
+    """
+    if not root.is_dir():
+        raise DataError(
+            f"data set VOC: no folder {root} (looked in {root.absolute()}); get VOC from "
+            "http://host.robots.ox.ac.uk/pascal/VOC/, unpack it and set DATA.VOC.ROOT to the folder that holds "
+            "Annotations, JPEGImages and ImageSets, or to a folder of images and XML files"
+        )
+    images = _first_folder(root, "JPEGImages", "images")
+    annotations = _first_folder(root, "Annotations", "annotations")
+    lists = root / "ImageSets" / "Main"
+    files = VOCFiles(images, annotations, lists if lists.is_dir() else None)
+    if not any(path.suffix.lower() in IMAGE_SUFFIXES for path in images.iterdir()):
+        raise DataError(
+            f"data set VOC: no image in {images.absolute()}; set DATA.VOC.ROOT to the folder that holds Annotations, "
+            "JPEGImages and ImageSets, or to a folder of images and XML files"
+        )
+    return files
+
+
+def _first_folder(root: Path, *names: str) -> Path:
+    return next((root / name for name in names if (root / name).is_dir()), root)
+
+
+def listed_ids(lists: Path, split: str) -> list[str]:
+    """The image ids of ImageSets/Main/<split>.txt in file order.
+
+    A class list such as cat_train.txt gives the same images; its second column, -1, 0 or 1, is left out.
+
+    Raises:
+        DataError: there is no such split, or an id is more than a file name.
+    """
+    file = lists / f"{split}.txt"
+    known = sorted(path.stem for path in lists.glob("*.txt"))
+    if split not in known:
+        splits = ", ".join(name for name in known if "_" not in name) or ", ".join(known) or "nothing"
+        raise DataError(f"data set VOC: no split {split!r} in {lists}.{nearest(split, known)} There is: {splits}")
+    lines = [line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines()]
+    ids = [line for line in lines if line]
+    if all(_FLAG.search(line) for line in ids):
+        ids = [_FLAG.sub("", line) for line in ids]
+    for image_id in ids:
+        if re.search(r"[/\\\0]", image_id) or image_id in (".", ".."):
+            raise DataError(f"{file}: {image_id!r} is no image id; expected a file name without folder and suffix")
+    return ids
+
+
+def drawn_splits(image_ids: list[str], val_fraction: float, test_fraction: float, seed: int) -> Mapping[str, list[str]]:
+    """The splits of a flat folder: train, val, trainval, test and all, each in the order of ids.
+
+    Each id is put in its place by a hash of seed and id, so that another image moves few of the others.
+    """
+    order = sorted(image_ids, key=lambda image_id: hashlib.sha256(f"{seed} {image_id}".encode()).digest())
+    num_test, num_val = round(test_fraction * len(order)), round(val_fraction * len(order))
+    test, val, train = order[:num_test], order[num_test : num_test + num_val], order[num_test + num_val :]
+    splits = {"train": train, "val": val, "trainval": train + val, "test": test, "all": order}
+    return {name: sorted(ids) for name, ids in splits.items()}

@@ -1,0 +1,133 @@
+"""VOC annotation files."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from xml.etree.ElementTree import Element, ParseError, TreeBuilder
+
+from defusedxml import DefusedXmlException
+from defusedxml.ElementTree import DefusedXMLParser
+
+from detkit.errors import DataError
+
+
+@dataclass(frozen=True)
+class VOCObject:
+    """One object of an annotation file.
+
+    Args:
+        where: file, line and position, for messages.
+        name: its class.
+        box: x1, y1, x2, y2 in continuous pixels, x2 and y2 exclusive; not clipped.
+        difficult: VOC's flag.
+    """
+
+    where: str
+    name: str
+    box: tuple[float, float, float, float]
+    difficult: bool
+
+
+@dataclass(frozen=True)
+class VOCAnnotation:
+    """One annotation file.
+
+    Args:
+        size: the (height, width) that the file gives, or None where it gives none.
+        objects: in file order.
+    """
+
+    size: tuple[int, int] | None
+    objects: tuple[VOCObject, ...]
+
+
+def read_voc_xml(file: Path) -> VOCAnnotation:
+    """Reads an annotation file.
+
+    VOC counts pixels from 1 and includes the last; here x1 and y1 are one less and x2 and y2 the same number.
+    Coordinates may be fractional, as in VOC since 2011.
+
+    Raises:
+        DataError: not a VOC annotation, an object without name or box, a coordinate that is no finite number, or an
+            inverted box; the message names file, line and object.
+    """
+    root = _parse(file)
+    if root.tag != "annotation":
+        raise DataError(f"{file}: not a VOC annotation: its root element is <{root.tag}>, expected <annotation>")
+    objects = root.findall("object")
+    read = (
+        _object(node, f"{file}:{node.get('line')}: object {n} of {len(objects)}") for n, node in enumerate(objects, 1)
+    )
+    return VOCAnnotation(_size(root), tuple(read))
+
+
+class _LineBuilder(TreeBuilder):
+    """Gives each element its line as the attribute ``line``."""
+
+    expat: Any
+
+    def start(self, tag: Any, attrs: Any, /) -> Element:
+        return super().start(tag, {**attrs, "line": str(self.expat.CurrentLineNumber)})
+
+
+def _parse(file: Path) -> Element:
+    builder = _LineBuilder()
+    parser = DefusedXMLParser(target=builder)
+    builder.expat = parser.parser
+    try:
+        parser.feed(file.read_bytes())
+        return parser.close()
+    except FileNotFoundError:
+        raise DataError(
+            f"{file}: no such annotation file; an image without objects needs one without <object>"
+        ) from None
+    except OSError as error:
+        raise DataError(f"{file}: cannot read the annotation: {error.strerror or error}") from None
+    except ParseError as error:
+        raise DataError(f"{file}:{error.position[0]}: not readable as XML: {error}") from None
+    except (DefusedXmlException, LookupError, ValueError) as error:
+        raise DataError(f"{file}: not readable as XML: {error}") from None
+
+
+def _size(root: Element) -> tuple[int, int] | None:
+    """The size where both numbers are there; some tools write zeros or leave it out."""
+    height, width = (root.findtext(f"size/{key}", "").strip() for key in ("height", "width"))
+    if not (height.isdecimal() and width.isdecimal()) or not int(height) or not int(width):
+        return None
+    return int(height), int(width)
+
+
+def _object(node: Element, where: str) -> VOCObject:
+    name = node.findtext("name", "").strip()
+    if not name:
+        raise DataError(f"{where} has no <name>")
+    where = f"{where} ({name})"
+    box = node.find("bndbox")
+    if box is None:
+        raise DataError(f"{where} has no <bndbox>")
+    x1, y1, x2, y2 = (_coordinate(box, key, where) for key in ("xmin", "ymin", "xmax", "ymax"))
+    if x2 < x1 or y2 < y1:
+        raise DataError(
+            f"{where} has an inverted box: xmin {x1:g}, ymin {y1:g}, xmax {x2:g}, ymax {y2:g}; xmax and ymax "
+            "may not be less than xmin and ymin"
+        )
+    difficult = node.findtext("difficult", "").strip() or "0"
+    if difficult not in ("0", "1"):
+        raise DataError(f"{where} has <difficult> {difficult!r}; expected 0 or 1")
+    return VOCObject(where, name, (x1 - 1, y1 - 1, x2, y2), difficult == "1")
+
+
+def _coordinate(box: Element, key: str, where: str) -> float:
+    text = box.findtext(key)
+    if text is None:
+        raise DataError(f"{where} has no <{key}>")
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise DataError(f"{where} has <{key}> {text.strip()!r}; expected a finite number")
+    return value
