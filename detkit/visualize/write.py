@@ -1,0 +1,27 @@
+"""Pictures as files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from detkit.errors import DataError
+
+
+def write_image(path: Path, image: np.ndarray) -> None:
+    """Writes an image; the ending of the path gives the format (.png, .jpg, ...).
+
+    Args:
+        path: its folder is made where it does not exist.
+        image: (H, W, 3) uint8 RGB.
+
+    Raises:
+        DataError: the ending is of no format that can be written.
+    """
+    formats = Image.registered_extensions()
+    if formats.get(path.suffix.lower()) not in Image.SAVE:
+        raise DataError(f"{path}: cannot write pictures that end in {path.suffix!r}; use .png or .jpg")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(image).save(path)
