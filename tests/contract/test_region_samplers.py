@@ -43,5 +43,5 @@ def test_draws_follow_the_generator(sampler, index):
 
 
 def test_a_split_without_any_region_is_an_error(sampler, make_index):
-    with pytest.raises(DataError, match="fine-tuning: .*check (its|the) annotations"):
+    with pytest.raises(DataError, match=r"fine-tuning: .*check (its|the) annotations"):
         sampler.draw(make_index([([], [], [])], 2), np.random.default_rng(0))

@@ -1,0 +1,45 @@
+import numpy as np
+import pytest
+import torch
+
+from detkit.regions.source import LinearHead, norm_sample
+
+FAR = [50, 50, 60, 60]
+
+
+@pytest.fixture
+def index(make_index):
+    return make_index([([], [], [FAR] * n) for n in (3, 0, 5, 1)], 1)
+
+
+def test_mean_norm_of_few_regions_is_over_all_of_them(index, array_source):
+    features = np.zeros((9, 2), dtype=np.float32)
+    features[:, 0], features[:, 1] = 3 * np.arange(9), 4 * np.arange(9)
+    # norms 0, 5, ..., 40
+    assert array_source(index, features).mean_norm(np.random.default_rng(0)) == pytest.approx(20)
+
+
+def test_mean_norm_without_regions_or_with_zero_features_is_one(index, make_index, array_source):
+    nothing = make_index([([], [], [])], 1)
+    assert array_source(nothing, np.zeros((0, 2), np.float32)).mean_norm(np.random.default_rng(0)) == 1
+    assert array_source(index, np.zeros((9, 2), np.float32)).mean_norm(np.random.default_rng(0)) == 1
+
+
+def test_the_sample_is_bounded_ascending_and_without_repetition(index):
+    for seed in range(20):
+        rows = norm_sample(index, np.random.default_rng(seed), num_images=2, num_rows=2)
+        assert (np.diff(rows) > 0).all()
+        images, counts = np.unique(index.image[rows], return_counts=True)
+        assert len(images) <= 2 and (counts <= 2).all()
+
+
+def test_the_sample_follows_the_generator(index):
+    first, again = (norm_sample(index, np.random.default_rng(3), 2, 1) for _ in range(2))
+    assert np.array_equal(first, again)
+
+
+def test_a_head_of_other_shapes_is_an_error():
+    with pytest.raises(
+        ValueError, match=r"expected float32 \(K\+1, D\) and \(K\+1,\), got torch.float32 \(3, 4\) and \(2,\)"
+    ):
+        LinearHead(torch.zeros(3, 4), torch.zeros(2))
