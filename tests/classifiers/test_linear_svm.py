@@ -1,0 +1,97 @@
+import numpy as np
+import pytest
+import torch
+
+from detkit.classifiers.linear_svm import LinearSVM
+from detkit.errors import ConfigError, DataError
+
+SQUARE, CLOSE, FAR = [0, 0, 20, 20], [0, 0, 20, 14], [60, 60, 90, 90]
+
+
+def separable(make_index, array_source, images=12):
+    """Class k's truths have feature k large; background has feature 2 large. Class 2 has no truth."""
+    index = make_index([([SQUARE], [i % 2], [CLOSE] + [FAR] * 10) for i in range(images)], 3)
+    features = np.random.default_rng(0).random((len(index), 4), dtype=np.float32)
+    features[index.label == 3, 2] += 5
+    for k in range(2):
+        features[index.label == k, k] += 5
+    return array_source(index, features)
+
+
+@pytest.fixture
+def source(make_index, array_source):
+    return separable(make_index, array_source)
+
+
+def fit(source, seed=0, **settings):
+    return LinearSVM(num_classes=3, feature_dim=4, c=0.01, **settings).fit(source, np.random.default_rng(seed))
+
+
+def test_truths_score_above_and_background_below_zero(source):
+    index, scores = source.index, fit(source).score(source.take(np.arange(len(source.index))))
+    for k in range(2):
+        assert (scores[index.truth_label == k, k] > 0).all()
+        assert (scores[index.label == 3, k] < 0).all()
+
+
+def test_a_class_without_truths_never_fires_and_is_reported(source):
+    svm = fit(source)
+    assert (svm.score(torch.rand(5, 4) * 1000)[:, 2] == -torch.inf).all()
+    assert svm.report()["never_fires"] == [2]
+    assert svm.report()["positives"] == [6, 6, 0] and svm.report()["objective"][2] is None
+
+
+def test_a_class_without_negatives_never_fires(make_index, array_source):
+    index = make_index([([SQUARE], [0], [CLOSE])], 3)
+    svm = fit(array_source(index, np.ones((2, 4), np.float32)))
+    assert svm.report()["never_fires"] == [0, 1, 2]
+
+
+def test_regions_near_a_truth_are_negatives_of_other_classes_alone(source):
+    # each of the 6 images of a class gives its 10 far boxes; those of the other class their truth and close box, too
+    assert fit(source, retrain_after=10**6, evict_below=-1e9, hard_margin=-1e8).report()["cached_negatives"] == [
+        6 * 10 + 6 * 12,
+        6 * 10 + 6 * 12,
+        0,
+    ]
+    svm = fit(source, retrain_after=10**6, evict_below=-1e9, hard_margin=-1e8, ignore="any_class")
+    assert svm.report()["cached_negatives"] == [6 * 10 + 6 * 11, 6 * 10 + 6 * 11, 0]
+
+
+def test_features_are_scaled_to_the_target_norm_and_the_scale_is_kept(source):
+    svm = fit(source)
+    mean_norm = float(source.take(np.arange(len(source.index))).norm(dim=1).mean())
+    assert float(svm.state()["scale"]) == pytest.approx(20 / mean_norm, rel=1e-5)
+    assert float(fit(source, target_norm=0.0).state()["scale"]) == 1
+
+
+def test_features_of_another_unit_give_the_same_scores(make_index, array_source, source):
+    # doubling is exact in float16, so the scaled features agree to the last bits of float32
+    features = source.take(np.arange(len(source.index)))
+    doubled = fit(array_source(source.index, features * 2))
+    torch.testing.assert_close(doubled.score(features * 2), fit(source).score(features), rtol=1e-4, atol=1e-4)
+
+
+def test_another_seed_gives_nearly_the_same_scores(source):
+    features = torch.rand(20, 4)
+    first, other = (fit(source, seed, tol=1e-8).score(features)[:, :2] for seed in (0, 1))
+    torch.testing.assert_close(first, other, rtol=1e-4, atol=1e-4)
+
+
+def test_the_report_names_the_rule_for_negatives(source):
+    assert fit(source).report()["ignore"] == "per_class" and fit(source).report()["negative_iou"] == 0.3
+
+
+def test_a_split_without_any_truth_is_an_error(make_index, array_source):
+    index = make_index([([], [], [FAR]), ([], [], [])], 3)
+    with pytest.raises(DataError, match="none of the 2 training images has a ground truth"):
+        fit(array_source(index, np.ones((1, 4), np.float32)))
+
+
+def test_evicting_what_is_hard_is_an_error_that_names_both_keys():
+    with pytest.raises(ConfigError, match=r"EVICT_BELOW -0.5 is above HARD_MARGIN -1.0001"):
+        LinearSVM(num_classes=1, feature_dim=1, evict_below=-0.5)
+
+
+def test_before_fit_nothing_fires():
+    assert (LinearSVM(num_classes=2, feature_dim=3).score(torch.ones(4, 3)) == -torch.inf).all()

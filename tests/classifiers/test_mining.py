@@ -1,0 +1,125 @@
+import numpy as np
+import pytest
+import torch
+
+from detkit.classifiers.mining import Miner, MiningRules, mine
+
+FAR = [50, 50, 60, 60]
+RULES = MiningRules(retrain_after=2, hard_margin=-1.0, evict_below=-1.5)
+
+
+class Script:
+    """A trainer that gives weight 1 and the next of the given biases, and notes the examples of each training."""
+
+    def __init__(self, *biases):
+        self.biases, self.seen = list(biases), []
+
+    def __call__(self, examples, num_positives):
+        self.seen.append((examples[:num_positives, 0].tolist(), examples[num_positives:, 0].tolist()))
+        return np.ones(1), self.biases.pop(0), float(len(examples))
+
+
+def column(*values):
+    return torch.tensor(values, dtype=torch.float32)[:, None]
+
+
+def run(make_index, array_source, images, miners, **settings):
+    """Mines images that are given as lists of one-dimensional features, all of them negatives."""
+    index = make_index([([], [], [FAR] * len(values)) for values in images], 1)
+    source = array_source(index, np.array([[x] for values in images for x in values]).reshape(-1, 1))
+    mine(source, miners, lambda i: torch.ones(len(images[i]), len(miners), dtype=torch.bool), **settings)
+
+
+def test_one_pass_replayed_by_hand(make_index, array_source):
+    images = [[-3.0, 0.0], [2.0, 0.5], [], [1.5, -2.0], [5.0], [-9.0]]
+    train = Script(-2.0, -2.25, -2.5)
+    miner = Miner(column(7.0), train, rules=RULES)
+    run(make_index, array_source, images, [miner])
+    # image 0: no model, all of -3, 0 are taken and trained on; bias -2, margins -5 and -2, both below -1.5: evicted
+    # image 1: margins 0 and -1.5: 2 is hard. image 3: margins -.5, -4: 1.5 is hard; two added, not more than two
+    # image 4: margin 3: hard, the third; trained: margins -.25, -.75, 2.75 stay
+    # image 5: margin -11.25: easy, but the last image trains: 2 -> -.5, 1.5 -> -1, 5 -> 2.5 stay
+    assert train.seen == [([7], [-3, 0]), ([7], [2, 1.5, 5]), ([7], [2, 1.5, 5])]
+    assert miner.rows.tolist() == [2, 4, 6]
+    assert miner.bias == -2.5 and miner.objectives == [3, 4, 4]
+
+
+def test_margins_at_the_limits_are_neither_hard_nor_evicted(make_index, array_source):
+    # bias 0: the second image's -1 is not above the hard margin; the first image's -1.5 is not below the eviction's
+    train = Script(0.0, 0.0)
+    miner = Miner(column(1.0), train, rules=RULES)
+    run(make_index, array_source, [[-1.5, -1.625], [-1.0, -0.875]], [miner])
+    assert train.seen[1][1] == [-1.5, -0.875]
+
+
+def test_the_last_image_trains_once_even_when_enough_was_gathered(make_index, array_source):
+    train = Script(0.0, 0.0)
+    run(make_index, array_source, [[0.0], [1.0, 2.0, 3.0]], [Miner(column(1.0), train, rules=RULES)])
+    assert len(train.seen) == 2
+
+
+def test_a_single_image_trains_once(make_index, array_source):
+    train = Script(0.0)
+    run(make_index, array_source, [[1.0, 2.0]], [Miner(column(1.0), train, rules=RULES)])
+    assert train.seen == [([1], [1, 2])]
+
+
+def test_later_passes_do_not_cache_a_row_twice(make_index, array_source):
+    train = Script(0.0, 0.0, 0.0, 0.0)
+    miner = Miner(column(1.0), train, rules=RULES)
+    run(make_index, array_source, [[1.0, 2.0], [3.0]], [miner], passes=3)
+    assert miner.rows.tolist() == [0, 1, 2] and len(train.seen) == 4
+
+
+def test_without_positives_or_negatives_nothing_is_trained(make_index, array_source):
+    miners = [Miner(torch.zeros(0, 1), Script(), rules=RULES), Miner(column(1.0), Script(), rules=RULES)]
+    index = make_index([([], [], [FAR] * 2)], 1)
+    mine(array_source(index, np.ones((2, 1))), miners, lambda i: torch.tensor([[True, False]] * 2))
+    assert all(m.objectives == [] and m.bias == -float("inf") for m in miners)
+
+
+def test_no_images_are_legal(make_index, array_source):
+    miner = Miner(column(1.0), Script(), rules=RULES)
+    run(make_index, array_source, [], [miner])
+    assert miner.objectives == []
+
+
+def test_miners_of_one_pass_do_not_see_each_other(make_index, array_source):
+    images = [[-3.0, 0.0], [2.0, 0.5], [1.5, -2.0], [5.0]]
+    together = [
+        Miner(column(7.0), Script(-2.0, -2.5), rules=RULES),
+        Miner(column(1.0), Script(0.0, 1.0, 0.5), scale=2.0),
+    ]
+    run(make_index, array_source, images, together)
+    alone = Miner(column(7.0), Script(-2.0, -2.5), rules=RULES)
+    run(make_index, array_source, images, [alone])
+    assert together[0].rows.tolist() == alone.rows.tolist() and together[0].bias == alone.bias
+
+
+def test_the_scale_enters_training_and_margins(make_index, array_source):
+    # scale 2, bias -3: the second image's 1 has margin 2 - 3 = -1, its 1.25 has -.5; without the scale neither is hard
+    train = Script(-3.0, 0.0)
+    miner = Miner(column(4.0), train, scale=2.0, rules=RULES)
+    run(make_index, array_source, [[0.75], [1.0, 1.25]], [miner])
+    assert train.seen == [([8], [1.5]), ([8], [1.5, 2.5])]
+
+
+def test_progress_is_told_of_each_image_of_each_pass(make_index, array_source):
+    class Counter:
+        count = 0
+
+        def update(self, count=1):
+            self.count += count
+
+    counter = Counter()
+    miner = Miner(column(1.0), Script(0.0, 0.0, 0.0), rules=RULES)
+    run(make_index, array_source, [[1.0], [2.0]], [miner], passes=2, progress=counter)
+    assert counter.count == 4
+
+
+@pytest.mark.parametrize("values", [[0.1], [1 / 3, 1000.1]])
+def test_the_cache_loses_nothing_of_what_sources_give(make_index, array_source, values):
+    train = Script(0.0)
+    miner = Miner(column(1.0), train, rules=RULES)
+    run(make_index, array_source, [values], [miner])
+    assert train.seen[0][1] == np.array(values).astype(np.float16).astype(np.float64).tolist()
