@@ -1,0 +1,58 @@
+import numpy as np
+import pytest
+import torch
+
+from detkit.box_heads import sgd_linear
+from detkit.box_heads.ridge import Ridge
+from detkit.box_heads.sgd_linear import SGDLinear
+from detkit.errors import ConfigError
+from detkit.structures import Boxes
+
+SQUARE = [0, 0, 40, 40]
+
+
+@pytest.fixture
+def shifted(make_index, array_source):
+    """Regions shifted to the right by up to eight pixels, whose feature says by how much."""
+    images = [([SQUARE], [i % 2], [[s / 4, 0, 40 + s / 4, 40] for s in range(33)]) for i in range(8)]
+    index = make_index(images, 2)
+    features = np.ones((len(index), 2), dtype=np.float32)
+    features[:, 0] = index.boxes.tensor[:, 0].numpy() / 8
+    return array_source(index, features)
+
+
+def fit(source, seed=0, **settings):
+    return SGDLinear(num_classes=2, feature_dim=source.dim, **{"epochs": 3, **settings}).fit(
+        source, np.random.default_rng(seed)
+    )
+
+
+def test_it_nears_the_least_squares_solution(shifted):
+    head = fit(shifted, epochs=30, batch_size=64, lr=3e-3, weight_decay=0.0)
+    exact = Ridge(num_classes=2, feature_dim=2, alpha=1e-6).fit(shifted, np.random.default_rng(0))
+    features, boxes, labels = torch.tensor([[0.25, 1.0], [1.0, 1.0]]), Boxes.of([SQUARE] * 2), torch.tensor([0, 1])
+    moved, expected = (h.refine(features, boxes, labels).tensor for h in (head, exact))
+    torch.testing.assert_close(moved, expected, rtol=0, atol=0.3)
+
+
+def test_the_generator_decides_the_order_and_so_the_result(shifted):
+    first, again, other = fit(shifted), fit(shifted), fit(shifted, seed=1)
+    assert torch.equal(first.weight_, again.weight_) and not torch.equal(first.weight_, other.weight_)
+
+
+def test_pools_read_each_example_once_an_epoch(shifted, monkeypatch):
+    # 8 truths and 8 x 33 regions are 272 examples, three pools of at most 100; the norm's sample is off
+    monkeypatch.setattr(sgd_linear, "POOL", 100)
+    head = fit(shifted, target_norm=0.0)
+    assert shifted.taken == 3 * 272
+    assert head.report()["examples"] == [136, 136]
+
+
+def test_a_single_pool_is_read_once(shifted):
+    fit(shifted, target_norm=0.0)
+    assert shifted.taken == 272
+
+
+def test_a_rate_that_diverges_is_an_error_that_names_it(shifted):
+    with pytest.raises(ConfigError, match=r"SGDLinear: learning diverged with LR 1e+30 and MOMENTUM 0.9; lower LR"):
+        fit(shifted, lr=1e30, epochs=10)
