@@ -77,7 +77,9 @@ class VOC(Evaluator):
         strict_iou: bool = False,
     ) -> None:
         if not iou or len(set(iou)) < len(iou):
-            raise ConfigError(f"VOC.IOU: {list(iou)} is not allowed; give one threshold or several different ones")
+            raise ConfigError(
+                f"EVALUATION.VOC.IOU: {list(iou)} is not allowed; give one threshold or several different ones"
+            )
         self.class_names, self.iou, self.grid, self.strict_iou = tuple(class_names), tuple(iou), grid, strict_iou
         self.reset()
 
@@ -118,7 +120,7 @@ class VOC(Evaluator):
         metrics: dict[str, dict[str, Any]] = {}
         for iou in self.iou:
             curves = [m.curve() if m.num_truths else None for m in self.matches(iou)]
-            suffix = "" if iou == 0.5 else f"@{iou:g}"
+            suffix = "" if iou == 0.5 else f"@{iou}"
             metrics["VOC07" + suffix] = self._summary([c and grid_ap(*c, GRIDS[self.grid]) for c in curves])
             metrics["VOC10" + suffix] = self._summary([c and area_ap(*c) for c in curves])
         return metrics

@@ -145,7 +145,7 @@ def test_a_sample_without_annotations_is_refused():
 
 @pytest.mark.parametrize("iou", [(), (0.5, 0.5)])
 def test_thresholds_must_be_given_and_differ(iou):
-    with pytest.raises(ConfigError, match=r"VOC.IOU: "):
+    with pytest.raises(ConfigError, match=r"EVALUATION.VOC.IOU: \["):
         VOC(class_names=("cat",), iou=iou)
 
 

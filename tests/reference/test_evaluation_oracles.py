@@ -6,8 +6,8 @@ from collections import defaultdict
 from pathlib import Path
 
 import pytest
-from defusedxml import ElementTree
 
+from detkit.data import voc as voc_data
 from detkit.data.base import Dataset
 from detkit.evaluation.coco import COCO
 from detkit.evaluation.detection_files import read_detections
@@ -45,20 +45,8 @@ def evaluated(evaluator, samples, detections):
 def voc12(shared):
     """58 photographs, 145 objects of 20 classes, 25 of them difficult; 213 detections."""
     root = shared / "data/voc2012_20cls/VOC2012"
-    trees = {
-        name: ElementTree.parse(root / "Annotations" / f"{name}.xml")
-        for name in (root / "ImageSets/Main/trainval.txt").read_text().split()
-    }
-    names = tuple(sorted({o.findtext("name") for t in trees.values() for o in t.iter("object")}))
-    samples = []
-    for image, tree in trees.items():
-        objects = list(tree.iter("object"))
-        corners = [[float(o.findtext(f"bndbox/{c}")) for c in ("xmin", "ymin", "xmax", "ymax")] for o in objects]
-        boxes = [[x1 - 1, y1 - 1, x2, y2] for x1, y1, x2, y2 in corners]
-        difficult = [o.findtext("difficult") == "1" for o in objects]
-        samples.append(sample(image, boxes, [names.index(o.findtext("name")) for o in objects], difficult))
+    dataset = voc_data.VOC(root=str(root), splits=("trainval",), on_bad="stop")
     folder = shared / "data/oracles/voc12_yolo_dets"
-    dataset = Loaded(samples, names)
     expected = json.loads((folder / "expected_voc_eval.json").read_text())
     return dataset, read_detections(folder / "results", dataset), expected
 
