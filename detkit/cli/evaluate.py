@@ -25,17 +25,17 @@ def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> int:
     """Prints the tables."""
-    from detkit.evaluation.table import metrics_table
+    from detkit.stages.outputs import results_table
 
     results = _of_files(args) if args.detections else _of_run(args)
     if args.output:
         Path(args.output).write_text(json.dumps(results, indent=1, ensure_ascii=False), encoding="utf-8")
-    print(metrics_table(results))
+    print(results_table(results))
     return 0
 
 
 def _of_files(args: argparse.Namespace) -> dict[str, object]:
-    from detkit.evaluation.files import read_detections
+    from detkit.evaluation.detection_files import read_detections
     from detkit.stages.evaluate import evaluate
     from detkit.stages.plan import Datasets
 

@@ -33,10 +33,10 @@ def run(args: argparse.Namespace) -> int:
         for name, registry in registries.items():
             print(f"{name}: {', '.join(registry.names())}")
         return 0
-    registry = registries.get(args.registry.upper())
-    if registry is None:
+    if args.registry.upper() not in registries:
         hint = nearest(args.registry, registries)
         raise ConfigError(f"no registry {args.registry!r}.{hint} Registries: {', '.join(registries)}.")
+    registry = registries[args.registry.upper()]
     for name in [args.name] if args.name else registry.names():
         component = registry.get(name)
         summary = (component.__doc__ or "").strip().splitlines()[0]

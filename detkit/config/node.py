@@ -18,7 +18,7 @@ class Config(CfgNode):
         """The config as plain values, without the nodes of components that are not chosen."""
         plain = _plain(self)
         for key, slot in SLOTS.items():
-            if key in plain:
+            if "NAME" in plain.get(key, ()):
                 chosen = plain[key]["NAME"]
                 plain[key] = {k: v for k, v in plain[key].items() if k == chosen or k not in slot.registry}
         if "EVALUATION" in plain:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
 from typing import Any, get_type_hints
 
 
@@ -23,7 +23,9 @@ class Field:
 
 def fields_of(component: Callable[..., Any]) -> dict[str, Field]:
     """The config keys of a component: its constructor's parameters that have a default, in capitals."""
-    hints = get_type_hints(component.__init__ if inspect.isclass(component) else component, include_extras=True)
+    # A data class's own annotations know the modules of its bases; its generated __init__ does not.
+    is_plain_class = inspect.isclass(component) and not is_dataclass(component)
+    hints = get_type_hints(component.__init__ if is_plain_class else component, include_extras=True)
     return {
         name.upper(): Field(hints.get(name, Any), p.default)
         for name, p in inspect.signature(component).parameters.items()

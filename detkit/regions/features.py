@@ -83,9 +83,11 @@ class ComputedFeatures(RegionFeatures):
         self.index, self.network, self.workers = index, network, workers
 
     def dim(self, layer: str) -> int:
+        """D, from the network."""
         return self.network.layers[layer].dim
 
     def images(self, requests: Sequence[Request], layers: Sequence[str]) -> Iterator[tuple[int, dict[str, Tensor]]]:
+        """Computes in passes of one shape; regions of neighbouring images share them."""
         requests = [(image, rows) for image, rows in requests if len(rows)]
         extractor = self.network.extractor
         batches = _Batches(self.index, extractor, _plan(requests, self.network.batch, extractor.per_image))
@@ -120,11 +122,13 @@ class StoredFeatures(RegionFeatures):
         self.index, self.folder = index, folder
 
     def dim(self, layer: str) -> int:
+        """D, from the first file."""
         first = next(iter(sorted(self.folder.glob("*.safetensors"))))
         with safe_open(first, "pt") as stored:
             return int(stored.get_slice(layer).get_shape()[1])
 
     def images(self, requests: Sequence[Request], layers: Sequence[str]) -> Iterator[tuple[int, dict[str, Tensor]]]:
+        """Reads one file an image."""
         for image, rows in requests:
             start = self.index.rows(image).start
             with safe_open(feature_file(self.folder, image), "pt") as stored:

@@ -40,9 +40,10 @@ class Pretrain(Stage):
         return ("PRETRAIN_DATA.TRAIN", *(["PRETRAIN_DATA.VAL"] if config.PRETRAIN_DATA.VAL else []))
 
     def extra(self, config: Config, role: str) -> dict[str, Any]:
-        """The content of the weights file."""
+        """The content of the weights file, and the roles of the classification pictures."""
         spec = config.BACKBONE.WEIGHTS
-        return {"weights": spec if spec in ("", "random") else weights_identity(spec)}
+        identity = spec if spec in ("", "random") else weights_identity(spec)
+        return {"weights": identity, "pictures": list(self.datasets(config, role))}
 
     def run(self, context: Context) -> None:
         """Writes network.safetensors."""
@@ -52,11 +53,11 @@ class Pretrain(Stage):
         if spec and spec != "random":
             load_weights(backbone, spec)
         elif not spec:
-            roles = self.datasets(config, "")
+            train, *val = [context.dataset(role) for role in context.extra["pictures"]]
             pretrain(
                 backbone,
-                context.dataset(roles[0]),
-                context.dataset(roles[1]) if len(roles) > 1 else None,
+                train,
+                val[0] if val else None,
                 settings_of(PretrainSettings, config.PRETRAIN),
                 compute=context.compute,
                 workers=context.workers,

@@ -98,16 +98,15 @@ def _step(
     view = config.restricted(stage.sections(config)).selected()
     if "COMPUTE" in view:
         view["COMPUTE"] = compute.name
+    data = {r: datasets(r).fingerprint() for r in stage.datasets(config, role)}
     description = {
         "stage": type(stage).__name__,
         "version": stage.version,
         "config": view,
         "extra": extra,
         "inputs": {label: step.digest for label, step in inputs.items()},
-        "data": {r: datasets(r).fingerprint() for r in stage.datasets(config, role)},
+        "data": list(data.values()),
     }
-    if len(description["data"]) == 1:
-        description["data"] = {"": next(iter(description["data"].values()))}
     caches = _found(stage, stage.caches(config, role), config, steps)
     return Step(stage, role, description, extra, inputs, caches)
 

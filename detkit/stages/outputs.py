@@ -1,0 +1,91 @@
+"""What a run leaves for its reader: results, detection files, the model, pictures, the AP table."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from detkit.data.images import read_image
+from detkit.detector import SHOWN_FROM
+from detkit.evaluation.coco_files import write_coco
+from detkit.evaluation.table import metrics_table
+from detkit.evaluation.voc_files import write_voc
+from detkit.registry import CLASSIFIERS
+from detkit.stages.artifacts import write_atomically
+from detkit.stages.detect import DETECTIONS, load_detections
+from detkit.stages.evaluate import RESULTS
+from detkit.stages.export import export_model
+from detkit.stages.learn import REPORT
+from detkit.stages.runner import Run
+from detkit.visualize import picture_grid, write_image
+
+PICTURES = 12
+
+
+def write_outputs(run: Run) -> list[str]:
+    """Writes what the finished steps allow into the run's folder.
+
+    Returns:
+        Lines for the reader: warnings, the AP table, where things lie.
+    """
+    lines = _warnings(run)
+    detected, evaluated = run.find("Detect", "TEST"), run.find("Evaluate", "TEST")
+    if detected is not None:
+        _write_detections(run, detected)
+    if evaluated is not None:
+        results = json.loads((evaluated / RESULTS).read_text(encoding="utf-8"))
+        split = run.config.DATA.TEST
+        results = {"dataset": run.config.DATA.NAME, "split": split, **results}
+        write_atomically(run.folder / RESULTS, json.dumps(results, indent=1, ensure_ascii=False).encode())
+        lines.append(results_table(results))
+    model = export_model(run)
+    if model is not None:
+        lines.append(f"model: {model} (detkit detect --model {model} IMAGE)")
+    lines.append(f"everything of this run: {run.folder}")
+    return lines
+
+
+def results_table(results: Mapping[str, Any]) -> str:
+    """The metrics of a results.json, AP before the box head beside AP after it."""
+    columns: dict[str, Any] = {}
+    before = results.get("metrics_before_box_head", {})
+    for name, metrics in results["metrics"].items():
+        if isinstance(metrics.get("AP"), Mapping) and name in before:
+            columns[f"{name} before box head"] = before[name]
+        columns[name] = metrics
+    return metrics_table(columns)
+
+
+def _write_detections(run: Run, detected: Path) -> None:
+    dataset = run.datasets("TEST")
+    detections = load_detections(detected / DETECTIONS)
+    split = run.config.DATA.TEST
+    name = split if isinstance(split, str) else "+".join(split)
+    write_voc(run.folder / "detections", name, dataset, detections)
+    write_coco(run.folder / "detections" / "detections.json", dataset, detections)
+    shown = range(min(PICTURES, len(dataset)))
+    images = [read_image(dataset[i].path) for i in shown]
+    truths = [dataset[i].annotations for i in shown]
+    least = SHOWN_FROM[CLASSIFIERS.get(run.config.CLASSIFIER.NAME).score_kind]  # type: ignore[attr-defined]
+    found = [detections[i] for i in shown]
+    grid = picture_grid(images, found, dataset.class_names, truths=truths, min_score=least)
+    write_image(run.folder / "pictures.png", grid)
+
+
+def _warnings(run: Run) -> list[str]:
+    """What the data sets and the learners want the reader to know."""
+    lines = []
+    for role in ("TRAIN", "TEST"):
+        dataset = run.datasets(role)
+        lines += [f"warning: {role}: {text}" for text in dataset.warnings[:5]]
+        if len(dataset.warnings) > 5:
+            lines.append(f"warning: {role}: and {len(dataset.warnings) - 5} more like these")
+        lines += [f"skipped: {role}: {text}" for text in dataset.skipped]
+    classified = run.find("Classify", "TRAIN")
+    if classified is not None:
+        report = json.loads((classified / REPORT).read_text(encoding="utf-8"))
+        names = [run.datasets("TRAIN").class_names[k] for k in report.get("never_fires", [])]
+        lines += [f"warning: {name} has no ground truth to learn from; its classifier never fires" for name in names]
+    return lines
