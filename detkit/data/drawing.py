@@ -10,8 +10,12 @@ import numpy as np
 SHAPES = ("cross", "disc", "square", "triangle")
 # Longer side of a shape as a share of the scene's shorter side; drawn log-uniformly.
 SCALES = (0.24, 0.62)
+# Each shape has a side, a darker band to its lower right, as a share of its length. It has no part in the box:
+# proposals that take it in are what a box regressor can put right.
+DEPTHS = (0.14, 0.24)
+SIDE_SHADES = (0.72, 0.94)
 LEAST_VISIBLE = 0.65
-_FINE = 4  # masks are drawn at this multiple and reduced, which smooths their edges
+_SHIFT = 4  # outlines are drawn in sixteenths of a pixel
 
 
 @dataclass(frozen=True)
@@ -30,7 +34,7 @@ class Scene:
 
 
 def draw_scene(rng: np.random.Generator, size: tuple[int, int], num_shapes: int) -> Scene:
-    """Shapes of any colour on textured ground, with shadows, lines and blobs that are no class, and some occlusion.
+    """Shapes of any colour on textured ground, amid lines and blobs that are no class, with some occlusion.
 
     Each shape keeps LEAST_VISIBLE of its area. Fewer shapes than asked stand where there is no room for more.
 
@@ -49,15 +53,16 @@ def draw_scene(rng: np.random.Generator, size: tuple[int, int], num_shapes: int)
     areas: list[int] = []
     for _ in range(num_shapes):
         label = int(rng.integers(len(SHAPES)))
-        outline = _place(rng, SHAPES[label], size, owner, areas)
-        if outline is None:
+        masks = _place(rng, SHAPES[label], size, owner, areas)
+        if masks is None:
             break
-        mask = _mask(outline, size)
-        _paint_shape(rng, canvas, mask, outline)
-        owner[mask >= 0.5] = len(labels)
-        areas.append(int((mask >= 0.5).sum()))
+        front, side = masks
+        _paint_shape(rng, canvas, front, side)
+        owner[side >= 0.5] = -1
+        owner[front >= 0.5] = len(labels)
+        areas.append(int((front >= 0.5).sum()))
         labels.append(label)
-    noise = rng.normal(0, rng.uniform(2, 6), canvas.shape)
+    noise = rng.uniform(2, 6) * rng.standard_normal(canvas.shape, np.float32)
     pixels = np.clip(np.rint(canvas + noise), 0, 255).astype(np.uint8)
     return Scene(pixels, [_tight_box(owner == n) for n in range(len(labels))], labels)
 
@@ -74,37 +79,41 @@ def draw_framed(rng: np.random.Generator, size: tuple[int, int]) -> Scene:
 
 
 def _ground(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
-    """A gradient between two colours with soft noise and faint stripes, (H, W, 3) float."""
+    """A gradient between two colours with soft noise and faint stripes, (H, W, 3) float32."""
     height, width = size
-    y, x = np.mgrid[:height, :width] / max(size)
+    y, x = (at / max(size) for at in np.indices(size, np.float32, sparse=True))
     angle = rng.uniform(0, 2 * np.pi)
     along = np.cos(angle) * x + np.sin(angle) * y
     first = _colour(rng)
-    second = np.clip(first + rng.uniform(-60, 60, 3), 0, 255)
+    second = np.clip(first + rng.uniform(-60, 60, 3), 0, 255).astype(np.float32)
     share = (along - along.min()) / np.ptp(along)
     canvas = first + share[..., None] * (second - first)
-    cells = rng.normal(0, rng.uniform(4, 14), (int(rng.integers(4, 12)), int(rng.integers(4, 12))))
-    canvas += cv2.resize(cells, (width, height), interpolation=cv2.INTER_CUBIC)[..., None]
+    cells = rng.normal(0, rng.uniform(4, 14), rng.integers(4, 12, 2)).astype(np.float32)
+    relief = cv2.resize(cells, (width, height), interpolation=cv2.INTER_CUBIC)
     stripes = np.sin(2 * np.pi * rng.uniform(4, 16) * (np.cos(2 * angle) * x + np.sin(2 * angle) * y))
-    return canvas + rng.uniform(0, 12) * stripes[..., None]
+    return (canvas + (relief + rng.uniform(0, 12) * stripes)[..., None]).astype(np.float32)
 
 
 def _place(
     rng: np.random.Generator, shape: str, size: tuple[int, int], owner: np.ndarray, areas: list[int]
-) -> np.ndarray | None:
-    """An outline that leaves enough to be seen of every shape that stands already, or None after some tries."""
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """The masks of a shape's front and of front and side together, or None where there is no room.
+
+    Room is where enough is left to be seen of every shape that stands already.
+    """
     for _ in range(30):
-        side = min(size) * np.exp(rng.uniform(*np.log(SCALES)))
+        length = min(size) * np.exp(rng.uniform(*np.log(SCALES)))
         aspect = np.exp(rng.uniform(-0.3, 0.3))
-        extent = np.array([side * min(aspect, 1), side / max(aspect, 1)]) / 2
+        extent = length * np.array([min(aspect, 1), 1 / max(aspect, 1)]) / 2
         # A centre this far inside cuts at most a tenth of the shape off at the border.
         centre = rng.uniform(0.8 * extent, np.array(size[::-1]) - 0.8 * extent)
         outline = _outline(shape, rng) * extent @ _rotation(rng.uniform(-0.35, 0.35)) + centre
-        covered = owner[_mask(outline, size) >= 0.5]
-        hidden = np.bincount(covered[covered >= 0], minlength=len(areas))
-        visible = np.bincount(owner[owner >= 0], minlength=len(areas)) - hidden
-        if all(seen >= LEAST_VISIBLE * area for seen, area in zip(visible, areas)):
-            return outline
+        depth = length * rng.uniform(*DEPTHS)
+        front = _mask(outline, size)
+        side = np.max([_mask(outline + step, size) for step in np.linspace(0, depth, 8)], axis=0)
+        left = np.bincount(owner[(owner >= 0) & (side < 0.5)], minlength=len(areas))
+        if all(seen >= LEAST_VISIBLE * area for seen, area in zip(left, areas)):
+            return front, side
     return None
 
 
@@ -137,37 +146,33 @@ def _blob(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
 
 def _line(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
     """The mask of a thin line across the scene."""
-    ends = rng.uniform((0, 0), size[::-1], (2, 2)) * _FINE
-    mask = np.zeros((size[0] * _FINE, size[1] * _FINE), np.uint8)
-    first, second = (tuple(int(c) for c in end) for end in ends)
-    cv2.line(mask, first, second, 255, int(_FINE * rng.uniform(1, 3)))
-    return _reduced(mask, size)
+    mask = np.zeros(size, np.uint8)
+    first, second = _fixed_point(rng.uniform((0, 0), size[::-1], (2, 2))).tolist()
+    cv2.line(mask, first, second, 255, int(rng.integers(1, 4)), cv2.LINE_AA, _SHIFT)
+    return mask / np.float32(255)
 
 
 def _mask(outline: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """(H, W) share of each pixel that lies within the outline, 0..1."""
-    mask = np.zeros((size[0] * _FINE, size[1] * _FINE), np.uint8)
-    cv2.fillPoly(mask, [np.rint(outline * _FINE).astype(np.int32)], 255)
-    return _reduced(mask, size)
+    """(H, W) float32 share of each pixel that lies within the outline, 0..1."""
+    mask = np.zeros(size, np.uint8)
+    cv2.fillPoly(mask, [_fixed_point(outline)], 255, cv2.LINE_AA, _SHIFT)
+    return mask / np.float32(255)
 
 
-def _reduced(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    return cv2.resize(mask, size[::-1], interpolation=cv2.INTER_AREA).astype(np.float64) / 255
+def _fixed_point(points: np.ndarray) -> np.ndarray:
+    # OpenCV puts whole numbers at the centres of pixels.
+    return np.rint((points - 0.5) * 2**_SHIFT).astype(np.int32)
 
 
-def _paint_shape(rng: np.random.Generator, canvas: np.ndarray, mask: np.ndarray, outline: np.ndarray) -> None:
-    """A shape shaded from one colour to another, with a soft shadow to its lower right."""
-    # The shadow has no part in the box: proposals that take it in are what a box regressor can put right.
-    offset = 0.09 * float(np.ptp(outline, axis=0).max())
-    shift = np.array([[1, 0, offset], [0, 1, offset]])
-    shadow = cv2.GaussianBlur(cv2.warpAffine(mask, shift, mask.shape[::-1]), (0, 0), 1)
-    canvas *= 1 - 0.55 * shadow[..., None]
-    under = canvas[mask >= 0.5].mean(0)
+def _paint_shape(rng: np.random.Generator, canvas: np.ndarray, front: np.ndarray, side: np.ndarray) -> None:
+    """A shape of one colour in front of its darker side."""
+    under = canvas[front >= 0.5].mean(0)
     colour = _colour(rng)
-    while np.abs(colour - under).sum() < 150:
+    while np.abs(colour - under).sum() < 120:
         colour = _colour(rng)
-    shade = np.linspace(1, rng.uniform(0.7, 1), mask.shape[0])[:, None, None]
-    _paint(canvas, mask, colour * shade)
+    _paint(canvas, side, colour * np.float32(rng.uniform(*SIDE_SHADES)))
+    shade = np.linspace(1, rng.uniform(0.85, 1), front.shape[0], dtype=np.float32)[:, None, None]
+    _paint(canvas, front, colour * shade)
 
 
 def _paint(canvas: np.ndarray, mask: np.ndarray, colour: np.ndarray) -> None:
@@ -175,7 +180,7 @@ def _paint(canvas: np.ndarray, mask: np.ndarray, colour: np.ndarray) -> None:
 
 
 def _colour(rng: np.random.Generator) -> np.ndarray:
-    return rng.uniform(20, 235, 3)
+    return rng.uniform(20, 235, 3).astype(np.float32)
 
 
 def _tight_box(visible: np.ndarray) -> list[int]:
