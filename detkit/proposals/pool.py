@@ -1,0 +1,123 @@
+"""Proposals of many images in several processes."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import pickle
+import signal
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+
+from detkit.config.project import import_project
+from detkit.data.images import read_image
+from detkit.errors import DetkitError
+from detkit.proposals.base import ProposalGenerator
+from detkit.structures import Boxes, Proposals
+
+Arrays = tuple[np.ndarray, np.ndarray, tuple[int, int]]
+"""Boxes, objectness and image size: what crosses between processes, tensors would take a file handle each."""
+
+_own_generator: ProposalGenerator  # of a worker process, set once when it starts
+
+
+def propose_many(
+    generator: ProposalGenerator, items: Sequence[tuple[str, Path]], workers: int, head_start: float = 5.0
+) -> Iterator[tuple[int, Proposals]]:
+    """Proposals of all images, in list order, whatever the number of workers.
+
+    The first seconds are worked here, so that a short list never waits for processes to start.
+
+    Args:
+        generator: must be picklable when ``workers`` is not 0.
+        items: (image id, image file).
+        workers: number of processes; with 0 everything is done in this one.
+        head_start: seconds of work in this process before the workers are started.
+
+    Yields:
+        (position in ``items``, its proposals).
+
+    Raises:
+        DetkitError: what reading or proposing raises, or a worker process was killed; the message names the image.
+    """
+    start, done = time.monotonic(), 0
+    while done < len(items) and (workers == 0 or time.monotonic() - start < head_start):
+        yield done, _proposals(_propose(generator, *items[done]))
+        done += 1
+    if done < len(items):
+        yield from _in_pool(generator, items, done, min(workers, len(items) - done))
+
+
+def _in_pool(
+    generator: ProposalGenerator, items: Sequence[tuple[str, Path]], start: int, workers: int
+) -> Iterator[tuple[int, Proposals]]:
+    pool = ProcessPoolExecutor(
+        workers,
+        multiprocessing.get_context("spawn"),
+        initializer=_start_worker,
+        initargs=(_project_folder(generator), pickle.dumps(generator)),
+    )
+    ahead: deque[Future[Arrays]] = deque()
+    submitted = start
+    try:
+        for at in range(start, len(items)):
+            while submitted < len(items) and len(ahead) < 4 * workers:
+                ahead.append(pool.submit(_work, *items[submitted]))
+                submitted += 1
+            yield at, _proposals(ahead.popleft().result())
+    except BrokenProcessPool as error:
+        raise DetkitError(
+            f"proposals: a worker process ended near image {items[at][0]} ({items[at][1]}); most often memory ran out: "
+            "use fewer workers, or 0 to see the error itself"
+        ) from error
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _propose(generator: ProposalGenerator, image_id: str, path: Path) -> Arrays:
+    found = generator.propose(read_image(path), image_id)
+    return found.boxes.numpy(), found.objectness.numpy(), found.image_size
+
+
+def _proposals(arrays: Arrays) -> Proposals:
+    boxes, objectness, size = arrays
+    return Proposals(Boxes.of(boxes), torch.from_numpy(objectness), size)
+
+
+def _project_folder(generator: ProposalGenerator) -> Path | None:
+    """The folder of the project that defines the generator, or None where a plain import finds it."""
+    name = type(generator).__module__.partition(".")[0]
+    file = getattr(sys.modules[name], "__file__", None)
+    return Path(file).parent if name.startswith("detkit_project_") and file else None
+
+
+def _start_worker(project: Path | None, generator: bytes) -> None:
+    global _own_generator
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent is interrupted too, and ends its workers
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)
+    if project is not None:
+        import_project(project, "proposal worker")
+    _own_generator = pickle.loads(generator)
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
+
+
+def _work(image_id: str, path: Path) -> Arrays:
+    return _propose(_own_generator, image_id, path)

@@ -1,0 +1,146 @@
+"""Proposals that were computed elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+
+from detkit.errors import ConfigError, DataError
+from detkit.proposals.base import ProposalGenerator
+from detkit.proposals.stored import read_mat, read_npz
+from detkit.registry import PROPOSAL_GENERATORS
+from detkit.structures import Boxes, Proposals
+
+
+@PROPOSAL_GENERATORS.register()
+class Precomputed(ProposalGenerator):
+    """Proposals read from files, found by image id.
+
+    ``path`` is one of
+    - a folder of ``<image id>.npz`` (``boxes``, and ``objectness`` if there is any), ``<image id>.mat`` or
+      ``<image id>_boxes.mat`` (``boxes``);
+    - one ``.npz`` with an array of boxes for each image id;
+    - one ``.mat`` with cell arrays ``images`` (ids) and ``boxes``, as the authors of selective search gave out for
+      VOC2007.
+
+    In ``.npz`` boxes are detkit's own: continuous x1, y1, x2, y2 with x2 and y2 exclusive. In ``.mat`` they are
+    inclusive pixels, written as ``order`` and ``base`` say.
+
+    Args:
+        path: the folder or file.
+        order: columns of a ``.mat``; R-CNN's own files have y first.
+        base: the number of the first pixel in a ``.mat``; MATLAB counts from 1.
+    """
+
+    def __init__(
+        self,
+        *,
+        path: str = "",
+        order: Literal["x1y1x2y2", "y1x1y2x2"] = "x1y1x2y2",
+        base: Literal[0, 1] = 1,
+    ) -> None:
+        self.path = path
+        self.order = order
+        self.base = base
+        self._table: Mapping[str, np.ndarray] | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_table": None}
+
+    def propose(self, image: np.ndarray, image_id: str = "") -> Proposals:
+        """The stored proposals of an image, in the order of the file.
+
+        Raises:
+            ConfigError: ``path`` is not set or does not exist.
+            DataError: nothing is stored for the image, a file cannot be read, or a box is not inside the image.
+        """
+        file, arrays = self._stored(image_id)
+        size = (image.shape[0], image.shape[1])
+        where = f"{file}: proposals of image {image_id}"
+        boxes = _rows(arrays["boxes"], where)
+        if file.suffix == ".mat":
+            boxes = self._exclusive(boxes)
+        _check(boxes, size, where)
+        objectness = np.asarray(arrays.get("objectness", np.zeros(len(boxes))), np.float32).ravel()
+        if len(objectness) != len(boxes):
+            raise DataError(f"{where}: {len(boxes)} boxes but {len(objectness)} objectness values")
+        return Proposals(Boxes.of(boxes), torch.from_numpy(objectness), size)
+
+    def _exclusive(self, boxes: np.ndarray) -> np.ndarray:
+        if self.order == "y1x1y2x2":
+            boxes = boxes[:, [1, 0, 3, 2]]
+        return boxes - self.base + np.array([0, 0, 1, 1])
+
+    def _stored(self, image_id: str) -> tuple[Path, Mapping[str, np.ndarray]]:
+        """The file that holds an image's proposals, and its arrays."""
+        path = Path(self.path)
+        if not self.path or not path.exists():
+            raise ConfigError(
+                f"Precomputed.PATH: {self.path!r} does not exist; give a folder of .npz or .mat files, or one such file"
+            )
+        if path.is_dir():
+            return _from_folder(path, image_id)
+        if self._table is None:
+            self._table = _table(path)
+        if image_id not in self._table:
+            raise DataError(f"{path}: no proposals for image {image_id!r}; it holds {len(self._table)} other images")
+        return path, {"boxes": self._table[image_id]}
+
+
+def _from_folder(folder: Path, image_id: str) -> tuple[Path, Mapping[str, np.ndarray]]:
+    names = [f"{image_id}.npz", f"{image_id}.mat", f"{image_id}_boxes.mat"]
+    for name in names:
+        file = folder / name
+        if file.is_file():
+            arrays = read_npz(file) if file.suffix == ".npz" else read_mat(file)
+            if "boxes" not in arrays:
+                raise DataError(f"{file}: no array 'boxes'; it holds {', '.join(sorted(arrays)) or 'nothing'}")
+            return file, arrays
+    raise DataError(f"{folder}: no proposals for image {image_id!r}; looked for {', '.join(names)}")
+
+
+def _table(file: Path) -> Mapping[str, np.ndarray]:
+    """The boxes of each image of one file."""
+    if file.suffix == ".npz":
+        return read_npz(file)
+    if file.suffix != ".mat":
+        raise ConfigError(f"Precomputed.PATH: {file} is neither a folder nor .npz nor .mat")
+    arrays = read_mat(file)
+    if "images" not in arrays or "boxes" not in arrays:
+        raise DataError(
+            f"{file}: expected cell arrays 'images' and 'boxes', got {', '.join(sorted(arrays)) or 'nothing'}; "
+            "a file of one image belongs in a folder, as <image id>.mat"
+        )
+    ids = [str(np.ravel(cell)[0]) for cell in arrays["images"].ravel()]
+    boxes = list(arrays["boxes"].ravel())
+    if len(ids) != len(boxes):
+        raise DataError(f"{file}: {len(ids)} images but boxes of {len(boxes)}")
+    return dict(zip(ids, boxes, strict=True))
+
+
+def _rows(boxes: np.ndarray, where: str) -> np.ndarray:
+    """The stored array as (N, 4) float64; an empty one of any shape has no rows."""
+    if boxes.dtype.kind not in "iuf":
+        raise DataError(f"{where}: expected numbers (N, 4), got {boxes.dtype}")
+    if boxes.size == 0:
+        return np.zeros((0, 4))
+    if boxes.ndim != 2 or boxes.shape[1] != 4:
+        raise DataError(f"{where}: expected boxes (N, 4), got {boxes.shape}")
+    return boxes.astype(np.float64)
+
+
+def _check(boxes: np.ndarray, size: tuple[int, int], where: str) -> None:
+    height, width = size
+    # "not all" instead of "any outside", so that a value that is no number counts as wrong.
+    inside = ((boxes >= 0) & (boxes <= [width, height, width, height])).all(1)
+    wrong = np.flatnonzero(~inside | (boxes[:, 2:] <= boxes[:, :2]).any(1))
+    if len(wrong):
+        row = int(wrong[0])
+        problem = "has no area" if inside[row] else f"is not inside the image of {width} x {height} pixels"
+        raise DataError(
+            f"{where}: box {row} {problem}: {boxes[row].tolist()} (x1, y1, x2, y2, exclusive); check ORDER and BASE"
+        )

@@ -1,0 +1,144 @@
+"""Selective search."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import cv2
+import numpy as np
+import torch
+
+from detkit.config.ranges import NonNegative
+from detkit.proposals.base import ProposalGenerator
+from detkit.proposals.content import content_rng
+from detkit.proposals.grouping import Segmentation, Similarity, Terms, group
+from detkit.proposals.ximgproc import require_ximgproc
+from detkit.registry import PROPOSAL_GENERATORS
+from detkit.structures import Boxes, Proposals
+
+
+def _hue(image: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(cv2.cvtColor(image, cv2.COLOR_RGB2HSV)[..., 0])
+
+
+def _red_green_grey(image: np.ndarray) -> np.ndarray:
+    return np.dstack([image[..., 0], image[..., 1], cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)])
+
+
+COLOUR_SPACES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "HSV": lambda image: cv2.cvtColor(image, cv2.COLOR_RGB2HSV),
+    "Lab": lambda image: cv2.cvtColor(image, cv2.COLOR_RGB2LAB),
+    "grey": lambda image: cv2.cvtColor(image, cv2.COLOR_RGB2GRAY),
+    "hue": _hue,
+    "RGI": _red_green_grey,
+}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Every colour space is segmented with every (k, min_size) and grouped by every sum of similarities."""
+
+    spaces: tuple[str, ...]
+    segments: tuple[tuple[int, int], ...]
+    sums: tuple[Terms, ...]
+
+
+RECIPES = {
+    "paper": Recipe(("HSV", "Lab"), ((50, 50), (100, 100)), ("CTSF", "TSF")),
+    "single": Recipe(("HSV",), ((200, 100),), ("CTSF",)),
+    "fast": Recipe(("HSV", "Lab"), tuple((k, 100) for k in (150, 300, 450)), ("CTSF", "TSF")),
+    "quality": Recipe(
+        ("HSV", "Lab", "grey", "hue", "RGI"),
+        tuple((k, 100) for k in (150, 300, 450, 600, 750)),
+        ("CTSF", "TSF", "F", "S"),
+    ),
+}
+
+
+@PROPOSAL_GENERATORS.register()
+class SelectiveSearch(ProposalGenerator):
+    """Boxes of the regions that grow together in several hierarchical groupings of an image.
+
+    The segmentation and the similarities are OpenCV's. Objectness is minus the authors' priority: the place in the
+    hierarchy (1 for the last merge, the number of segments for a segment) times a random number from 0 to 1, which is
+    drawn from the image's content. So proposals come best first, large regions tend to come early, and the same image
+    gives the same list everywhere.
+
+    Args:
+        mode: "paper" is what R-CNN ran, the authors' fast mode: HSV and Lab, k 50 and 100 with min_size = k. "single",
+            "fast" and "quality" are OpenCV's modes: k from 150 up and min_size 100, coarser and fewer. (In "quality"
+            the hue channel is the hue; OpenCV writes the blue channel over it.)
+        min_side: boxes with a side under it are dropped, in pixels of the image that is searched; in every mode.
+        width: the image is resized to this width before the search, 0 searches it as it is (as for VOC). Time grows
+            about with the number of pixels: large photographs want 500.
+        max_boxes: 0 keeps all, else the boxes of the best objectness.
+
+    Source: Uijlings et al., IJCV 2013; R-CNN, section 2.2 and selective_search_boxes.m.
+    """
+
+    def __init__(
+        self,
+        *,
+        mode: Literal["paper", "fast", "quality", "single"] = "paper",
+        min_side: Annotated[float, NonNegative] = 20,
+        width: Annotated[int, NonNegative] = 0,
+        max_boxes: Annotated[int, NonNegative] = 0,
+    ) -> None:
+        require_ximgproc("SelectiveSearch")
+        self.mode = mode
+        self.min_side = min_side
+        self.width = width
+        self.max_boxes = max_boxes
+
+    def propose(self, image: np.ndarray, image_id: str = "") -> Proposals:
+        """The boxes of all groupings, duplicates dropped, best objectness first."""
+        searched = self._resize(image)
+        boxes, priority = self._ranked(searched)
+        keep = (boxes[:, 2:] - boxes[:, :2] >= self.min_side).all(1)
+        boxes, priority = boxes[keep], priority[keep]
+        if self.max_boxes:
+            boxes, priority = boxes[: self.max_boxes], priority[: self.max_boxes]
+        (height, width), (searched_height, searched_width) = image.shape[:2], searched.shape[:2]
+        scale = np.array([width / searched_width, height / searched_height] * 2)
+        return Proposals(
+            Boxes.of(boxes * scale).clip((height, width)),
+            torch.as_tensor(-priority, dtype=torch.float32),
+            (height, width),
+        )
+
+    def _resize(self, image: np.ndarray) -> np.ndarray:
+        height, width = image.shape[:2]
+        if self.width in (0, width):
+            return image
+        size = (self.width, max(1, round(height * self.width / width)))
+        return cv2.resize(image, size, interpolation=cv2.INTER_AREA if self.width < width else cv2.INTER_LINEAR)
+
+    def _ranked(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(N, 4) distinct boxes and their (N,) priorities, ascending."""
+        rng = content_rng(image)
+        boxes, priority = [], []
+        for segments, regions in self._hierarchies(image):
+            merges = len(regions) - segments
+            place = np.concatenate([np.full(segments, merges + 1), np.arange(merges, 0, -1)])
+            boxes.append(regions)
+            priority.append(place * rng.random(len(regions)))
+        all_boxes, all_priorities = np.concatenate(boxes), np.concatenate(priority)
+        order = np.argsort(all_priorities, kind="stable")
+        _, first = np.unique(all_boxes[order], axis=0, return_index=True)
+        kept = order[np.sort(first)]
+        return all_boxes[kept], all_priorities[kept]
+
+    def _hierarchies(self, image: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+        """The number of segments and the boxes of all regions of each grouping."""
+        recipe = RECIPES[self.mode]
+        ximgproc = require_ximgproc("SelectiveSearch")
+        for space in recipe.spaces:
+            converted = COLOUR_SPACES[space](image)
+            for k, min_size in recipe.segments:
+                segmentation = Segmentation.of(converted, k, min_size)
+                texture = ximgproc.segmentation.createSelectiveSearchSegmentationStrategyTexture()
+                for terms in recipe.sums:
+                    similarity = Similarity(segmentation, terms, texture, image_id=0)
+                    yield len(segmentation), group(segmentation, similarity)

@@ -1,0 +1,69 @@
+"""Windows on a regular grid."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated
+
+import numpy as np
+
+from detkit.config.ranges import Positive
+from detkit.errors import ConfigError
+from detkit.proposals.base import ProposalGenerator
+from detkit.registry import PROPOSAL_GENERATORS
+from detkit.structures import Boxes, Proposals
+
+
+def window_starts(length: int, side: float, step: float) -> np.ndarray:
+    """Where windows of this side start along an axis: evenly from 0 to the end, at most ``step`` apart."""
+    return np.linspace(0, length - side, math.ceil((length - side) / step) + 1)
+
+
+@PROPOSAL_GENERATORS.register()
+class SlidingWindow(ProposalGenerator):
+    """Windows of some sizes and shapes at every position of a grid that reaches all four borders.
+
+    Windows that do not fit into the image are left out. Order: scale, ratio, then row by row.
+
+    Args:
+        scales: square root of the window's area, as fractions of the image's shorter side.
+        ratios: height over width.
+        stride: greatest step between windows as a fraction of the window's own side; a step is at least one pixel.
+
+    Raises:
+        ConfigError: no scale or no ratio.
+    """
+
+    def __init__(
+        self,
+        *,
+        scales: tuple[Annotated[float, Positive], ...] = (0.25, 0.4, 0.6, 0.8, 1.0),
+        ratios: tuple[Annotated[float, Positive], ...] = (0.5, 1.0, 2.0),
+        stride: Annotated[float, Positive] = 0.25,
+    ) -> None:
+        for key, values in (("SCALES", scales), ("RATIOS", ratios)):
+            if not values:
+                raise ConfigError(f"SlidingWindow.{key}: [] is not allowed; give at least one number")
+        self.scales = tuple(scales)
+        self.ratios = tuple(ratios)
+        self.stride = stride
+
+    def propose(self, image: np.ndarray, image_id: str = "") -> Proposals:
+        """The windows of an image of this size; its content does not matter."""
+        height, width = image.shape[:2]
+        windows = [np.zeros((0, 4))]
+        for scale in self.scales:
+            for ratio in self.ratios:
+                side = scale * min(height, width)
+                windows.append(self._grid(height, width, side * math.sqrt(ratio), side / math.sqrt(ratio)))
+        boxes = Boxes.of(np.concatenate(windows)).clip((height, width))
+        return Proposals.unranked(boxes, (height, width))
+
+    def _grid(self, height: int, width: int, tall: float, wide: float) -> np.ndarray:
+        """(N, 4) windows ``tall`` by ``wide``, row by row."""
+        if tall > height or wide > width:
+            return np.zeros((0, 4))
+        x1 = window_starts(width, wide, max(1.0, self.stride * wide))
+        y1 = window_starts(height, tall, max(1.0, self.stride * tall))
+        top, left = (axis.ravel() for axis in np.meshgrid(y1, x1, indexing="ij"))
+        return np.stack([left, top, left + wide, top + tall], axis=1)
