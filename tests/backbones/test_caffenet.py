@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from fvcore.nn import FlopCountAnalysis
+from torch import nn
+from torch.nn import functional as F
+
+from detkit.backbones.caffenet import AlexNet, CaffeNet
+
+
+@pytest.fixture(scope="module")
+def caffenet():
+    torch.manual_seed(0)
+    return CaffeNet(init="he").eval()
+
+
+class ToFc7(nn.Module):
+    def __init__(self, backbone):
+        super().__init__()
+        self.backbone = backbone
+
+    def forward(self, x):
+        return self.backbone(x, ["fc7"])["fc7"]
+
+
+def test_multiplications_to_fc7_are_those_of_the_published_network(caffenet):
+    count = FlopCountAnalysis(ToFc7(caffenet), torch.zeros(1, 3, 227, 227)).unsupported_ops_warnings(False)
+    by_operator = count.by_operator()
+    assert by_operator["conv"] == 665_784_864
+    assert by_operator["linear"] == 37_748_736 + 16_777_216
+    assert by_operator["conv"] + by_operator["linear"] == 720_310_816
+
+
+def test_parameters_are_those_of_the_published_network(caffenet):
+    # 60,965,224 with the 1000 outputs of fc8, which has 4,097,000
+    assert sum(p.numel() for p in caffenet.parameters()) == 60_965_224 - 4_097_000
+
+
+def reference(net, x, norm_first):
+    """The published layer list with torch's own operators, ungrouped: each group is convolved by itself."""
+
+    def conv(layer, x):
+        groups, stride, padding = layer.groups, layer.stride, layer.padding
+        parts = zip(x.chunk(groups, 1), layer.weight.chunk(groups), layer.bias.chunk(groups))
+        return F.relu(torch.cat([F.conv2d(p, w, b, stride, padding) for p, w, b in parts], 1))
+
+    def shrink(x):
+        def norm(x):
+            return F.local_response_norm(x, 5, 1e-4, 0.75, 1.0)
+
+        return F.max_pool2d(norm(x), 3, 2) if norm_first else norm(F.max_pool2d(x, 3, 2))
+
+    x = shrink(conv(net.conv1, x))
+    x = shrink(conv(net.conv2, x))
+    x = conv(net.conv5, conv(net.conv4, conv(net.conv3, x)))
+    pool5 = F.max_pool2d(x, 3, 2).reshape(len(x), -1)
+    fc6 = torch.clamp(pool5 @ net.fc6.weight.T + net.fc6.bias, min=0)
+    return {"pool5": pool5, "fc6": fc6, "fc7": torch.clamp(fc6 @ net.fc7.weight.T + net.fc7.bias, min=0)}
+
+
+def with_weights_of(caffenet, network):
+    with torch.device("meta"):
+        net = network().eval()
+    net.load_state_dict(caffenet.state_dict(), assign=True)
+    return net
+
+
+@pytest.mark.parametrize("network, norm_first", [(CaffeNet, False), (AlexNet, True)])
+def test_layers_equal_the_published_list_of_operators(caffenet, network, norm_first):
+    net = with_weights_of(caffenet, network)
+    x = 60 * torch.randn(1, 3, 227, 227)
+    with torch.no_grad():
+        found, expected = net(x, list(net.layers)), reference(net, x, norm_first)
+    assert net.map_size == tuple(net.map(x).shape[2:]) == (13, 13)
+    for name, rows in expected.items():
+        torch.testing.assert_close(found[name], rows, rtol=1e-4, atol=1e-4 * float(rows.max()))
+
+
+def test_order_of_pooling_and_normalisation_matters(caffenet):
+    alexnet = with_weights_of(caffenet, AlexNet)
+    x = 60 * torch.randn(1, 3, 99, 99)
+    with torch.no_grad():
+        one, other = (net.map(x) for net in (caffenet, alexnet))
+    assert (one - other).norm() > 0.01 * one.norm()
+
+
+@pytest.mark.parametrize("network, bias", [(CaffeNet, 1.0), (AlexNet, 0.1)])
+def test_published_initialiser(network, bias):
+    torch.manual_seed(0)
+    net = network()
+    for name, layer in net.named_children():
+        std = 0.005 if name in ("fc6", "fc7") else 0.01
+        assert float(layer.weight.detach().std()) == pytest.approx(std, rel=0.03)
+        assert (layer.bias == (0 if name in ("conv1", "conv3") else bias)).all()
+
+
+def test_dropout_follows_fc6_and_fc7_in_train_mode_only(caffenet):
+    maps = torch.rand(1, 256, 13, 13)
+    with torch.no_grad():
+        quiet = caffenet.advance(maps, ["pool5", "fc6", "fc7"])
+        torch.manual_seed(0)
+        noisy = caffenet.train().advance(maps, ["pool5", "fc6", "fc7"])
+    caffenet.eval()
+    assert torch.equal(quiet["pool5"], noisy["pool5"])
+    fired = quiet["fc6"] > 0
+    dropped = noisy["fc6"][fired] == 0
+    assert 0.45 < float(dropped.float().mean()) < 0.55
+    torch.testing.assert_close(noisy["fc6"][fired][~dropped], 2 * quiet["fc6"][fired][~dropped])
+    assert float((noisy["fc7"] == 0).float().mean()) > 0.5
+
+
+def test_only_what_is_asked_for_is_given(caffenet):
+    with torch.no_grad():
+        found = caffenet.advance(torch.rand(2, 256, 13, 13), ["pool5"])
+    assert list(found) == ["pool5"] and found["pool5"].shape == (2, 9216)
+
+
+def test_pool5_is_flattened_by_channel_row_column(caffenet):
+    maps = torch.zeros(1, 256, 13, 13)
+    maps[0, 3, 4, 12] = 7.0
+    # row 4 lies in the pooling windows 1 and 2 (rows 2-4 and 4-6), column 12 in the last one only
+    where = caffenet.advance(maps, ["pool5"])["pool5"][0].nonzero()[:, 0].tolist()
+    assert where == [3 * 36 + 1 * 6 + 5, 3 * 36 + 2 * 6 + 5]
