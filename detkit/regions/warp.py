@@ -36,7 +36,8 @@ def warp_windows(
 ) -> WarpWindows:
     """The exact warp of R-CNN's released code, in exclusive coordinates.
 
-    Source: R-CNN, appendix A; rcnn_im_crop.m and Caffe's window_data_layer, which round the same way.
+    Source: R-CNN, appendix A; rcnn_im_crop.m and Caffe's window_data_layer, which differ only where a window without
+    context begins on a half before the image's first pixel (here as in Caffe).
 
     Args:
         boxes: (n, 4) x1, y1, x2, y2; fractions are legal.
