@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import cv2
 import numpy as np
@@ -100,6 +100,7 @@ class EdgeBoxes(ProposalGenerator):
                 "opencv_extra), or leave it empty for edges from image gradients"
             )
         self.model = model
+        self._loaded: Any = None
         self.options = {
             "maxBoxes": max_boxes,
             "alpha": alpha,
@@ -114,6 +115,9 @@ class EdgeBoxes(ProposalGenerator):
             "gamma": gamma,
             "kappa": kappa,
         }
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_loaded": None}
 
     def propose(self, image: np.ndarray, image_id: str = "") -> Proposals:
         """The best boxes, best first; none in an image without edges."""
@@ -136,9 +140,15 @@ class EdgeBoxes(ProposalGenerator):
         direction = detector.computeOrientation(strength)
         return detector.edgesNms(strength, direction), direction
 
-    def _detector(self) -> cv2.ximgproc.StructuredEdgeDetection:
-        try:
-            return require_ximgproc("EdgeBoxes").createStructuredEdgeDetection(self.model)
-        except cv2.error as error:
-            reason = str(error).strip().splitlines()[-1]
-            raise ConfigError(f"EdgeBoxes.MODEL: {self.model} is no structured-edge model: {reason}") from error
+    def _detector(self) -> Any:
+        """OpenCV's edge detector, read once: the model is large."""
+        if self._loaded is None:
+            try:
+                storage = cv2.FileStorage(self.model, cv2.FILE_STORAGE_READ)
+                reason = "it holds no edgeBins" if storage.getNode("edgeBins").empty() else ""
+            except cv2.error as error:
+                reason = str(error).strip().splitlines()[-1]
+            if reason:
+                raise ConfigError(f"EdgeBoxes.MODEL: {self.model} is no structured-edge model: {reason}")
+            self._loaded = require_ximgproc("EdgeBoxes").createStructuredEdgeDetection(self.model)
+        return self._loaded
