@@ -146,8 +146,8 @@ class EdgeBoxes(ProposalGenerator):
             try:
                 storage = cv2.FileStorage(self.model, cv2.FILE_STORAGE_READ)
                 reason = "it holds no edgeBins" if storage.getNode("edgeBins").empty() else ""
-            except cv2.error as error:
-                reason = str(error).strip().splitlines()[-1]
+            except (cv2.error, SystemError) as error:  # the Python binding wraps one in the other
+                reason = str(error.__cause__ or error).strip().splitlines()[-1]
             if reason:
                 raise ConfigError(f"EdgeBoxes.MODEL: {self.model} is no structured-edge model: {reason}")
             self._loaded = require_ximgproc("EdgeBoxes").createStructuredEdgeDetection(self.model)

@@ -136,8 +136,8 @@ def _rows(boxes: np.ndarray, where: str) -> np.ndarray:
 def _check(boxes: np.ndarray, size: tuple[int, int], where: str) -> None:
     height, width = size
     # "all inside" instead of "any outside", so that a value that is no number counts as wrong.
-    inside: np.ndarray = ((boxes >= 0) & (boxes <= [width, height, width, height])).all(1)
-    wrong = np.flatnonzero(~inside | (boxes[:, 2:] <= boxes[:, :2]).any(1))
+    inside = np.all((boxes >= 0) & (boxes <= [width, height, width, height]), axis=1)
+    wrong = np.flatnonzero(~inside | np.any(boxes[:, 2:] <= boxes[:, :2], axis=1))
     if len(wrong):
         row = int(wrong[0])
         problem = "has no area" if inside[row] else f"is not inside the image of {width} x {height} pixels"
