@@ -89,14 +89,25 @@ class Miner:
         """Trains on the positives and the cache, then evicts easy negatives; nothing to do before any negative came."""
         if len(self.rows) == 0:
             return
-        cached = torch.cat(self._cached)
-        examples = torch.cat([self.positives, cached]).double().mul_(self.scale).numpy()
+        examples = self._examples()
         num_positives = len(self.positives)
-        weight, self.bias, objective = self.train(examples, num_positives)
-        keep = examples[num_positives:] @ weight + self.bias >= self.rules.evict_below
+        weight, self.bias, objective = self.train(examples.numpy(), num_positives)
+        keep = examples[num_positives:] @ torch.from_numpy(weight) + self.bias >= self.rules.evict_below
         self.weight = torch.from_numpy(weight).float()
-        self.rows, self._cached, self._added = self.rows[keep], [cached[torch.from_numpy(keep)]], 0
+        self.rows, self._added = self.rows[keep.numpy()], 0
+        counts = [len(part) for part in self._cached]
+        kept = [part[own] for part, own in zip(self._cached, keep.split(counts), strict=True)]
+        self._cached = [part for part in kept if len(part)]
         self.objectives.append(objective)
+
+    def _examples(self) -> Tensor:
+        """(P + n, D) float64 scaled positives and cached negatives, converted part by part to spare memory."""
+        examples = torch.empty(len(self.positives) + len(self.rows), self.positives.shape[1], dtype=torch.float64)
+        start = 0
+        for part in (self.positives, *self._cached):
+            examples[start : start + len(part)] = part
+            start += len(part)
+        return examples.mul_(self.scale)
 
 
 def mine(
