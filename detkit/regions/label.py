@@ -41,8 +41,9 @@ def class_overlaps(boxes: Boxes, truths: Annotations, num_classes: int) -> Tenso
     if len(boxes) == 0 or len(truths) == 0:
         return overlaps
     pair = boxes.iou(truths.boxes)
-    inside = boxes.intersection(truths.boxes) / boxes.area().clamp(min=1e-12)[:, None]
-    pair = torch.where(truths.crowd[None], inside, pair)
+    if bool(truths.crowd.any()):
+        inside = boxes.intersection(truths.boxes) / boxes.area().clamp(min=1e-12)[:, None]
+        pair = torch.where(truths.crowd[None], inside, pair)
     return overlaps.scatter_reduce_(1, truths.labels[None].expand_as(pair), pair, "amax")
 
 
@@ -53,8 +54,8 @@ def finetune_labels(overlaps: Tensor, ignored: Tensor, foreground_iou: float = 0
     Source: R-CNN, section 2.3 (fine-tuning); window_data_layer for the ties.
     """
     background = overlaps.shape[1]
-    best, label = overlaps.max(1) if background else (overlaps.new_zeros(len(overlaps)),) * 2
-    label = torch.where(best >= foreground_iou, label.long(), torch.full_like(label.long(), background))
+    best, label = overlaps.max(1)
+    label[best < foreground_iou] = background
     near_ignored = (ignored >= foreground_iou).any(1)
     label[(label == background) & near_ignored] = -1
     return label
