@@ -11,7 +11,7 @@ SQUARE, FAR = [0, 0, 40, 40], [60, 60, 90, 90]
 
 @pytest.fixture
 def shifted(make_index, array_source):
-    """Regions shifted to the right by up to eight pixels, whose feature says by how much; three images of each class."""
+    """Six images of two classes with regions shifted to the right by up to eight pixels, as their feature says."""
     shifts = np.arange(0, 9)
     images = [([SQUARE], [i % 2], [[s, 0, 40 + s, 40] for s in shifts] + [FAR]) for i in range(6)]
     index = make_index(images, 2)

@@ -54,5 +54,5 @@ def test_a_single_pool_is_read_once(shifted):
 
 
 def test_a_rate_that_diverges_is_an_error_that_names_it(shifted):
-    with pytest.raises(ConfigError, match=r"SGDLinear: learning diverged with LR 1e+30 and MOMENTUM 0.9; lower LR"):
+    with pytest.raises(ConfigError, match=r"SGDLinear: learning diverged with LR 1e\+30 and MOMENTUM 0\.9; lower LR"):
         fit(shifted, lr=1e30, epochs=10)
