@@ -69,3 +69,27 @@ def make_index():
         return RegionIndex.build(samples, proposals, num_classes, **settings)
 
     return make
+
+
+RECIPE = """
+DATA:
+  {NAME: Shapes, FINETUNE: train, TRAIN: train, TEST: test, Shapes: {TRAIN_IMAGES: 12, VAL_IMAGES: 4, TEST_IMAGES: 6}}
+PRETRAIN_DATA: {NAME: Shapes, TRAIN: train, VAL: val, Shapes: {FRAMED: true, TRAIN_IMAGES: 16, VAL_IMAGES: 8}}
+PROPOSALS: {NAME: SelectiveSearch, SelectiveSearch: {MODE: single}}
+BACKBONE: {NAME: TinyNet, TinyNet: {WIDTH: 8, FC_DIM: 16, INPUT_SIZE: 48}}
+PRETRAIN: {ITERATIONS: 3, BATCH_SIZE: 8}
+FINETUNE: {ITERATIONS: 3, LR: 0.01}
+REGION_SAMPLER: {FixedFraction: {BATCH_SIZE: 16}}
+CLASSIFIER: {LAYER: fc7}
+RUNTIME: {WORKERS: 0, BATCH: 32}
+ARTIFACTS: artifacts
+"""
+
+
+@pytest.fixture
+def recipe(tmp_path, monkeypatch) -> Path:
+    """A recipe of every stage that runs in a few seconds, in an empty working folder."""
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "tiny.yaml"
+    path.write_text(RECIPE, encoding="utf-8")
+    return path

@@ -30,7 +30,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sub = command.add_parser(commands)
         sub.add_argument("--debug", action="store_true", help="show the traceback of a mistake")
         sub.set_defaults(run=command.run)
-    args = parser.parse_args(arguments)
+    args, rest = parser.parse_known_args(arguments)
+    if rest and (not hasattr(args, "overrides") or any(word.startswith("--") for word in rest)):
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    if rest:
+        args.overrides += rest  # KEY=VALUE words on both sides of an option
     try:
         return args.run(args) or 0
     except DetkitError as error:

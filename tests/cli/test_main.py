@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from detkit.cli.main import main
+from detkit.registry import ALL_REGISTRIES
+
+
+def run(capsys, *words: str) -> tuple[int, str, str]:
+    code = main(list(words))
+    return code, *capsys.readouterr()
+
+
+def test_help_lists_the_commands_without_importing_torch():
+    code = "import sys; from detkit.cli.main import main\ntry: main(['--help'])\nexcept SystemExit: pass\n"
+    code += "assert not {'torch', 'cv2', 'numpy'} & set(sys.modules), 'heavy import'"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    for command in ("train", "eval", "detect", "status", "config", "list"):
+        assert command in done.stdout
+
+
+def test_list_names_every_component_and_the_keys_of_one(capsys):
+    code, out, _ = run(capsys, "list")
+    assert code == 0
+    for registry in ALL_REGISTRIES:
+        assert f"{registry.name}: {', '.join(registry.names())}" in out
+    _, out, _ = run(capsys, "list", "classifiers", "LinearSVM")
+    assert "C = 0.001  (a number greater than 0)" in out
+    code, _, err = run(capsys, "list", "CLASIFIERS")
+    assert code == 2
+    assert "Did you mean CLASSIFIERS?" in err
+
+
+def test_config_prints_what_loads_again(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    _, out, _ = run(capsys, "config", "--config", "projects/rcnn/quick.yaml", "SEED=9")
+    Path("again.yaml").write_text(out)
+    _, again, _ = run(capsys, "config", "--config", "again.yaml")
+    assert again == out
+    assert "SEED: 9" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["train", "--config", "projects/rcnn/quik.yaml"], "Did you mean projects/rcnn/quick.yaml?"),
+        (["train", "--config", "projects/rcnn/quick.yaml", "CLASSIFER.NAME=Softmax"], "Did you mean CLASSIFIER?"),
+        (["train", "--config", "projects/rcnn/quick.yaml", "SEED"], "SEED has no value"),
+        (["train", "--config", "projects/rcnn/alexnet_svm.yaml", "BACKBONE.WEIGHTS=random"], "VOC2007"),
+        (["train", "--config", "projects/rcnn/quick.yaml", "BACKBONE.WEIGHTS=nowhere.pth"], "nowhere.pth"),
+        (["train", "--config", "projects/rcnn/quick.yaml", "RUNTIME.DEVICE=cuda:9"], "no device 'cuda:9'"),
+        (["eval", "--config", "projects/rcnn/quick.yaml"], "nothing was detected yet; run: detkit train"),
+        (["detect", "--model", "nowhere", "a.jpg"], "a.jpg: no such image or folder"),
+        (["detect", "--model", ".", "."], "no image in this folder"),
+    ],
+)
+def test_mistake_gets_one_line_and_exit_2_and_leaves_nothing(words, message, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DETKIT_CACHE", str(tmp_path.parent / "elsewhere"))
+    code, _, err = run(capsys, *words)
+    assert code == 2
+    assert message in err
+    assert err.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_folder_that_is_no_model_is_named(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.jpg").write_bytes(b"x")
+    code, _, err = run(capsys, "detect", "--model", ".", "a.jpg")
+    assert code == 2
+    assert "no model.yaml there" in err
+
+
+def test_overrides_may_stand_on_both_sides_of_an_option(recipe, capsys):
+    code, out, _ = run(capsys, "status", "SEED=1", "--config", str(recipe), "RUNTIME.BATCH=8")
+    assert code == 0
+    assert "pretrain         to do" in out
+    assert main(["train", "--config", str(recipe), "SEED=4", "--until", "pretrain", "RUNTIME.BATCH=16"]) == 0
+    assert "SEED: 4" in Path("runs/tiny/config.yaml").read_text()
+    assert "BATCH: 16" in Path("runs/tiny/config.yaml").read_text()
+
+
+def test_detect_and_eval_use_a_trained_run(recipe, capsys):
+    assert main(["train", "--config", str(recipe)]) == 0
+    pictures = next(Path("cache").rglob("test*/*.png")).parent
+    code, out, _ = run(
+        capsys, "detect", "--model", "runs/tiny/model", "--output", "out", "--min-score", "-1", str(pictures)
+    )
+    assert code == 0
+    assert "6 images" in out
+    found = json.loads(Path("out/detections.json").read_text())
+    assert len(found) == len(list(Path("out").glob("*.png"))) == 6
+    assert found[0]["score_kind"] == "margin"
+    for entry in found:
+        for thing in entry["detections"]:
+            assert set(thing) == {"box", "class", "score"}
+
+    trained = json.loads(Path("runs/tiny/results.json").read_text())["metrics"]
+    code, out, _ = run(capsys, "eval", "--config", str(recipe), "--output", "run.json")
+    assert code == 0
+    assert json.loads(Path("run.json").read_text())["metrics"] == trained
+    for files in ("runs/tiny/detections", "runs/tiny/detections/detections.json"):
+        code, _, _ = run(capsys, "eval", "--config", str(recipe), "--detections", files, "--output", "files.json")
+        assert code == 0
+        again = json.loads(Path("files.json").read_text())["metrics"]
+        assert again["VOC07"]["mAP"] == pytest.approx(trained["VOC07"]["mAP"], abs=1e-9)

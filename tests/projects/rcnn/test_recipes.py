@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from detkit.cli.main import main
+from detkit.config import build, load_config
+
+ROOT = Path(__file__).resolve().parents[3]
+RECIPES = sorted(p.name for p in (ROOT / "projects" / "rcnn").glob("[a-z]*.yaml"))
+SMALL = (
+    "DATA.Shapes.TRAIN_IMAGES=12",
+    "DATA.Shapes.TEST_IMAGES=4",
+    "PRETRAIN.ITERATIONS=2",
+    "PRETRAIN_DATA.Shapes.TRAIN_IMAGES=16",
+    "FINETUNE.ITERATIONS=2",
+    "PROPOSALS.SelectiveSearch.MODE=single",
+    "RUNTIME.WORKERS=0",
+    "OUTPUT_DIR=run",
+    "ARTIFACTS=artifacts",
+)
+
+
+def test_all_recipes_of_the_paper_are_there():
+    wanted = ["alexnet_softmax", "alexnet_svm", "alexnet_voc2012", "caffenet_svm", "custom", "mobilenet_svm", "quick"]
+    assert RECIPES == [f"{name}.yaml" for name in [*wanted, "squeezenet_svm", "vgg16_svm"]]
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_recipe_loads_with_the_papers_constants(name):
+    config = load_config(f"projects/rcnn/{name}")
+    assert config.REGION_EXTRACTOR.WarpedCrops.PADDING == 16
+    assert config.POSTPROCESS.NMS_IOU == 0.3
+    assert config.BOX_HEAD.Ridge.MIN_IOU == 0.6
+    if config.CLASSIFIER.NAME == "LinearSVM":
+        assert config.CLASSIFIER.LinearSVM.NEGATIVE_IOU == 0.3
+    sampler = build(config, "REGION_SAMPLER")
+    foreground = int(sampler.batch_size * sampler.foreground_fraction)
+    assert (foreground, sampler.batch_size) == ((6, 24) if name == "vgg16_svm.yaml" else (32, 128))
+
+
+@pytest.mark.parametrize("name", ["alexnet_svm", "alexnet_softmax", "alexnet_voc2012", "caffenet_svm", "vgg16_svm"])
+def test_full_recipes_finetune_as_the_paper(name):
+    config = load_config(f"projects/rcnn/{name}.yaml").FINETUNE
+    found = (config.ITERATIONS, config.LR, config.LR_DROP_EVERY, config.LR_GAMMA, config.MOMENTUM, config.WEIGHT_DECAY)
+    assert found == (70000, 0.001, 20000, 0.1, 0.9, 0.0005)
+    assert (config.HEAD_LR_FACTOR, config.BIAS_LR_FACTOR, config.MIRROR) == (10, 2, True)
+
+
+def test_voc2012_tunes_on_train_learns_on_trainval_and_tests_on_val():
+    data = load_config("projects/rcnn/alexnet_voc2012.yaml").DATA
+    assert (data.FINETUNE, data.TRAIN, data.TEST) == ("train", "trainval", "val")
+
+
+@pytest.mark.slow
+def test_every_slot_is_swapped_from_the_command_line(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    swaps = {
+        "CLASSIFIER": [("CLASSIFIER.NAME=Softmax", "CLASSIFIER.LAYER=fc7")],
+        "BACKBONE": [
+            (
+                "BACKBONE={}",
+                "BACKBONE.NAME=TorchvisionBackbone",
+                "BACKBONE.WEIGHTS=random",
+                "BACKBONE.TorchvisionBackbone.ARCH=squeezenet1_1",
+                "BACKBONE.TorchvisionBackbone.INPUT_SIZE=64",
+                "CLASSIFIER.LAYER=pool5",
+                "FEATURES.LAYERS=[]",
+                "REGION_SAMPLER.FixedFraction.BATCH_SIZE=8",
+            )
+        ],
+        "PROPOSALS": [("PROPOSALS.NAME=SlidingWindow",), ("PROPOSALS.NAME=EdgeBoxes",)],
+        "REGION_SAMPLER": [("REGION_SAMPLER.NAME=ImageCentric",)],
+        "BOX_HEAD": [("BOX_HEAD.NAME=Identity",), ("BOX_HEAD.NAME=SGDLinear",)],
+        "REGION_EXTRACTOR": [("REGION_EXTRACTOR.NAME=SharedMap", "REGION_SAMPLER.NAME=ImageCentric")],
+    }
+    command = ["train", "--config", "projects/rcnn/quick.yaml", *SMALL]
+    assert main(command) == 0
+    first = Path("run/results.json").read_text()
+    for slot, choices in swaps.items():
+        for words in choices:
+            assert main([*command, *words]) == 0, (slot, words)
+            results = json.loads(Path("run/results.json").read_text())
+            assert results["num_images"] == 4
+            assert f"NAME: {words[0].rpartition('=')[2]}" in Path("run/config.yaml").read_text() or slot == "BACKBONE"
+    assert main(command) == 0
+    assert Path("run/results.json").read_text() == first
