@@ -1,0 +1,217 @@
+"""What README and docs show is what the code does."""
+
+import re
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from safetensors.torch import save_file
+
+from detkit.backbones.tiny import TinyNet
+from detkit.backbones.weights import save_weights
+from detkit.cli import main as cli
+from detkit.components import load_components
+from detkit.config import load_config
+from detkit.config.layout import layout
+from detkit.data.shapes import Shapes
+from detkit.detector import load
+from detkit.registry import ALL_REGISTRIES
+from detkit.visualize import write_image
+
+ROOT = Path(__file__).resolve().parent.parent
+README, COMPONENTS, PAPER = ROOT / "README.md", ROOT / "docs/components.md", ROOT / "projects/rcnn/README.md"
+RESULTS = ROOT / "docs/results.md"  # written from measured runs, which come after the code that this test guards
+PAGES = [README, ROOT / "README.zh.md", COMPONENTS, ROOT / "docs/architecture.md", PAPER]
+
+
+SMALL = [
+    *("DATA.Shapes.TRAIN_IMAGES=8", "DATA.Shapes.TEST_IMAGES=3", "BACKBONE.WEIGHTS=random", "FINETUNE.ITERATIONS=2"),
+    *("REGION_SAMPLER.FixedFraction.BATCH_SIZE=16", "BACKBONE.TinyNet.WIDTH=8", "BACKBONE.TinyNet.FC_DIM=16"),
+    *("EVALUATORS=[VOC]", "RUNTIME.WORKERS=0", "ARTIFACTS=artifacts"),
+]
+"""Overrides that make a run of quick.yaml take a second or two."""
+
+
+def fenced(page, language):
+    """The fenced blocks of a page in one language."""
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+
+
+def commands(page):
+    """The words of every ``detkit`` command line of a page, without the program's name."""
+    lines = "\n".join(fenced(page, "bash")).replace("\\\n", " ").splitlines()
+    words = [shlex.split(line, comments=True) for line in lines]
+    return [w[1:] for w in words if w and w[0] == "detkit"]
+
+
+def inline(page):
+    """Everything between single backticks outside of fenced blocks."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    return re.findall(r"`([^`\n]+)`", text)
+
+
+EVERY_COMMAND = list(dict.fromkeys(tuple(c) for page in PAGES for c in commands(page)))
+
+
+@pytest.fixture
+def own_registries():
+    """Components that a test registers are gone after it."""
+    load_components()
+    before = [dict(registry._obj_map) for registry in ALL_REGISTRIES]
+    yield
+    for registry, known in zip(ALL_REGISTRIES, before, strict=True):
+        registry._obj_map.clear()
+        registry._obj_map.update(known)
+
+
+@pytest.fixture
+def in_tmp(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def parsed(monkeypatch):
+    """Parses a command line with the real parser, without running the command."""
+
+    def parse(words):
+        seen = []
+        for command in cli.COMMANDS:
+            monkeypatch.setattr(command, "run", seen.append)
+        assert cli.main(list(words)) == 0
+        return seen[0]
+
+    return parse
+
+
+def write_model(folder):
+    """A detector of random numbers in the format that training exports."""
+    folder.mkdir(parents=True)
+    save_weights(folder / "network.safetensors", TinyNet(width=8, fc_dim=16))
+    svm = {"weight": torch.zeros(4, 16), "bias": torch.tensor([0.0, 0.1, -1.0, -1.0]), "scale": torch.tensor(1.0)}
+    save_file(svm, folder / "classifier.safetensors")
+    save_file({}, folder / "box_head.safetensors")
+    described = {
+        "class_names": ["cross", "disc", "square", "triangle"],
+        "proposals": {"NAME": "SlidingWindow", "SlidingWindow": {"STRIDE": 0.5}},
+        "backbone": {"NAME": "TinyNet", "TinyNet": {"WIDTH": 8, "FC_DIM": 16}},
+        "region_extractor": {"NAME": "WarpedCrops", "WarpedCrops": {}},
+        "classifier": {"NAME": "LinearSVM", "LinearSVM": {}},
+        "box_head": {"NAME": "Identity", "Identity": {}},
+        "classifier_layer": "fc7",
+        "box_head_layer": "pool5",
+        "postprocess": {"one_class_per_region": True},
+        "compute": {"dtype": "float32"},
+        "import_paths": {},
+    }
+    (folder / "model.yaml").write_text(yaml.safe_dump(described), encoding="utf-8")
+
+
+def write_photo(path):
+    write_image(path, np.full((90, 120, 3), 90, np.uint8))
+
+
+@pytest.mark.parametrize("page", [README, ROOT / "README.zh.md"], ids=lambda p: p.name)
+def test_python_of_readme_runs(page, in_tmp, capsys):
+    write_model(in_tmp / "runs/quick/model")
+    write_photo(in_tmp / "photo.jpg")
+    for block in fenced(page, "python"):
+        exec(compile(block, page.name, "exec"), {})
+    assert capsys.readouterr().out
+
+
+def test_readme_says_what_its_evaluator_example_prints(capsys):
+    (example,) = [b for b in fenced(README, "python") if "VOC(class_names" in b]
+    exec(compile(example, "README.md", "exec"), {})
+    assert capsys.readouterr().out.strip() == example.rpartition("# ")[2].strip()
+
+
+def test_project_of_components_page_trains_and_detects(in_tmp, own_registries):
+    files = [b for b in fenced(COMPONENTS, "python") if b.startswith("# my_parts/")]
+    assert len(files) == 4
+    for block in files:
+        path = in_tmp / block.splitlines()[0].removeprefix("# ")
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(block, encoding="utf-8")
+    train, listed = commands(COMPONENTS)
+    assert cli.main([*train, *SMALL]) == 0
+    assert cli.main(listed) == 0
+    assert (in_tmp / "runs/my_parts/results.json").is_file()
+    detector = load("runs/my_parts/model")
+    assert type(detector.generator).__name__ == "StableRegions"
+    assert type(detector.scorer.box_head).__name__ == "MeanShift"
+    shapes = Shapes(splits=("test",), on_bad="stop", test_images=1)
+    detector.detect(shapes[0].path, min_score=-100.0)
+
+
+def test_components_of_components_page_take_an_image_without_anything(in_tmp, own_registries):
+    (block,) = [b for b in fenced(COMPONENTS, "python") if b.startswith("# my_parts/stable_regions.py")]
+    names = {}
+    exec(compile(block, "stable_regions.py", "exec"), names)
+    assert len(names["StableRegions"]().propose(np.zeros((40, 50, 3), np.uint8))) == 0
+
+
+@pytest.mark.parametrize("words", EVERY_COMMAND, ids=" ".join)
+def test_command_of_the_docs_parses(words, parsed):
+    assert parsed(words).run is not None
+
+
+RECIPES = [w for w in EVERY_COMMAND if any("projects/rcnn/" in part for part in w)]
+
+
+@pytest.mark.parametrize("words", RECIPES, ids=" ".join)
+def test_recipe_and_keys_of_a_command_load(words, parsed, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    args = parsed(words)
+    load_config(args.config, [o for o in args.overrides if not is_of_my_parts(o)])
+
+
+def is_of_my_parts(override):
+    """The project of the components page is not there; a test of its own trains it."""
+    return override.startswith("PROJECT=") or any(n in override for n in ("StableRegions", "NearestMean", "MeanShift"))
+
+
+def keys_of(page):
+    """(key, value or "") of everything between backticks that is a config key."""
+    load_components()
+    known = layout()
+    for text in dict.fromkeys(inline(page)):
+        found = re.fullmatch(r"([A-Z][A-Z_]+(?:\.\w+)*)(?:(?:=|: )(\S.*))?", text)
+        if found and ("." in found[1] or found[1] in known) and not found[1].endswith(".md"):
+            yield found[1], found[2] or ""
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_config_keys_of_the_docs_exist(page):
+    keys = list(keys_of(page))
+    assert keys
+    load_config(ROOT / "projects/rcnn/quick.yaml", [f"{key}={value}" for key, value in keys if value])
+    for key, _ in keys:
+        node = layout()
+        for part in key.split("."):
+            assert part in node, f"{page.name}: no config key {key}"
+            node = node[part]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_files_that_a_page_names_exist(page):
+    named = [ROOT / n for n in inline(page) if re.fullmatch(r"(detkit|tests|docs|projects|configs)/[\w./]+", n)]
+    linked = [page.parent / link for link in re.findall(r"\]\((?!http)([^)#]+)", page.read_text(encoding="utf-8"))]
+    missing = [str(path) for path in named + linked if not path.exists() and path.resolve() != RESULTS]
+    assert missing == []
+
+
+def test_paper_page_names_every_recipe():
+    recipes = {path.name for path in (ROOT / "projects/rcnn").glob("*.yaml")}
+    assert recipes <= set(re.findall(r"\w+\.yaml", PAPER.read_text(encoding="utf-8")))
+
+
+@pytest.mark.parametrize("registry", ALL_REGISTRIES, ids=lambda r: r.name)
+def test_components_page_names_every_component_of(registry, own_registries):
+    (row,) = [line for line in COMPONENTS.read_text(encoding="utf-8").splitlines() if f"| `{registry.name}` |" in line]
+    named = set(re.findall(r"`(\w+)`", row.split(" | ")[-1]))
+    built_in = {n for n in registry.names() if registry.get(n).__module__.startswith("detkit.")}
+    assert named == built_in
