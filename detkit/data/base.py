@@ -11,8 +11,9 @@ from detkit.structures import Sample
 class Dataset(ABC):
     """The images of one or more splits, in list order.
 
-    A registered data set's constructor takes, from the builder, ``splits`` (a tuple of split names) and
-    ``on_bad`` ("stop" or "skip"); its other arguments are config keys.
+    A registered data set's constructor takes, from the builder, ``splits`` (a tuple of split names), ``on_bad``
+    ("stop" or "skip") and, if it can do without image files, ``needs_images`` (False where only ground truths are
+    looked at: sizes then come from the annotations); its other arguments are config keys.
 
     Attributes:
         class_names: the K class names; label k is ``class_names[k]``.

@@ -42,11 +42,12 @@ class COCO(ListedDataset):
         *,
         splits: tuple[str, ...],
         on_bad: Literal["stop", "skip"],
+        needs_images: bool,
         annotations: str = "",
         images: str = "",
     ) -> None:
         for key, value in (("ANNOTATIONS", annotations), ("IMAGES", images)):
-            if not value:
+            if not value and (key == "ANNOTATIONS" or needs_images):
                 raise ConfigError(f"DATA.COCO.{key} is empty; set it to the {_EXPECTED[key]}")
         self.warnings = []
         entries, numbers = [], {}
@@ -60,11 +61,12 @@ class COCO(ListedDataset):
             for image in file.images:
                 path = Path(images.replace("{split}", split), image.file_name)
                 image_id = PurePosixPath(image.file_name).with_suffix("").as_posix()
-                entries.append(Entry(image_id, path, functools.partial(self._annotate, file, image)))
+                annotate = functools.partial(self._annotate, file, image)
+                entries.append(Entry(image_id, path, annotate, functools.partial(_declared_size, image)))
                 numbers[image_id] = image.number
         self.category_ids = tuple(sorted(categories or {}))
         self.class_names = tuple(categories[c] for c in self.category_ids) if categories else ()
-        self._open(entries, on_bad)
+        self._open(entries, on_bad, needs_images)
         self.image_numbers = tuple(numbers[sample.image_id] for sample in self)
 
     def _annotate(self, file: COCOFile, image: COCOImage, size: tuple[int, int]) -> Annotations | None:
@@ -77,6 +79,10 @@ class COCO(ListedDataset):
         self.warnings += cut
         labels = [self.category_ids.index(truth.category) for truth in truths]
         return Annotations.of(boxes, labels, crowd=[truth.crowd for truth in truths])
+
+
+def _declared_size(image: COCOImage) -> tuple[int, int] | None:
+    return image.size
 
 
 _EXPECTED = {

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
@@ -49,17 +49,26 @@ def inspect_images(paths: Sequence[Path]) -> list[ImageFacts | DataError]:
     with closing(_open()) as table:
         facts: list[ImageFacts | DataError | None] = [_recall(table, _key(path)) for path in paths]
         unknown = [row for row, known in enumerate(facts) if known is None]
-        bar = progress("check images", len(unknown), "image")
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            for start in range(0, len(unknown), SAVE_EVERY):
-                rows = unknown[start : start + SAVE_EVERY]
-                keys = [_key(paths[row]) for row in rows]
-                for row, found in zip(rows, pool.map(_inspect, [paths[row] for row in rows])):
-                    facts[row] = found
-                    bar.update()
-                _remember(table, keys, [facts[row] for row in rows])
-        bar.close()
+        if unknown:
+            for row, found in zip(unknown, _inspect_new([paths[row] for row in unknown], table)):
+                facts[row] = found
     return [found for found in facts if found is not None]
+
+
+def _inspect_new(paths: Sequence[Path], table: sqlite3.Connection) -> Iterator[ImageFacts | DataError]:
+    bar = progress("check images", len(paths), "image")
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for start in range(0, len(paths), SAVE_EVERY):
+            part = paths[start : start + SAVE_EVERY]
+            # The key is taken before the file is read: a change in between makes it stale, not wrong.
+            keys = [_key(path) for path in part]
+            found = []
+            for facts in pool.map(_inspect, part):
+                found.append(facts)
+                bar.update()
+            _remember(table, keys, found)
+            yield from found
+    bar.close()
 
 
 def fingerprint(class_names: Sequence[str], samples: Iterable[Sample], hashes: Iterable[str]) -> str:
@@ -125,7 +134,7 @@ def _recall(table: sqlite3.Connection, key: Key | None) -> ImageFacts | None:
     return ImageFacts((row[0], row[1]), row[2]) if row else None
 
 
-def _remember(table: sqlite3.Connection, keys: list[Key | None], found: list[ImageFacts | DataError | None]) -> None:
+def _remember(table: sqlite3.Connection, keys: list[Key | None], found: list[ImageFacts | DataError]) -> None:
     rows = [
         (*key, *facts.size, facts.sha256) for key, facts in zip(keys, found) if key and isinstance(facts, ImageFacts)
     ]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from detkit.data.base import Dataset
-from detkit.data.fingerprint import fingerprint, inspect_images
+from detkit.data.fingerprint import ImageFacts, fingerprint, inspect_images
 from detkit.errors import DataError
 from detkit.structures import Annotations, Sample
 
@@ -22,18 +22,20 @@ class Entry:
         image_id: the data set's own name of the image.
         path: the image file.
         annotate: gives its ground truths from the (height, width) of its pixels, or raises DataError.
+        declared_size: (height, width) that the annotations give, or None; looked at where images are not.
     """
 
     image_id: str
     path: Path
     annotate: Callable[[tuple[int, int]], Annotations | None]
+    declared_size: Callable[[], tuple[int, int] | None] = lambda: None
 
 
 class ListedDataset(Dataset):
     """A data set whose constructor sets ``class_names`` and hands its entries to ``_open``."""
 
-    def _open(self, entries: Sequence[Entry], on_bad: Literal["stop", "skip"]) -> None:
-        """Reads every image and annotation once, so that a mistake is found before hours are spent.
+    def _open(self, entries: Sequence[Entry], on_bad: Literal["stop", "skip"], needs_images: bool = True) -> None:
+        """Reads every annotation and, if they are needed, every image once: mistakes are found before hours are spent.
 
         Sets ``skipped``; keeps lines that ``annotate`` added to ``warnings``.
 
@@ -45,7 +47,8 @@ class ListedDataset(Dataset):
         self.skipped = []
         self._samples: list[Sample] = []
         self._hashes: list[str] = []
-        for entry, facts in zip(entries, inspect_images([entry.path for entry in entries])):
+        facts_of = inspect_images([entry.path for entry in entries]) if needs_images else map(_declared, entries)
+        for entry, facts in zip(entries, facts_of):
             try:
                 if isinstance(facts, DataError):
                     raise facts
@@ -75,6 +78,16 @@ class ListedDataset(Dataset):
     @functools.cached_property
     def _fingerprint(self) -> str:
         return fingerprint(self.class_names, self._samples, self._hashes)
+
+
+def _declared(entry: Entry) -> ImageFacts | DataError:
+    try:
+        size = entry.declared_size()
+    except DataError as error:
+        return error
+    if size is None:
+        return DataError(f"image {entry.image_id}: its annotation gives no size, and images are not read here")
+    return ImageFacts(size, "")
 
 
 def _refuse_repeated(image_ids: Sequence[str]) -> None:

@@ -30,6 +30,7 @@ class VOC(ListedDataset):
     Args:
         splits: names of splits, joined in this order.
         on_bad: stop at a broken image or annotation, or leave the image out.
+        needs_images: False takes image sizes from the XML files and never looks for an image.
         root: the folder that holds Annotations, JPEGImages and ImageSets, or a flat folder.
         classes: class names in the order of their labels; empty takes all of the annotation files, sorted.
         other_classes: whether an object of none of ``classes`` is a mistake or is left out.
@@ -47,6 +48,7 @@ class VOC(ListedDataset):
         *,
         splits: tuple[str, ...],
         on_bad: Literal["stop", "skip"],
+        needs_images: bool,
         root: str = "",
         classes: tuple[str, ...] = (),
         other_classes: Literal["stop", "drop"] = "stop",
@@ -66,7 +68,7 @@ class VOC(ListedDataset):
         self._drop_others = other_classes == "drop"
         self._dropped: Counter[str] = Counter()
 
-        files = find_voc_files(Path(root))
+        files = find_voc_files(Path(root), needs_images)
         images, xml = files.image_paths(), files.xml_paths()
         # Each file is read once, though the class names and the splits both need it.
         read = functools.cache(read_voc_xml)
@@ -80,8 +82,9 @@ class VOC(ListedDataset):
             for image_id in ids:
                 image = images.get(image_id, files.images / f"{image_id}.jpg")
                 file = xml.get(image_id, files.annotations / f"{image_id}.xml") if labelled else None
-                entries.append(Entry(image_id, image, functools.partial(self._annotate, read, file)))
-        self._open(entries, on_bad)
+                declared = functools.partial(_declared_size, read, file)
+                entries.append(Entry(image_id, image, functools.partial(self._annotate, read, file), declared))
+        self._open(entries, on_bad, needs_images)
         if self._dropped:
             counts = ", ".join(f"{count} {name}" for name, count in sorted(self._dropped.items()))
             self.warnings.append(f"{root}: objects of other classes left out: {counts}")
@@ -113,6 +116,10 @@ class VOC(ListedDataset):
             )
         self._dropped[thing.name] += 1
         return False
+
+
+def _declared_size(read: Callable[[Path], VOCAnnotation], file: Path | None) -> tuple[int, int] | None:
+    return read(file).size if file is not None else None
 
 
 def _refuse_repeated_names(classes: Sequence[str]) -> None:

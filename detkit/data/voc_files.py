@@ -48,7 +48,7 @@ class VOCFiles:
         return {path.stem: path for path in sorted(self.annotations.glob("*.xml"))}
 
 
-def find_voc_files(root: Path) -> VOCFiles:
+def find_voc_files(root: Path, needs_images: bool = True) -> VOCFiles:
     """The folders below the root: VOC's own layout, images/ and annotations/, or all files side by side.
 
     Raises:
@@ -64,7 +64,7 @@ def find_voc_files(root: Path) -> VOCFiles:
     annotations = _first_folder(root, "Annotations", "annotations")
     lists = root / "ImageSets" / "Main"
     files = VOCFiles(images, annotations, lists if lists.is_dir() else None)
-    if not any(path.suffix.lower() in IMAGE_SUFFIXES for path in images.iterdir()):
+    if needs_images and not any(path.suffix.lower() in IMAGE_SUFFIXES for path in images.iterdir()):
         raise DataError(
             f"data set VOC: no image in {images.absolute()}; set DATA.VOC.ROOT to the folder that holds Annotations, "
             "JPEGImages and ImageSets, or to a folder of images and XML files"

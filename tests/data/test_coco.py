@@ -30,7 +30,9 @@ def load(tmp_path):
     def load(data, on_bad="stop"):
         (tmp_path / "instances.json").write_text(data if isinstance(data, str) else json.dumps(data))
         file = str(tmp_path / "instances.json")
-        return COCO(splits=("all",), on_bad=on_bad, annotations=file, images=str(tmp_path / "images"))
+        return COCO(
+            splits=("all",), on_bad=on_bad, needs_images=True, annotations=file, images=str(tmp_path / "images")
+        )
 
     return load
 
@@ -145,11 +147,11 @@ def test_the_name_of_the_split_is_put_into_the_paths(tmp_path, picture, instance
         images = [{"id": number, "file_name": f"{number}.png"}]
         (tmp_path / f"i_{split}.json").write_text(json.dumps({**instances, "images": images}))
     keys = {"annotations": str(tmp_path / "i_{split}.json"), "images": str(tmp_path / "{split}")}
-    assert COCO(splits=("val", "train"), on_bad="stop", **keys).image_numbers == (2, 1)
+    assert COCO(splits=("val", "train"), on_bad="stop", needs_images=True, **keys).image_numbers == (2, 1)
     other = {**instances, "images": images, "categories": [{"id": 3, "name": "dog"}]}
     (tmp_path / "i_val.json").write_text(json.dumps(other))
     with pytest.raises(DataError, match=r"i_val\.json: its categories are not those of split train"):
-        COCO(splits=("train", "val"), on_bad="stop", **keys)
+        COCO(splits=("train", "val"), on_bad="stop", needs_images=True, **keys)
 
 
 def test_one_file_has_one_split(tmp_path, load, instances):
@@ -157,23 +159,46 @@ def test_one_file_has_one_split(tmp_path, load, instances):
     with pytest.raises(
         DataError, match=r"no split 'train': DATA\.COCO\.ANNOTATIONS names one file, whose only split is"
     ):
-        COCO(splits=("train",), on_bad="stop", annotations=str(tmp_path / "instances.json"), images=str(tmp_path))
+        COCO(
+            splits=("train",),
+            on_bad="stop",
+            needs_images=True,
+            annotations=str(tmp_path / "instances.json"),
+            images=str(tmp_path),
+        )
 
 
 def test_missing_paths_say_what_to_set(tmp_path):
     with pytest.raises(ConfigError, match=r"DATA\.COCO\.ANNOTATIONS is empty; set it to the instances JSON file"):
-        COCO(splits=("all",), on_bad="stop")
+        COCO(splits=("all",), on_bad="stop", needs_images=True)
     with pytest.raises(
         DataError, match=rf"no file .*none\.json \(looked in {tmp_path}\); get it from https://cocodata"
     ):
-        COCO(splits=("all",), on_bad="stop", annotations=str(tmp_path / "none.json"), images=str(tmp_path))
+        COCO(
+            splits=("all",),
+            on_bad="stop",
+            needs_images=True,
+            annotations=str(tmp_path / "none.json"),
+            images=str(tmp_path),
+        )
 
 
 def test_photographs_are_counted_as_their_notes_count_them(shared):
     folder = shared / "data/coco_train128"
     (file,) = (folder / "annotations").glob("*.json")
-    dataset = COCO(splits=("all",), on_bad="stop", annotations=str(file), images=str(folder / "train2017"))
+    dataset = COCO(
+        splits=("all",), on_bad="stop", needs_images=True, annotations=str(file), images=str(folder / "train2017")
+    )
     truths = [sample.annotations for sample in dataset]
     assert (len(dataset), sum(map(len, truths)), sum(int(t.crowd.sum()) for t in truths)) == (128, 939, 10)
     assert len(dataset.class_names) == 80
     assert len({int(label) for t in truths for label in t.labels}) == 71
+
+
+def test_without_images_sizes_come_from_the_json(shared):
+    file = shared / "data" / "oracles" / "coco_fakebbox100" / "gt_instances_100.json"
+    dataset = COCO(splits=("all",), on_bad="stop", needs_images=False, annotations=str(file))
+    assert len(dataset) == 100
+    assert sum(len(sample.annotations) for sample in dataset) == 830
+    with pytest.raises(ConfigError, match=r"DATA\.COCO\.IMAGES is empty"):
+        COCO(splits=("all",), on_bad="stop", needs_images=True, annotations=str(file))

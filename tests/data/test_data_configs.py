@@ -13,8 +13,8 @@ def test_each_config_loads_alone_and_holds_data_only(file):
     sections = yaml.safe_load(file.read_text())
     assert list(sections) == ["DATA"]
     assert {"NAME", "FINETUNE", "TRAIN", "TEST"} <= set(sections["DATA"])
-    loaded = load_config(file).DATA
-    assert loaded.NAME == sections["DATA"]["NAME"]
+    loaded = load_config(file)["DATA"]
+    assert loaded["NAME"] == sections["DATA"]["NAME"]
 
 
 def test_voc_has_the_same_twenty_classes_in_every_year():

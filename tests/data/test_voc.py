@@ -7,7 +7,7 @@ from detkit.errors import ConfigError, DataError
 
 
 def load(voc, *splits, on_bad="stop", **keys):
-    return VOC(splits=splits or ("train",), on_bad=on_bad, root=str(voc.root), **keys)
+    return VOC(splits=splits or ("train",), on_bad=on_bad, needs_images=True, root=str(voc.root), **keys)
 
 
 @pytest.fixture
@@ -179,11 +179,11 @@ def test_a_missing_folder_says_where_it_was_looked_for_and_how_to_get_it(tmp_pat
     with pytest.raises(
         DataError, match=rf"no folder .*\(looked in {tmp_path}/none\); get VOC from http://host\.robots"
     ):
-        VOC(splits=("train",), on_bad="stop", root=str(tmp_path / "none"))
+        VOC(splits=("train",), on_bad="stop", needs_images=True, root=str(tmp_path / "none"))
     with pytest.raises(DataError, match=rf"no image in {tmp_path}; set DATA\.VOC\.ROOT"):
-        VOC(splits=("train",), on_bad="stop", root=str(tmp_path))
+        VOC(splits=("train",), on_bad="stop", needs_images=True, root=str(tmp_path))
     with pytest.raises(ConfigError, match=r"DATA\.VOC\.ROOT is empty"):
-        VOC(splits=("train",), on_bad="stop")
+        VOC(splits=("train",), on_bad="stop", needs_images=True)
 
 
 def test_keys_that_contradict_each_other_are_refused(pets):
@@ -255,8 +255,23 @@ def test_two_images_of_one_id_are_refused(pets, picture):
     ],
 )
 def test_photographs_are_counted_as_their_notes_count_them(shared, folder, splits, images, objects, difficult, classes):
-    dataset = VOC(splits=splits, on_bad="stop", root=str(shared / "data" / folder))
+    dataset = VOC(splits=splits, on_bad="stop", needs_images=True, root=str(shared / "data" / folder))
     truths = [sample.annotations for sample in dataset]
     assert (len(dataset), len(dataset.class_names), dataset.warnings) == (images, classes, [])
     assert sum(map(len, truths)) == objects
     assert sum(int(t.difficult.sum()) for t in truths) == difficult
+
+
+def test_without_images_sizes_come_from_the_xml_files(shared, tmp_path):
+    folder = tmp_path / "VOC"
+    source = shared / "data" / "voc2012_20cls" / "VOC2012"
+    folder.mkdir()
+    for name in ("Annotations", "ImageSets"):
+        (folder / name).symlink_to(source / name)
+    keys = {"splits": ("val",), "on_bad": "stop"}
+    bare = VOC(**keys, needs_images=False, root=str(folder))
+    full = VOC(**keys, needs_images=True, root=str(source))
+    assert [s.image_id for s in bare] == [s.image_id for s in full]
+    assert [s.size for s in bare] == [s.size for s in full]
+    with pytest.raises(DataError, match="no image in"):
+        VOC(**keys, needs_images=True, root=str(folder))
