@@ -40,7 +40,7 @@ def _of_files(args: argparse.Namespace) -> dict[str, object]:
     from detkit.stages.plan import Datasets
 
     config = read_config(args)
-    dataset = Datasets(config)("TEST")
+    dataset = Datasets(config, needs_images=False)("TEST")
     detections = read_detections(Path(args.detections), dataset)
     return {"num_images": len(dataset), "metrics": evaluate(config, dataset, detections)}
 

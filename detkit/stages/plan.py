@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from detkit.config.layout import SLOTS
+from detkit.config.build import build
 from detkit.config.node import Config
 from detkit.data.base import Dataset
 from detkit.engine.compute import Compute
@@ -53,10 +53,15 @@ class Step:
 
 
 class Datasets:
-    """The data sets of a config's roles, each built once."""
+    """The data sets of a config's roles, each built once.
 
-    def __init__(self, config: Config) -> None:
-        self._config = config
+    Args:
+        config: DATA and PRETRAIN_DATA.
+        needs_images: False where only ground truths are looked at.
+    """
+
+    def __init__(self, config: Config, *, needs_images: bool = True) -> None:
+        self._config, self._needs_images = config, needs_images
         self._built: dict[tuple[str, tuple[str, ...]], Dataset] = {}
 
     def __call__(self, role: str) -> Dataset:
@@ -67,10 +72,8 @@ class Datasets:
         splits = node[key]
         splits = (splits,) if isinstance(splits, str) else tuple(splits)
         if (slot, splits) not in self._built:
-            component = SLOTS[slot].registry.get(node.NAME)
-            settings = {k.lower(): v for k, v in node[node.NAME].items()}
-            on_bad = node.get("ON_BAD", "stop")
-            self._built[slot, splits] = component(splits=splits, on_bad=on_bad, **settings)
+            given = {"on_bad": node.get("ON_BAD", "stop"), "needs_images": self._needs_images}
+            self._built[slot, splits] = build(self._config, slot, splits=splits, **given)
         return self._built[slot, splits]
 
 

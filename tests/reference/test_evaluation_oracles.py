@@ -45,7 +45,7 @@ def evaluated(evaluator, samples, detections):
 def voc12(shared):
     """58 photographs, 145 objects of 20 classes, 25 of them difficult; 213 detections."""
     root = shared / "data/voc2012_20cls/VOC2012"
-    dataset = voc_data.VOC(root=str(root), splits=("trainval",), on_bad="stop")
+    dataset = voc_data.VOC(root=str(root), splits=("trainval",), on_bad="stop", needs_images=True)
     folder = shared / "data/oracles/voc12_yolo_dets"
     expected = json.loads((folder / "expected_voc_eval.json").read_text())
     return dataset, read_detections(folder / "results", dataset), expected
