@@ -1,0 +1,145 @@
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from detkit.proposals.selective_search import COLOUR_SPACES, RECIPES, SelectiveSearch
+from detkit.structures import Boxes
+
+cv = cv2.ximgproc.segmentation
+STRATEGIES = {
+    "C": cv.createSelectiveSearchSegmentationStrategyColor,
+    "T": cv.createSelectiveSearchSegmentationStrategyTexture,
+    "S": cv.createSelectiveSearchSegmentationStrategySize,
+    "F": cv.createSelectiveSearchSegmentationStrategyFill,
+}
+
+
+def photograph(shared, height=150, width=200):
+    path = shared / "data/voc2012_animals5/VOC2012/JPEGImages/2007_001764.jpg"
+    return cv2.resize(cv2.imread(str(path), cv2.IMREAD_COLOR_RGB), (width, height), interpolation=cv2.INTER_AREA)
+
+
+def library(image, mode):
+    """OpenCV's own search, which has its own merge loop: a second method."""
+    search = cv.createSelectiveSearchSegmentation()
+    search.setBaseImage(np.ascontiguousarray(image[..., ::-1]))
+    if mode in ("fast", "single"):
+        {"fast": search.switchToSelectiveSearchFast, "single": search.switchToSingleStrategy}[mode]()
+        return search.process()
+    recipe = RECIPES[mode]
+    for space in recipe.spaces:
+        search.addImage(COLOUR_SPACES[space](image))
+    for k, min_size in recipe.segments:
+        search.addGraphSegmentation(cv.createGraphSegmentation(0.8, float(k), min_size))
+    for terms in recipe.sums:
+        total = cv.createSelectiveSearchSegmentationStrategyMultiple()
+        for term in terms:
+            total.addStrategy(STRATEGIES[term](), 1.0)
+        search.addStrategy(total)
+    return search.process()
+
+
+def as_set(boxes):
+    return {tuple(row) for row in boxes.tensor.int().tolist()}
+
+
+@pytest.mark.parametrize(("mode", "share"), [("paper", 1.0), ("fast", 1.0), ("single", 1.0), ("quality", 0.98)])
+def test_set_of_boxes_is_that_of_opencvs_own_search(shared, mode, share):
+    # "quality" groups by size or fill alone, too, where many pairs are equally similar.
+    image = photograph(shared, *((90, 120) if mode == "quality" else (150, 200)))
+    ours = as_set(SelectiveSearch(mode=mode, min_side=0).propose(image).boxes)
+    theirs = {(x, y, x + w, y + h) for x, y, w, h in library(image, mode).tolist()}
+    assert len(theirs) > 20
+    assert len(ours & theirs) >= share * max(len(ours), len(theirs))
+
+
+def test_paper_mode_is_the_papers_eight_groupings():
+    paper = RECIPES["paper"]
+    assert paper.spaces == ("HSV", "Lab")
+    assert paper.segments == ((50, 50), (100, 100))
+    assert paper.sums == ("CTSF", "TSF")
+    assert len(paper.spaces) * len(paper.segments) * len(paper.sums) == 8
+
+
+def test_colour_spaces_are_opencvs_of_the_same_pixels(noise):
+    bgr = np.ascontiguousarray(noise[..., ::-1])
+    hsv, grey = cv2.cvtColor(bgr, cv2.COLOR_BGR2HSV), cv2.cvtColor(bgr, cv2.COLOR_BGR2GRAY)
+    expected = {
+        "HSV": hsv,
+        "Lab": cv2.cvtColor(bgr, cv2.COLOR_BGR2LAB),
+        "grey": grey,
+        "hue": hsv[..., 0],
+        "RGI": np.dstack([noise[..., :2], grey]),
+    }
+    assert set(expected) == set(COLOUR_SPACES)
+    for name, pixels in expected.items():
+        assert (COLOUR_SPACES[name](noise) == pixels).all(), name
+
+
+def test_drawn_blocks_are_found(blocks):
+    found = SelectiveSearch().propose(blocks).boxes
+    drawn = Boxes.of([[10, 20, 60, 60], [80, 70, 100, 90], [10, 20, 35, 60]])
+    assert (drawn.iou(found).max(1).values > 0.8).all()
+
+
+@pytest.mark.parametrize("mode", RECIPES)
+def test_boxes_are_distinct_and_at_least_min_side(noise, mode):
+    found = SelectiveSearch(mode=mode, min_side=25).propose(noise).boxes
+    assert len(as_set(found)) == len(found) > 0
+    assert ((found.tensor[:, 2:] - found.tensor[:, :2]) >= 25).all()
+
+
+def test_best_objectness_comes_first_and_the_best_are_kept(noise):
+    everything = SelectiveSearch().propose(noise)
+    assert (everything.objectness.diff() <= 0).all() and (everything.objectness <= 0).all()
+    few = SelectiveSearch(max_boxes=7).propose(noise)
+    assert torch.equal(few.boxes.tensor, everything.boxes.tensor[:7])
+    assert torch.equal(few.objectness, everything.objectness[:7])
+
+
+def test_large_regions_tend_to_come_first(noise):
+    areas = SelectiveSearch(min_side=0).propose(noise).boxes.area()
+    half = len(areas) // 2
+    assert areas[:half].mean() > 1.5 * areas[half:].mean()
+
+
+def test_answer_does_not_depend_on_earlier_calls_or_threads(blocks, noise):
+    threads = cv2.getNumThreads()
+    search = SelectiveSearch()
+    first = search.propose(noise)
+    search.propose(blocks)
+    cv2.setNumThreads(1)
+    try:
+        again = search.propose(noise.copy())
+    finally:
+        cv2.setNumThreads(threads)
+    assert torch.equal(first.boxes.tensor, again.boxes.tensor)
+    assert torch.equal(first.objectness, again.objectness)
+
+
+def test_width_searches_a_smaller_image_and_maps_back(blocks):
+    large = cv2.resize(blocks, (360, 288), interpolation=cv2.INTER_NEAREST)
+    found = SelectiveSearch(width=120).propose(large)
+    assert found.image_size == (288, 360)
+    # The image is three times as large as the one searched, so all coordinates are multiples of 3.
+    assert torch.allclose(found.boxes.tensor / 3, (found.boxes.tensor / 3).round(), atol=1e-4)
+    assert Boxes.of([[30, 60, 180, 180]]).iou(found.boxes).max() > 0.8
+
+
+def test_width_of_a_flat_image_keeps_one_row():
+    found = SelectiveSearch(width=10, min_side=0).propose(np.zeros((1, 400, 3), np.uint8))
+    assert found.boxes.tensor.tolist() == [[0, 0, 400, 1]]
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 2), (3, 7), (1, 300), (300, 1), (19, 40)])
+@pytest.mark.parametrize("mode", ["paper", "quality"])
+def test_tiny_images_have_no_proposal_of_20_pixels(shape, mode):
+    image = np.random.default_rng(1).integers(0, 256, (*shape, 3)).astype(np.uint8)
+    assert len(SelectiveSearch(mode=mode).propose(image)) == 0
+    assert len(SelectiveSearch(mode=mode, min_side=0).propose(image)) > 0
+
+
+def test_constant_image_is_one_region():
+    found = SelectiveSearch().propose(np.full((40, 50, 3), 7, np.uint8))
+    assert found.boxes.tensor.tolist() == [[0, 0, 50, 40]]
