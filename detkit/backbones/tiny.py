@@ -17,7 +17,7 @@ from detkit.registry import BACKBONES
 
 @BACKBONES.register()
 class TinyNet(Backbone):
-    """Four convolutions of stride 4 in all and two fully connected layers, for drawn scenes and tests.
+    """Four convolutions, a pooling after the second, and two fully connected layers, for drawn scenes and tests.
 
     Args:
         input_size: side of the crop; at least 8.
@@ -32,7 +32,7 @@ class TinyNet(Backbone):
         input_size: Annotated[int, Positive] = 48,
         width: Annotated[int, Positive] = 32,
         fc_dim: Annotated[int, Positive] = 256,
-        dropout: Annotated[float, Fraction] = 0.2,
+        dropout: Annotated[float, Fraction] = 0.0,
     ) -> None:
         super().__init__()
         if input_size < 8:
@@ -47,7 +47,7 @@ class TinyNet(Backbone):
         self.preprocessing = Preprocessing.of("RGB", 1 / 255, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
         first = (width + 1) // 2
         self.conv1 = nn.Conv2d(3, first, 5, stride=2, padding=2)
-        self.conv2 = nn.Conv2d(first, width, 3, stride=2, padding=1)
+        self.conv2 = nn.Conv2d(first, width, 3, padding=1)
         self.conv3 = nn.Conv2d(width, width, 3, padding=1)
         self.conv4 = nn.Conv2d(width, width, 3, padding=1)
         pool5 = LayerSpec((width, side // 2, side // 2))
@@ -61,10 +61,9 @@ class TinyNet(Backbone):
 
     def map(self, images: Tensor) -> Tensor:
         """(B, width, h / 4, w / 4), sizes rounded up."""
-        x = images
-        for conv in (self.conv1, self.conv2, self.conv3, self.conv4):
-            x = F.relu(conv(x))
-        return x
+        x = F.relu(self.conv2(F.relu(self.conv1(images))))
+        x = F.max_pool2d(x, 3, stride=2, padding=1)
+        return F.relu(self.conv4(F.relu(self.conv3(x))))
 
     def advance(self, maps: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
         """``pool5``, the maximum of 2 x 2 cells, ``fc6`` and ``fc7`` after ReLU and, in train mode, dropout."""

@@ -46,8 +46,8 @@ def test_bars_are_told_apart_after_a_few_steps():
             x[i, :, :, at] += 1
     backbone = TinyNet(input_size=16, width=8, fc_dim=16).train()
     head = torch.nn.Linear(16, 2)
-    solver = torch.optim.SGD([*backbone.parameters(), *head.parameters()], lr=0.02, momentum=0.9)
-    for _ in range(40):
+    solver = torch.optim.SGD([*backbone.parameters(), *head.parameters()], lr=0.05, momentum=0.9)
+    for _ in range(25):
         solver.zero_grad()
         loss = torch.nn.functional.cross_entropy(head(backbone(x, ["fc7"])["fc7"]), labels)
         loss.backward()
