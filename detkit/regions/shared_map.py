@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 from torchvision.ops import roi_align
 
 from detkit.backbones.base import Backbone
@@ -99,7 +100,9 @@ class SharedMap(RegionExtractor):
         windows = torch.where(flips[:, None], Boxes(windows).flip(image.shape[-1]).tensor, windows)
         rois = torch.cat([flips[:, None].float(), _bin_area(backbone, windows)], 1).to(image.device)
         views = torch.cat([image, image.flip(-1)]) if bool(flips.any()) else image
-        maps = backbone.map(views)
+        # A narrow image is filled up with the mean to the side of a crop, below which some networks have no map.
+        missing = [max(0, backbone.input_size - side) for side in views.shape[2:]]
+        maps = backbone.map(F.pad(views, (0, missing[1], 0, missing[0])))
 
         def run(rows: Tensor) -> dict[str, Tensor]:
             pooled = roi_align(

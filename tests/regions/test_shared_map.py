@@ -85,7 +85,7 @@ def test_inner_cells_of_a_padded_network_equal_those_of_the_crop(image):
     boxes = Boxes.of([[40, 24, 88, 72]])
     shared = pooled(unscaled(image, 48, padding=0, sampling_ratio=1), backbone, image, boxes)
     warped = pooled(WarpedCrops(input_size=48, padding=0), backbone, image, boxes)
-    # 3 of 12 cells at each side see the crop's border: 2 from two 3 x 3 convolutions, 1 from those with a stride
+    # up to 4 of 12 cells at each side see the border of the crop; 2 x 2 cells are pooled into one
     torch.testing.assert_close(shared[..., 2:4, 2:4], warped[..., 2:4, 2:4], atol=1e-4, rtol=1e-4)
 
 
@@ -132,6 +132,15 @@ def test_result_of_a_region_does_not_depend_on_its_neighbours(image):
     out = extractor.forward(backbone, [inputs, alone], ["fc7"], pad_to=8)["fc7"]
     assert out.shape == (9, 16)
     assert torch.equal(out[8], out[3])
+
+
+def test_image_narrower_than_a_crop_is_filled_up():
+    strip = np.random.default_rng(0).integers(0, 256, (4, 90, 3), dtype=np.uint8)
+    backbone, boxes = MeanOfFive(), Boxes.of([[10, 0, 50, 4]])
+    plain, mirrored = pooled(unscaled(strip, 29), backbone, strip, boxes[[0, 0]], [False, True])
+    other = pooled(unscaled(strip, 29), backbone, np.ascontiguousarray(strip[:, ::-1]), boxes.flip(90))[0]
+    torch.testing.assert_close(mirrored, other, atol=1e-3, rtol=0)
+    assert plain.abs().sum() > 0
 
 
 def test_no_regions_give_no_rows_and_no_convolution(image):
