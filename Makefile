@@ -7,8 +7,8 @@ STAMP := $(VENV)/.installed
 .PHONY: demo test clean
 
 demo: $(STAMP)
-	$(BIN)/detkit train --config projects/rcnn/quick.yaml OUTPUT_DIR=runs/quick
-	$(BIN)/detkit detect --model runs/quick/model --output runs/quick/detected runs/quick/test_images
+	$(BIN)/detkit train --config projects/rcnn/quick.yaml
+	@echo "detections: runs/quick/pictures.png"
 
 test: $(STAMP)
 	$(BIN)/ruff check .

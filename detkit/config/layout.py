@@ -52,6 +52,18 @@ class PretrainDataKeys:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ProposalKeys:
+    """What PROPOSALS holds beside the generator.
+
+    Args:
+        train_max_boxes: classifiers and box heads learn from a random choice of this many proposals an image;
+            0 takes all, as the paper.
+    """
+
+    train_max_boxes: Annotated[int, NonNegative] = 0
+
+
+@dataclass(frozen=True, kw_only=True)
 class BackboneKeys:
     """What BACKBONE holds beside the network.
 
@@ -137,7 +149,7 @@ class Slot:
 SLOTS: Mapping[str, Slot] = {
     "DATA": Slot(DATASETS, "VOC", DataKeys),
     "PRETRAIN_DATA": Slot(DATASETS, "ImageFolders", PretrainDataKeys),
-    "PROPOSALS": Slot(PROPOSAL_GENERATORS, "SelectiveSearch"),
+    "PROPOSALS": Slot(PROPOSAL_GENERATORS, "SelectiveSearch", ProposalKeys),
     "BACKBONE": Slot(BACKBONES, "TorchvisionBackbone", BackboneKeys),
     "REGION_EXTRACTOR": Slot(REGION_EXTRACTORS, "WarpedCrops"),
     "REGION_SAMPLER": Slot(REGION_SAMPLERS, "FixedFraction"),

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
 import torch
 
 from detkit.backbones.base import Backbone, LayerSpec
 from detkit.backbones.weights import load_weights
 from detkit.config.build import build
 from detkit.config.node import Config
+from detkit.engine.seeding import rng_for
 from detkit.errors import ConfigError, DataError
 from detkit.regions.features import ComputedFeatures, RegionFeatures, StoredFeatures
 from detkit.regions.index import RegionIndex
@@ -85,8 +87,14 @@ def load_proposals(context: Context, role: str) -> list[Proposals]:
     ]
 
 
-def region_index(context: Context, role: str, *, with_truths: bool) -> RegionIndex:
+def region_index(context: Context, role: str, *, with_truths: bool, max_boxes: int = 0) -> RegionIndex:
     """The regions of a role's split.
+
+    Args:
+        context: the stage's, with the input ``proposals``.
+        role: FINETUNE, TRAIN or TEST.
+        with_truths: whether ground truths are regions, too.
+        max_boxes: proposals of an image that are drawn at random; 0 takes all.
 
     Raises:
         DataError: ground truths are asked for and the split has none at all.
@@ -94,7 +102,7 @@ def region_index(context: Context, role: str, *, with_truths: bool) -> RegionInd
     dataset = context.dataset(role)
     index = RegionIndex.build(
         list(dataset),
-        load_proposals(context, role),
+        [_drawn(p, max_boxes, s.image_id) for p, s in zip(load_proposals(context, role), dataset, strict=True)],
         len(dataset.class_names),
         difficult=context.config.DATA.TRAIN_DIFFICULT if with_truths else "use",
         with_truths=with_truths,
@@ -102,6 +110,13 @@ def region_index(context: Context, role: str, *, with_truths: bool) -> RegionInd
     if with_truths and not (index.truth_label >= 0).any():
         raise DataError(f"DATA.{role}: none of its {len(dataset)} images has a ground truth to learn from")
     return index
+
+
+def _drawn(proposals: Proposals, most: int, image_id: str) -> Proposals:
+    if not most or len(proposals) <= most:
+        return proposals
+    rows = torch.from_numpy(np.sort(rng_for(0, "proposals", image_id).permutation(len(proposals))[:most]))
+    return Proposals(proposals.boxes[rows], proposals.objectness[rows], proposals.image_size)
 
 
 def region_features(context: Context, index: RegionIndex) -> RegionFeatures:

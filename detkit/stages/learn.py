@@ -11,6 +11,7 @@ from detkit.config.build import build
 from detkit.config.node import Config
 from detkit.engine.seeding import rng_for
 from detkit.progress import progress
+from detkit.regions.index import RegionIndex
 from detkit.regions.source import LinearHead
 from detkit.registry import STAGES
 from detkit.stages.artifacts import write_atomically
@@ -22,6 +23,7 @@ from detkit.stages.shards import save_tensors
 CLASSIFIER = "classifier.safetensors"
 BOX_HEAD = "box_head.safetensors"
 REPORT = "report.json"
+LEARNER_SECTIONS = (*FEATURE_SECTIONS, "SEED", "DATA.TRAIN_DIFFICULT", "PROPOSALS.TRAIN_MAX_BOXES")
 
 
 class _Learner(Stage):
@@ -40,17 +42,22 @@ class _Learner(Stage):
         return feature_cache(config, role)
 
 
+def _training_index(context: Context) -> RegionIndex:
+    most = context.config.PROPOSALS.TRAIN_MAX_BOXES
+    return region_index(context, context.role, with_truths=True, max_boxes=most)
+
+
 @STAGES.register()
 class Classify(_Learner):
     """One classifier per class on a layer's features. Source: R-CNN, section 2.3 (object category classifiers)."""
 
     def sections(self, config: Config) -> tuple[str, ...]:
         """The classifier, what decides its features, and the seed."""
-        return ("CLASSIFIER", *FEATURE_SECTIONS, "SEED", "DATA.TRAIN_DIFFICULT")
+        return ("CLASSIFIER", *LEARNER_SECTIONS)
 
     def run(self, context: Context) -> None:
         """Writes classifier.safetensors and report.json."""
-        index = region_index(context, context.role, with_truths=True)
+        index = _training_index(context)
         source = region_features(context, index).source(read_layer(context.config, "CLASSIFIER"))
         classifier = build(context.config, "CLASSIFIER", num_classes=index.num_classes, feature_dim=source.dim)
         head_file = context.inputs["network"] / HEAD
@@ -68,11 +75,11 @@ class Regress(_Learner):
 
     def sections(self, config: Config) -> tuple[str, ...]:
         """The box head, what decides its features, and the seed."""
-        return ("BOX_HEAD", *FEATURE_SECTIONS, "SEED", "DATA.TRAIN_DIFFICULT")
+        return ("BOX_HEAD", *LEARNER_SECTIONS)
 
     def run(self, context: Context) -> None:
         """Writes box_head.safetensors and report.json."""
-        index = region_index(context, context.role, with_truths=True)
+        index = _training_index(context)
         source = region_features(context, index).source(read_layer(context.config, "BOX_HEAD"))
         head = build(context.config, "BOX_HEAD", num_classes=index.num_classes, feature_dim=source.dim)
         bar = progress("regress", index.num_classes, "class")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,10 +15,13 @@ from detkit.engine.pretrain import PretrainSettings, pretrain
 from detkit.engine.seeding import torch_seed
 from detkit.engine.solver import CHECKPOINT
 from detkit.registry import STAGES
+from detkit.stages.artifacts import write_atomically
 from detkit.stages.base import Context, Ref, Stage
 from detkit.stages.common import HEAD, NETWORK, load_network, region_index
 from detkit.stages.settings import settings_of
 from detkit.stages.shards import save_tensors
+
+log = logging.getLogger("detkit")
 
 
 @STAGES.register()
@@ -54,7 +59,7 @@ class Pretrain(Stage):
             load_weights(backbone, spec)
         elif not spec:
             train, *val = [context.dataset(role) for role in context.extra["pictures"]]
-            pretrain(
+            accuracy = pretrain(
                 backbone,
                 train,
                 val[0] if val else None,
@@ -64,6 +69,8 @@ class Pretrain(Stage):
                 seed=config.SEED,
                 folder=context.folder,
             )
+            write_atomically(context.folder / "accuracy.json", json.dumps(accuracy).encode())
+            log.info("pretrain: %s", ", ".join(f"{k} {v:.4g}" for k, v in accuracy.items()))
         save_weights(context.folder / NETWORK, backbone)
         (context.folder / CHECKPOINT).unlink(missing_ok=True)
 

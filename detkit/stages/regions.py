@@ -36,7 +36,7 @@ class Propose(Stage):
 
     def sections(self, config: Config) -> tuple[str, ...]:
         """The generator."""
-        return ("PROPOSALS",)
+        return ("PROPOSALS.*",)
 
     def roles(self, config: Config) -> tuple[str, ...]:
         """The roles that some stage reads."""
@@ -78,11 +78,15 @@ class Extract(Stage):
 
     def extra(self, config: Config, role: str) -> dict[str, Any]:
         """Which rows of which layers are kept, and whether ground truths are among them."""
-        return {"truths": role == "TRAIN", "layers": _kept_layers(config, role)}
+        is_train = role == "TRAIN"
+        most = config.PROPOSALS.TRAIN_MAX_BOXES if is_train else 0
+        return {"truths": is_train, "max_boxes": most, "layers": _kept_layers(config, role)}
 
     def run(self, context: Context) -> None:
         """Writes a file an image, see ``StoredFeatures``."""
-        index = region_index(context, context.role, with_truths=context.extra["truths"])
+        index = region_index(
+            context, context.role, with_truths=context.extra["truths"], max_boxes=context.extra["max_boxes"]
+        )
         wanted = _wanted_rows(context, index)
         every = region_features(context, index)
         requests = _unfinished(every.every_row(), context.folder)
