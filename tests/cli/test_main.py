@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from detkit.cli.main import main
+from detkit.config import load_config
 from detkit.registry import ALL_REGISTRIES
+from detkit.stages.plan import Datasets
 
 
 def run(capsys, *words: str) -> tuple[int, str, str]:
@@ -88,7 +90,7 @@ def test_overrides_may_stand_on_both_sides_of_an_option(recipe, capsys):
 
 def test_detect_and_eval_use_a_trained_run(recipe, capsys):
     assert main(["train", "--config", str(recipe)]) == 0
-    pictures = next(Path("cache").rglob("test*/*.png")).parent
+    pictures = Datasets(load_config(recipe))("TEST")[0].path.parent
     code, out, _ = run(
         capsys, "detect", "--model", "runs/tiny/model", "--output", "out", "--min-score", "-1", str(pictures)
     )

@@ -48,7 +48,7 @@ def test_folder_of_another_digest_or_without_manifest_is_named(tmp_path):
     store = ArtifactStore(tmp_path)
     folder = store.folder("Detect", DIGEST)
     folder.mkdir(parents=True)
-    with pytest.raises(ModelError, match="no readable manifest.json; delete the folder"):
+    with pytest.raises(ModelError, match=r"no readable manifest\.json; delete the folder"):
         store.find("Detect", DIGEST)
     (folder / "manifest.json").write_text('{"digest": "ffffffffffffffff"}')
     with pytest.raises(ModelError, match="its manifest is of ffffffffffff"):

@@ -8,10 +8,12 @@ from safetensors.torch import load_file
 
 import detkit
 from detkit.cli.main import main
+from detkit.config import load_config
 from detkit.data.images import read_image
 from detkit.errors import DetkitError
 from detkit.regions.network import RegionNetwork
 from detkit.stages.detect import DETECTIONS
+from detkit.stages.plan import Datasets
 
 
 def train(recipe: Path, *words: str) -> int:
@@ -54,10 +56,9 @@ def test_model_folder_detects_what_the_run_detected(recipe):
     detector = detkit.load("runs/tiny/model")
     detector.settings = type(detector.settings)()
     images = json.loads(Path("runs/tiny/detections/detections.json").read_text())
-    folder = next(Path("cache").rglob("test*/*.png"))
-    found = detector.detect(read_image(folder), min_score=-100.0)
-    name = folder.stem
-    own = sorted((d["score"] for d in images if str(d["image_id"]) == name), reverse=True)
+    sample = Datasets(load_config(recipe))("TEST")[0]
+    found = detector.detect(read_image(sample.path), min_score=-100.0)
+    own = sorted((d["score"] for d in images if d["image_id"] == sample.image_id), reverse=True)
     assert len(own) == len(found) > 0
     assert [round(s, 4) for s in found.scores.tolist()] == [round(s, 4) for s in own]
 
