@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 
@@ -28,25 +28,31 @@ def ap_table(columns: Mapping[str, Mapping[str, Any]], mean: str = "mAP") -> str
 
 
 def metrics_table(metrics: Mapping[str, Mapping[str, Any]]) -> str:
-    """All metrics of a run: the AP of the classes side by side, then a line for each other number."""
+    """The metrics of a run: the AP of the classes side by side, then a line for each other number.
+
+    Tables of tables, such as recall by threshold and number of proposals, stay in results.json.
+    """
     by_class = {name: m for name, m in metrics.items() if isinstance(m.get("AP"), Mapping)}
     parts = [ap_table(by_class)] if by_class else []
     for name, numbers in metrics.items():
         if name not in by_class:
-            parts.append(_aligned([[name, ""], *_flat(numbers)]))
+            rows = [[f"  {key}", _number(value)] for key, value in _one_deep(numbers)]
+            parts.append(_aligned([[name, ""], *rows]))
     return "\n\n".join(parts)
 
 
-def _flat(numbers: Mapping[str, Any], prefix: str = "  ") -> list[list[str]]:
-    rows = []
+def _one_deep(numbers: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     for key, value in numbers.items():
-        if isinstance(value, Mapping):
-            rows += _flat(value, f"{prefix}{key} ")
-        else:
-            # Only fractions are shown in percent; counts such as boxes an image stay as they are.
-            is_fraction = value is None or (isinstance(value, float) and 0 <= value <= 1)
-            rows.append([f"{prefix}{key}", _percent(value) if is_fraction else f"{value:.6g}"])
-    return rows
+        if not isinstance(value, Mapping):
+            yield key, value
+        elif not any(isinstance(v, Mapping) for v in value.values()):
+            yield from ((f"{key} {k}", v) for k, v in value.items())
+
+
+def _number(value: Any) -> str:
+    """A fraction in percent; a count, such as boxes an image, as it is."""
+    is_fraction = value is None or (isinstance(value, float) and 0 <= value <= 1)
+    return _percent(value) if is_fraction else f"{value:.6g}"
 
 
 def _percent(fraction: float | None) -> str:

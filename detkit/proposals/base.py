@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from pathlib import Path
 
 import numpy as np
 
@@ -11,6 +12,10 @@ from detkit.structures import Proposals
 
 class ProposalGenerator(ABC):
     """Finds boxes that may hold an object, whatever its class."""
+
+    def files(self) -> tuple[Path, ...]:
+        """Files that the proposals depend on beside the image; their content becomes part of the artefact's hash."""
+        return ()
 
     @abstractmethod
     def propose(self, image: np.ndarray, image_id: str = "") -> Proposals:

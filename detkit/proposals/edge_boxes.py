@@ -119,6 +119,10 @@ class EdgeBoxes(ProposalGenerator):
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_loaded": None}
 
+    def files(self) -> tuple[Path, ...]:
+        """The edge model, where there is one."""
+        return (Path(self.model),) if self.model else ()
+
     def propose(self, image: np.ndarray, image_id: str = "") -> Proposals:
         """The best boxes, best first; none in an image without edges."""
         size = (image.shape[0], image.shape[1])

@@ -51,6 +51,11 @@ class Precomputed(ProposalGenerator):
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_table": None}
 
+    def files(self) -> tuple[Path, ...]:
+        """The stored proposals."""
+        path = Path(self.path)
+        return tuple(sorted(p for p in path.rglob("*") if p.is_file())) if path.is_dir() else (path,)
+
     def propose(self, image: np.ndarray, image_id: str = "") -> Proposals:
         """The stored proposals of an image, in the order of the file.
 

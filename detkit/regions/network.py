@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from detkit.backbones.base import Backbone
+from detkit.backbones.fuse import fuse_for_inference
 from detkit.engine.compute import Compute
 from detkit.regions.base import RegionExtractor, RegionInputs
 from detkit.structures import Boxes
@@ -18,7 +19,7 @@ class RegionNetwork:
     """A backbone and an extractor that compute features for extraction and detection alike.
 
     Args:
-        backbone: the network; put into eval mode.
+        backbone: the network; a copy of it is used, in eval mode and with BatchNorm folded into its convolutions.
         extractor: how regions become features.
         compute: device and dtype.
         batch: rows of one network pass; the last is filled up, so every pass has one shape.
@@ -27,7 +28,7 @@ class RegionNetwork:
     def __init__(self, backbone: Backbone, extractor: RegionExtractor, *, compute: Compute, batch: int) -> None:
         self.layers = backbone.layers
         self.extractor, self.compute, self.batch = extractor, compute, batch
-        self._backbone = compute.prepare(backbone.eval())
+        self._backbone = compute.prepare(fuse_for_inference(backbone))
 
     @torch.inference_mode()
     def forward(self, inputs: Sequence[RegionInputs], layers: Sequence[str]) -> dict[str, Tensor]:

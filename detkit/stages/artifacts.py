@@ -6,7 +6,7 @@ import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,11 @@ MANIFEST = "manifest.json"
 def digest_of(description: Mapping[str, Any]) -> str:
     """sha256 of a JSON-able description, independent of key order."""
     return hashlib.sha256(json.dumps(description, sort_keys=True, ensure_ascii=True).encode()).hexdigest()
+
+
+def content_of(files: Sequence[Path]) -> list[str]:
+    """The name and the sha256 of each file; one that is not there counts as empty."""
+    return [f"{f.name} {hashlib.sha256(f.read_bytes() if f.is_file() else b'').hexdigest()}" for f in files]
 
 
 class ArtifactStore:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from typing import Any
 
 from safetensors.torch import load_file
 
 from detkit.config.build import build
 from detkit.config.node import Config
 from detkit.engine.seeding import rng_for
+from detkit.errors import ConfigError
 from detkit.progress import progress
 from detkit.regions.index import RegionIndex
 from detkit.regions.source import LinearHead
-from detkit.registry import STAGES
+from detkit.registry import CLASSIFIERS, STAGES
 from detkit.stages.artifacts import write_atomically
 from detkit.stages.base import Context, Ref, Stage
 from detkit.stages.common import FEATURE_SECTIONS, HEAD, network_ref, read_layer, region_features, region_index
@@ -54,6 +56,19 @@ class Classify(_Learner):
     def sections(self, config: Config) -> tuple[str, ...]:
         """The classifier, what decides its features, and the seed."""
         return ("CLASSIFIER", *LEARNER_SECTIONS)
+
+    def extra(self, config: Config, role: str) -> dict[str, Any]:
+        """Nothing more; refuses a classifier without the fine-tuned head that it needs.
+
+        Raises:
+            ConfigError: the recipe fine-tunes no network.
+        """
+        name = config.CLASSIFIER.NAME
+        if CLASSIFIERS.get(name).needs_head and "Finetune" not in config.STAGES:  # type: ignore[attr-defined]
+            raise ConfigError(
+                f"CLASSIFIER.NAME: {name} is the fine-tuned head; add Finetune to STAGES or use LinearSVM"
+            )
+        return {}
 
     def run(self, context: Context) -> None:
         """Writes classifier.safetensors and report.json."""

@@ -10,7 +10,7 @@ from detkit.config.build import build
 from detkit.config.node import Config
 from detkit.data.base import Dataset
 from detkit.engine.compute import Compute
-from detkit.errors import ConfigError
+from detkit.errors import ConfigError, DataError
 from detkit.registry import STAGES
 from detkit.stages.artifacts import digest_of
 from detkit.stages.base import Ref, Stage
@@ -74,7 +74,18 @@ class Datasets:
         if (slot, splits) not in self._built:
             given = {"on_bad": node.get("ON_BAD", "stop"), "needs_images": self._needs_images}
             self._built[slot, splits] = build(self._config, slot, splits=splits, **given)
+            self._check_classes(slot)
         return self._built[slot, splits]
+
+    def _check_classes(self, slot: str) -> None:
+        """A label means the same class in every split."""
+        (first, names), *others = [(s, d.class_names) for (k, s), d in self._built.items() if k == slot]
+        for splits, own in others:
+            if own != names:
+                raise DataError(
+                    f"{slot}: the classes of {'+'.join(splits)} ({', '.join(own)}) are not those of {'+'.join(first)} "
+                    f"({', '.join(names)}); list them in the config"
+                )
 
 
 def plan(config: Config, datasets: Datasets, compute: Compute) -> list[Step]:

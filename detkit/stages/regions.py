@@ -17,6 +17,7 @@ from detkit.proposals.pool import propose_many
 from detkit.regions.features import IMAGES_TOGETHER, Request, feature_file
 from detkit.regions.index import RegionIndex
 from detkit.registry import BOX_HEADS, STAGES
+from detkit.stages.artifacts import content_of
 from detkit.stages.base import Context, Ref, Stage
 from detkit.stages.common import (
     FEATURE_SECTIONS,
@@ -42,6 +43,11 @@ class Propose(Stage):
         """The roles that some stage reads."""
         reads = {"FINETUNE": {"Finetune"}, "TRAIN": {"Extract", "Classify", "Regress"}, "TEST": {"Detect", "Evaluate"}}
         return tuple(role for role, stages in reads.items() if stages & set(config.STAGES))
+
+    def extra(self, config: Config, role: str) -> dict[str, Any]:
+        """The content of files that the generator reads."""
+        files = build(config, "PROPOSALS").files()
+        return {"files": content_of(files)} if files else {}
 
     def run(self, context: Context) -> None:
         """Writes proposals.safetensors: boxes, objectness, offsets."""
