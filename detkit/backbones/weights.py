@@ -15,6 +15,7 @@ from detkit.backbones.base import Backbone
 from detkit.backbones.networks import nearest_network, network_name
 from detkit.backbones.weight_sources import MEAN_IMAGE, Weights, existing_file, read_weights
 from detkit.errors import WeightsError
+from detkit.files import replacing
 
 _log = logging.getLogger(__name__)
 
@@ -72,9 +73,8 @@ def save_weights(path: Path, backbone: Backbone) -> None:
         metadata["mean"] = _numbers(form.mean)
     else:
         tensors[MEAN_IMAGE] = form.mean.contiguous()
-    partial = path.with_name(path.name + ".partial")
-    save_file(tensors, partial, metadata)
-    partial.replace(path)
+    with replacing(path) as partial:
+        save_file(tensors, partial, metadata)
 
 
 def _fill(backbone: Backbone, weights: Weights) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from detkit.errors import ModelError
+from detkit.files import replacing
 
 META = "detkit"
 
@@ -26,12 +26,9 @@ def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], meta: Mapping[str
         meta: JSON values.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
     plain = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
-    save_file(plain, partial, metadata={META: json.dumps(meta)})
-    with partial.open("rb") as written:
-        os.fsync(written.fileno())
-    partial.replace(path)
+    with replacing(path) as partial:
+        save_file(plain, partial, metadata={META: json.dumps(meta)})
 
 
 def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -11,6 +11,7 @@ from typing import TextIO
 
 from detkit.engine.trainer import Hook, Metrics
 from detkit.errors import DetkitError
+from detkit.files import replacing
 from detkit.progress import Progress, progress
 
 
@@ -78,9 +79,8 @@ class MetricsWriter(Hook):
         """Opens the file behind the lines that stay."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         kept = self.path.read_text().splitlines(keepends=True) if self.path.is_file() else []
-        partial = self.path.with_name(self.path.name + ".partial")
-        partial.write_text("".join(line for line in kept if _is_before(line, start)))
-        partial.replace(self.path)
+        with replacing(self.path) as partial:
+            partial.write_text("".join(line for line in kept if _is_before(line, start)))
         self.file = self.path.open("a")
         self.stop, self.time = stop, time.monotonic()
         self.since: list[Metrics] = []

@@ -5,13 +5,13 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from detkit.errors import ModelError
+from detkit.files import replacing
 
 MANIFEST = "manifest.json"
 
@@ -88,9 +88,5 @@ class ArtifactStore:
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Writes a file that is either complete or not there."""
-    temporary = path.with_name(path.name + ".partial")
-    with temporary.open("wb") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
-    temporary.replace(path)
+    with replacing(path) as partial:
+        partial.write_bytes(content)

@@ -11,12 +11,13 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from detkit.files import replacing
+
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     """Writes named tensors to a safetensors file that is either complete or not there."""
-    temporary = path.with_name(path.name + ".partial")
-    save_file({k: v.contiguous() for k, v in tensors.items()}, temporary)
-    temporary.replace(path)
+    with replacing(path) as partial:
+        save_file({k: v.contiguous() for k, v in tensors.items()}, partial)
 
 
 class ImageShards:

@@ -38,7 +38,7 @@ def test_a_save_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
     def full(*args, **kwargs):
         raise OSError("no space left on device")
 
-    monkeypatch.setattr("detkit.engine.checkpoint.os.fsync", full)
+    monkeypatch.setattr("detkit.files.os.fsync", full)
     with pytest.raises(OSError, match="no space"):
         save_checkpoint(path, {"w": torch.zeros(1)}, {"iteration": 2})
     assert load_checkpoint(path)[1] == {"iteration": 1}
