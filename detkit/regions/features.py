@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -150,26 +149,22 @@ def _read(stored: safe_open, layer: str, rows: Tensor) -> Tensor:
     return values[:][at].float()
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Batches:
-    """Makes what each network pass needs."""
+    """Makes what each network pass needs; each worker keeps its last image, whose regions may go on in the next."""
 
     index: RegionIndex
     extractor: RegionExtractor
     plan: Sequence[Sequence[Request]]
+    _last: tuple[int, np.ndarray] | None = field(default=None, init=False)
 
     def __call__(self, i: int) -> list[RegionInputs]:
         return [self._prepare(image, rows) for image, rows in self.plan[i]]
 
     def _prepare(self, image: int, rows: np.ndarray) -> RegionInputs:
-        pixels = _recent_image(self.index.samples[image].path)
-        return self.extractor.prepare(pixels, self.index.boxes[rows], np.zeros(len(rows), bool))
-
-
-@lru_cache(maxsize=2)
-def _recent_image(path: Path) -> np.ndarray:
-    """An image whose regions go on in the next batch is decoded once."""
-    return read_image(path)
+        if self._last is None or self._last[0] != image:
+            self._last = (image, read_image(self.index.samples[image].path))
+        return self.extractor.prepare(self._last[1], self.index.boxes[rows], np.zeros(len(rows), bool))
 
 
 def _plan(requests: Sequence[Request], batch: int, per_image: bool) -> list[list[Request]]:

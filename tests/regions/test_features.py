@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from detkit.backbones.tiny import TinyNet
+from detkit.data.images import read_image
+from detkit.engine.compute import Compute
+from detkit.regions.features import ComputedFeatures
+from detkit.regions.index import RegionIndex
+from detkit.regions.network import RegionNetwork
+from detkit.regions.warped_crops import WarpedCrops
+from detkit.structures import Boxes, Proposals, Sample
+
+
+@pytest.fixture
+def computed(tmp_path):
+    """Five regions of one image and one of another, in network passes of two."""
+    rng = np.random.default_rng(0)
+    samples, found = [], []
+    for name, count in (("a", 5), ("b", 1)):
+        cv2.imwrite(str(tmp_path / f"{name}.png"), rng.integers(0, 256, (30, 30, 3), np.uint8))
+        samples.append(Sample(name, tmp_path / f"{name}.png", (30, 30)))
+        found.append(Proposals.unranked(Boxes.of([[0, 0, 10 + i, 20] for i in range(count)]), (30, 30)))
+    torch.manual_seed(0)
+    backbone = TinyNet(input_size=16, width=4, fc_dim=8)
+    compute = Compute.resolve(dtype="float32", device="cpu", compile=False)
+    network = RegionNetwork(backbone, WarpedCrops(input_size=16, padding=2), compute=compute, batch=2)
+    return ComputedFeatures(RegionIndex.build(samples, found, 2, with_truths=False), network, workers=0)
+
+
+def test_an_image_of_several_passes_is_decoded_once(computed, monkeypatch):
+    seen = []
+
+    def read(path):
+        seen.append(path.stem)
+        return read_image(path)
+
+    monkeypatch.setattr("detkit.regions.features.read_image", read)
+    sizes = [(image, len(layers["fc7"])) for image, layers in computed.images(computed.every_row(), ["fc7"])]
+    assert sizes == [(0, 5), (1, 1)]
+    assert seen == ["a", "b"]
+
+
+def test_rows_are_those_of_the_image_alone(computed):
+    for image, layers in computed.images(computed.every_row(), ["fc7"]):
+        sample, rows = computed.index.samples[image], computed.index.rows(image)
+        alone = computed.network.of_image(read_image(sample.path), computed.index.boxes[rows], ["fc7"])
+        torch.testing.assert_close(layers["fc7"], alone["fc7"])
