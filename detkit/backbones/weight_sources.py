@@ -67,7 +67,8 @@ def existing_file(spec: str) -> Path:
     if not path.is_file():
         raise WeightsError(
             f"weights {spec}: no such file (looked at {path.absolute()}); "
-            'allowed: a .safetensors, .pth or .pt file, torchvision:DEFAULT, or "" for random weights'
+            "allowed: a .safetensors, .pth or .pt file, or torchvision:DEFAULT; "
+            'in a config also "random" for random weights'
         )
     return path
 

@@ -20,7 +20,7 @@ from detkit.files import replacing
 _log = logging.getLogger(__name__)
 
 
-def load_weights(backbone: Backbone, spec: str) -> str:
+def load_weights(backbone: Backbone, spec: str) -> None:
     """Fills a backbone and gives it the preprocessing of its weights, where their source says one.
 
     Tensors that the backbone has no place for, as the head of the pre-trained classifier, are left out and named in the
@@ -29,27 +29,20 @@ def load_weights(backbone: Backbone, spec: str) -> str:
     Args:
         backbone: changed in place, and only when everything fits.
         spec: a .safetensors, .pth or .pt file; ``torchvision:NAME`` (``torchvision:DEFAULT``) for weights that
-            torchvision downloads; "" leaves the backbone as it was constructed.
-
-    Returns:
-        ``weights_identity(spec)``.
+            torchvision downloads.
 
     Raises:
         WeightsError: missing, unreadable, of another network, or not to be downloaded.
     """
-    if spec:
-        _fill(backbone, read_weights(spec, getattr(backbone, "arch", "")))
-    return weights_identity(spec)
+    _fill(backbone, read_weights(spec, getattr(backbone, "arch", "")))
 
 
 def weights_identity(spec: str) -> str:
-    """What stands for the weights in a hash: the sha256 of a file, the name and torchvision's version, or "random".
+    """What stands for the weights in a hash: the sha256 of a file, or the name and torchvision's version.
 
     Raises:
         WeightsError: there is no such file.
     """
-    if not spec:
-        return "random"
     if spec.startswith("torchvision:"):
         return f"{spec} of torchvision {torchvision.__version__}"
     digest = hashlib.sha256()
