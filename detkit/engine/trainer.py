@@ -13,9 +13,6 @@ class Hook:
     def before_run(self, start: int, stop: int) -> None:
         """The iterations start..stop-1 are about to run."""
 
-    def before_step(self, iteration: int) -> None:
-        """One iteration is about to run."""
-
     def after_step(self, iteration: int, metrics: Metrics) -> None:
         """One iteration has run and gave these numbers."""
 
@@ -40,8 +37,6 @@ class Trainer:
             for hook in self.hooks:
                 hook.before_run(start, stop)
             for iteration in range(start, stop):
-                for hook in self.hooks:
-                    hook.before_step(iteration)
                 metrics = self.step(iteration)
                 for hook in self.hooks:
                     hook.after_step(iteration, metrics)

@@ -7,13 +7,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 
-def ap_table(columns: Mapping[str, Mapping[str, Any]], mean: str = "mAP") -> str:
+def ap_table(columns: Mapping[str, Mapping[str, Any]]) -> str:
     """AP in percent, a line for each class and one for the mean.
 
     Args:
         columns: by heading, what the VOC evaluator gives: {"mAP": fraction, "AP": {class: fraction or None}}. A class
             that a column lacks, or has no ground truth of, shows a dash.
-        mean: how the last line is called.
 
     Returns:
         Lines without a trailing newline; an empty text without columns.
@@ -23,7 +22,7 @@ def ap_table(columns: Mapping[str, Mapping[str, Any]], mean: str = "mAP") -> str
     class_names = list(dict.fromkeys(name for column in columns.values() for name in column["AP"]))
     rows = [["class", *columns]]
     rows += [[name, *(_percent(c["AP"].get(name)) for c in columns.values())] for name in class_names]
-    rows.append([mean, *(_percent(c["mAP"]) for c in columns.values())])
+    rows.append(["mAP", *(_percent(c["mAP"]) for c in columns.values())])
     return _aligned(rows)
 
 

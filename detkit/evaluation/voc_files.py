@@ -17,8 +17,8 @@ LOG = logging.getLogger(__name__)
 FILE_NAME = re.compile(r"comp[34]_det_(.+)\.txt")
 
 
-def write_voc(folder: Path, split: str, dataset: Dataset, detections: Sequence[Detections]) -> list[Path]:
-    """Writes ``comp4_det_<split>_<class>.txt`` for every class, and returns the files in class order.
+def write_voc(folder: Path, split: str, dataset: Dataset, detections: Sequence[Detections]) -> None:
+    """Writes ``comp4_det_<split>_<class>.txt`` for every class.
 
     A line is ``image score x1 y1 x2 y2`` in inclusive pixels that count from 1; images in list order. Scores come back
     to the bit, boxes too where they are 0.001 pixels or more from zero.
@@ -36,10 +36,9 @@ def write_voc(folder: Path, split: str, dataset: Dataset, detections: Sequence[D
             corners = " ".join(f"{v:.12g}" for v in (x1 + 1, y1 + 1, x2, y2))
             lines[label].append(f"{sample.image_id} {score:.9g} {corners}\n")
     folder.mkdir(parents=True, exist_ok=True)
-    files = [folder / f"comp4_det_{split}_{_in_file_name(name)}.txt" for name in dataset.class_names]
-    for file, text in zip(files, lines):
+    for name, text in zip(dataset.class_names, lines, strict=True):
+        file = folder / f"comp4_det_{split}_{_in_file_name(name)}.txt"
         file.write_text("".join(text), encoding="utf-8")
-    return files
 
 
 def read_voc(folder: Path, dataset: Dataset) -> list[Detections]:

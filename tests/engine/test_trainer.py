@@ -10,9 +10,6 @@ class Recorder(Hook):
     def before_run(self, start, stop):
         self.log.append(f"{self.name}run {start}-{stop}")
 
-    def before_step(self, iteration):
-        self.log.append(f"{self.name}before {iteration}")
-
     def after_step(self, iteration, metrics):
         self.log.append(f"{self.name}after {iteration} {metrics['loss']}")
 
@@ -20,7 +17,7 @@ class Recorder(Hook):
         self.log.append(f"{self.name}left")
 
 
-def test_hooks_stand_around_each_step():
+def test_hooks_stand_around_the_run_and_behind_each_step():
     log = []
 
     def step(iteration):
@@ -28,7 +25,7 @@ def test_hooks_stand_around_each_step():
         return {"loss": 10 * iteration}
 
     Trainer(step, [Recorder(log)]).run(3, 5)
-    assert log == ["run 3-5", "before 3", "step 3", "after 3 30", "before 4", "step 4", "after 4 40", "left"]
+    assert log == ["run 3-5", "step 3", "after 3 30", "step 4", "after 4 40", "left"]
 
 
 def test_hooks_are_called_in_order():
@@ -37,8 +34,6 @@ def test_hooks_are_called_in_order():
     assert log == [
         "a run 0-1",
         "b run 0-1",
-        "a before 0",
-        "b before 0",
         "a after 0 0",
         "b after 0 0",
         "a left",
