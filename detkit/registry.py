@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 from fvcore.common.registry import Registry as FvcoreRegistry
@@ -38,7 +38,7 @@ class Registry(FvcoreRegistry):
         self._obj_map[obj.__name__] = obj
         return obj
 
-    def get(self, name: str) -> Callable[..., Any]:
+    def get(self, name: str) -> type[Any]:
         """The class registered under a name.
 
         Raises:
