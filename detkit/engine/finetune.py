@@ -74,7 +74,7 @@ def finetune(
         DataError: there is nothing to draw from, or an image cannot be read.
         DetkitError: the loss is no number.
     """
-    if extractor.reads_whole_images and not (sampler.image_centric or settings.allow_whole_images):
+    if extractor.per_image and not (sampler.image_centric or settings.allow_whole_images):
         raise ConfigError(
             f"REGION_SAMPLER.NAME: {type(sampler).__name__} draws from the whole data set, so each step would convolve "
             f"about as many images as it has regions with {type(extractor).__name__}; use ImageCentric, "

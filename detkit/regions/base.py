@@ -9,6 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from detkit.backbones.base import Backbone
+from detkit.errors import ConfigError
 from detkit.regions.index import RegionIndex
 from detkit.structures import Boxes
 
@@ -22,13 +23,11 @@ class RegionExtractor(ABC):
     A registered extractor's constructor takes ``input_size`` (the backbone's crop side) from the builder.
 
     Attributes:
-        per_image: True where one image's regions must be prepared together (a shared map); False where a batch may
-            hold regions of several images.
-        reads_whole_images: True where a step's cost grows with its images, not with its regions.
+        per_image: True where one image's regions must be prepared together (a shared map), so that a step's cost grows
+            with its images; False where it grows with its regions, and a batch may hold those of several images.
     """
 
     per_image: bool
-    reads_whole_images: bool = False
 
     @abstractmethod
     def prepare(self, image: np.ndarray, boxes: Boxes, flips: np.ndarray) -> RegionInputs:
@@ -52,6 +51,24 @@ class RegionExtractor(ABC):
             layers: names from ``backbone.layers``.
             pad_to: rows that a network pass is filled up to, so that every pass has one shape; 0 for none.
         """
+
+
+def check_padding(extractor: type[RegionExtractor], padding: int, input_size: int) -> None:
+    """Refuses context that leaves nothing of the crop.
+
+    Args:
+        extractor: whose key PADDING it is.
+        padding: pixels of context on each side of the region, counted in the crop.
+        input_size: the crop's side.
+
+    Raises:
+        ConfigError: the region would have no pixel.
+    """
+    if 2 * padding >= input_size:
+        raise ConfigError(
+            f"REGION_EXTRACTOR.{extractor.__name__}.PADDING: {padding} on both sides leaves nothing of a crop of "
+            f"{input_size} pixels; allowed: 0 to {(input_size - 1) // 2}"
+        )
 
 
 class RegionSampler(ABC):

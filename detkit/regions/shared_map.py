@@ -15,7 +15,7 @@ from torchvision.ops import roi_align
 from detkit.backbones.base import Backbone
 from detkit.config.ranges import NonNegative, Positive
 from detkit.errors import ConfigError
-from detkit.regions.base import RegionExtractor, RegionInputs
+from detkit.regions.base import RegionExtractor, RegionInputs, check_padding
 from detkit.regions.passes import device_of, in_passes, no_rows
 from detkit.registry import REGION_EXTRACTORS
 from detkit.structures import Boxes
@@ -39,7 +39,6 @@ class SharedMap(RegionExtractor):
     """
 
     per_image = True
-    reads_whole_images = True
 
     def __init__(
         self,
@@ -50,11 +49,7 @@ class SharedMap(RegionExtractor):
         long_side: Annotated[int, Positive] = 1000,
         sampling_ratio: Annotated[int, NonNegative] = 0,
     ) -> None:
-        if 2 * padding >= input_size:
-            raise ConfigError(
-                f"REGION_EXTRACTOR.SharedMap.PADDING: {padding} on both sides leaves nothing of a crop of "
-                f"{input_size} pixels; allowed: 0 to {(input_size - 1) // 2}"
-            )
+        check_padding(type(self), padding, input_size)
         if long_side < short_side:
             raise ConfigError(
                 f"REGION_EXTRACTOR.SharedMap.LONG_SIDE: {long_side} is less than SHORT_SIDE {short_side}; "

@@ -11,8 +11,7 @@ from torch import Tensor
 
 from detkit.backbones.base import Backbone
 from detkit.config.ranges import NonNegative
-from detkit.errors import ConfigError
-from detkit.regions.base import RegionExtractor, RegionInputs
+from detkit.regions.base import RegionExtractor, RegionInputs, check_padding
 from detkit.regions.passes import device_of, in_passes, no_rows
 from detkit.regions.warp import warp_crops, warp_windows
 from detkit.registry import REGION_EXTRACTORS
@@ -34,7 +33,6 @@ class WarpedCrops(RegionExtractor):
     """
 
     per_image = False
-    reads_whole_images = False
 
     def __init__(
         self,
@@ -45,11 +43,7 @@ class WarpedCrops(RegionExtractor):
         context: bool = True,
         pixels: Literal["uint8", "float32"] = "uint8",
     ) -> None:
-        if 2 * padding >= input_size:
-            raise ConfigError(
-                f"REGION_EXTRACTOR.WarpedCrops.PADDING: {padding} on both sides leaves nothing of a crop of "
-                f"{input_size} pixels; allowed: 0 to {(input_size - 1) // 2}"
-            )
+        check_padding(type(self), padding, input_size)
         self.input_size = input_size
         self.padding = padding
         self.mode: Literal["warp", "square"] = mode

@@ -46,7 +46,7 @@ def run(extractor, backbone, prepared, pad_to=0):
 def test_prepared_regions_are_arrays(extractor, images):
     boxes = boxes_in(images[0], 3)
     assert all(isinstance(v, np.ndarray) for v in extractor.prepare(images[0], boxes, np.zeros(3, bool)).values())
-    assert isinstance(extractor.per_image, bool) and isinstance(extractor.reads_whole_images, bool)
+    assert isinstance(extractor.per_image, bool)
 
 
 def test_rows_are_the_regions_of_all_images_in_order(extractor, backbone, images):

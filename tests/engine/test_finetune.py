@@ -143,7 +143,7 @@ def test_accuracy_is_told_for_foreground_and_background_apart():
 
 
 def test_convolving_all_images_of_a_data_set_wide_batch_is_refused(tune, toy):
-    toy.extractor.reads_whole_images = True
+    toy.extractor.per_image = True
     with pytest.raises(ConfigError) as error:
         tune(extractor=toy.extractor)
     assert str(error.value) == (
@@ -154,7 +154,7 @@ def test_convolving_all_images_of_a_data_set_wide_batch_is_refused(tune, toy):
 
 
 def test_it_is_allowed_by_key_and_with_few_images(tune, toy):
-    toy.extractor.reads_whole_images = True
+    toy.extractor.per_image = True
     tune("key", extractor=toy.extractor, allow_whole_images=True)
     tune("few", extractor=toy.extractor, sampler=ImageCentric(images_per_batch=2, batch_size=8))
 
