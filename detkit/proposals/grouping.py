@@ -99,11 +99,10 @@ class Similarity:
     Args:
         segmentation: where the regions start.
         terms: what is summed.
-        texture: OpenCV's texture strategy, shared by the hierarchies of a segmentation: it keeps its histograms.
-        image_id: another number for each segmentation that ``texture`` sees.
+        texture: OpenCV's texture strategy, shared by the hierarchies of one segmentation: it keeps its histograms.
     """
 
-    def __init__(self, segmentation: Segmentation, terms: Terms, texture: Any, image_id: int) -> None:
+    def __init__(self, segmentation: Segmentation, terms: Terms, texture: Any) -> None:
         strategies = require_ximgproc("SelectiveSearch").segmentation
         make = {
             "T": lambda: texture,
@@ -118,7 +117,8 @@ class Similarity:
         self._colours = segmentation.colours.copy() if "C" in terms else None
         # OpenCV's strategies read the areas from this very array; whoever merges regions must keep it up to date.
         self._areas = segmentation.areas.copy()
-        self._strategy.setImage(segmentation.image, segmentation.labels, self._areas, image_id)
+        # A number that stays the same is what lets ``texture`` keep its histograms.
+        self._strategy.setImage(segmentation.image, segmentation.labels, self._areas, image_id=0)
 
     def to(self, region: int, others: list[int]) -> list[float]:
         """The similarity of a region to each of the others."""

@@ -140,5 +140,5 @@ class SelectiveSearch(ProposalGenerator):
                 segmentation = Segmentation.of(converted, k, min_size)
                 texture = ximgproc.segmentation.createSelectiveSearchSegmentationStrategyTexture()
                 for terms in recipe.sums:
-                    similarity = Similarity(segmentation, terms, texture, image_id=0)
+                    similarity = Similarity(segmentation, terms, texture)
                     yield len(segmentation), group(segmentation, similarity)

@@ -14,7 +14,7 @@ def segmentation(labels, image=None):
 
 
 def similarity(of, terms):
-    return Similarity(of, terms, make.createSelectiveSearchSegmentationStrategyTexture(), 0)
+    return Similarity(of, terms, make.createSelectiveSearchSegmentationStrategyTexture())
 
 
 def test_areas_and_boxes_are_counted_by_hand():
