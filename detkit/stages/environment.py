@@ -4,22 +4,29 @@ from __future__ import annotations
 
 import os
 import platform
-from importlib.metadata import version
 from typing import Any
 
+import cv2
+import numpy as np
+import sklearn
+import torch
+import torchvision
+
+import detkit
 from detkit.engine.compute import Compute
 
-PACKAGES = ("torch", "torchvision", "numpy", "scikit-learn", "opencv-contrib-python", "pycocotools")
+MODULES = (torch, torchvision, np, sklearn, cv2)
+"""Asked themselves: OpenCV comes in packages of several names, and detkit may run without being installed."""
 
 
 def environment(compute: Compute) -> dict[str, Any]:
     """Versions, processor and compute settings, as JSON values."""
     return {
-        "detkit": version("detkit"),
+        "detkit": detkit.__version__,
         "python": platform.python_version(),
         "platform": platform.platform(),
         "cores": os.cpu_count(),
         "device": str(compute.device),
         "compute": compute.name,
-        "packages": {name: version(name) for name in PACKAGES},
+        "packages": {module.__name__: str(module.__version__) for module in MODULES},
     }
