@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from detkit.detector import Detector
-
-SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"}
 
 
 def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
@@ -71,18 +70,33 @@ def _one(detector: Detector, path: Path, min_score: float | None, picture: Path 
 
 
 def _files(paths: list[Path]) -> list[tuple[str, Path]]:
-    """(name of the picture without its ending, image file) of every image."""
+    """(name of the picture without its ending, image file) of every image; no two names are equal."""
+    from detkit.data.images import IMAGE_SUFFIXES
     from detkit.errors import DataError
 
-    files = []
+    files: list[tuple[str, Path]] = []
     for path in paths:
         if path.is_dir():
-            inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES)
+            inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
             if not inside:
-                raise DataError(f"{path}: no image in this folder; expected {', '.join(sorted(SUFFIXES))}")
+                raise DataError(f"{path}: no image in this folder; expected {', '.join(IMAGE_SUFFIXES)}")
             files += [(p.relative_to(path).as_posix().replace("/", "_"), p) for p in inside]
         elif path.is_file():
             files.append((path.name, path))
         else:
             raise DataError(f"{path}: no such image or folder")
-    return files
+    return _numbered(files)
+
+
+def _numbered(files: list[tuple[str, Path]]) -> list[tuple[str, Path]]:
+    """A name that was there before gets the first number from 2 that makes it another."""
+    taken: set[str] = set()
+    result = []
+    for name, path in files:
+        numbers = itertools.count(2)
+        free = name
+        while free in taken:
+            free = f"{name}_{next(numbers)}"
+        taken.add(free)
+        result.append((free, path))
+    return result

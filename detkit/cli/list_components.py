@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
+from typing import Any
 
 
 def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
@@ -19,11 +21,9 @@ def run(args: argparse.Namespace) -> int:
     from pathlib import Path
 
     from detkit.components import load_components
-    from detkit.config.check import expected
     from detkit.config.project import import_project
-    from detkit.config.schema import fields_of
     from detkit.errors import ConfigError
-    from detkit.registry import ALL_REGISTRIES, nearest
+    from detkit.registry import ALL_REGISTRIES, STAGES, nearest
 
     load_components()
     if args.project:
@@ -39,8 +39,18 @@ def run(args: argparse.Namespace) -> int:
     registry = registries[args.registry.upper()]
     for name in [args.name] if args.name else registry.names():
         component = registry.get(name)
-        summary = (component.__doc__ or "").strip().splitlines()[0]
-        print(f"{name}: {summary}")
-        for key, field in fields_of(component).items() if args.name else ():
-            print(f"  {key} = {field.default!r}  ({expected(field.annotation)})")
+        first_line = (component.__doc__ or "").strip().partition("\n")[0]
+        print(f"{name}: {first_line or 'says nothing about itself'}")
+        if args.name:
+            _print_keys("", component)
+            for section, settings in component.settings.items() if registry is STAGES else ():
+                _print_keys(f"{section}.", settings)
     return 0
+
+
+def _print_keys(prefix: str, component: Callable[..., Any]) -> None:
+    from detkit.config.check import expected
+    from detkit.config.schema import fields_of
+
+    for key, field in fields_of(component).items():
+        print(f"  {prefix}{key} = {field.default!r}  ({expected(field.annotation)})")

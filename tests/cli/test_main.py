@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from detkit.cli.detect import _files
 from detkit.cli.main import main
 from detkit.config import load_config
-from detkit.registry import ALL_REGISTRIES
+from detkit.registry import ALL_REGISTRIES, EVALUATORS
 from detkit.stages.plan import Datasets
 
 
@@ -33,9 +34,37 @@ def test_list_names_every_component_and_the_keys_of_one(capsys):
         assert f"{registry.name}: {', '.join(registry.names())}" in out
     _, out, _ = run(capsys, "list", "classifiers", "LinearSVM")
     assert "C = 0.001  (a number greater than 0)" in out
+    _, out, _ = run(capsys, "list", "stages", "Finetune")
+    assert "FINETUNE.ITERATIONS = 70000  (a whole number greater than 0)" in out
     code, _, err = run(capsys, "list", "CLASIFIERS")
     assert code == 2
     assert "Did you mean CLASSIFIERS?" in err
+
+
+def test_component_without_a_docstring_is_listed(capsys, monkeypatch):
+    class Silent:
+        pass
+
+    monkeypatch.setitem(EVALUATORS._obj_map, "Silent", Silent)
+    code, out, _ = run(capsys, "list", "EVALUATORS")
+    assert code == 0
+    assert "Silent: says nothing about itself" in out
+
+
+def test_images_of_one_name_get_pictures_of_different_names(tmp_path):
+    paths = []
+    for folder, name in (("1", "a.jpg"), ("2", "a.jpg"), ("3", "a.jpg_2"), ("4", "b.jpg")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / name).touch()
+        paths.append(tmp_path / folder / name)
+    names = [name for name, _ in _files(paths)]
+    assert names == ["a.jpg", "a.jpg_2", "a.jpg_2_2", "b.jpg"]
+
+
+def test_images_of_a_folder_are_those_that_the_decoder_knows(tmp_path):
+    for name in ("a.GIF", "b.webp", "c.tif", "d.txt"):
+        (tmp_path / name).touch()
+    assert [path.name for _, path in _files([tmp_path])] == ["a.GIF", "b.webp"]
 
 
 def test_config_prints_what_loads_again(capsys, tmp_path, monkeypatch):
