@@ -50,7 +50,8 @@ def load_components() -> None:
     for entry in entry_points(group="detkit.components"):
         try:
             entry.load()
-        except ImportError as error:
+        except Exception as error:
             raise ConfigError(
-                f"entry point {entry.name} = {entry.value} of group detkit.components: {error}"
+                f"entry point {entry.name} = {entry.value} of group detkit.components cannot be imported: "
+                f"{type(error).__name__}: {error}; mend or uninstall its package"
             ) from error

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 import yaml
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -21,7 +22,7 @@ from detkit.config.build import construct
 from detkit.config.layout import RuntimeKeys
 from detkit.data.images import read_image
 from detkit.engine.compute import Compute
-from detkit.errors import ConfigError, ModelError
+from detkit.errors import ModelError
 from detkit.postprocess import Postprocess, finish, select
 from detkit.proposals.base import ProposalGenerator
 from detkit.regions.network import RegionNetwork
@@ -29,6 +30,15 @@ from detkit.registry import BACKBONES, BOX_HEADS, CLASSIFIERS, PROPOSAL_GENERATO
 from detkit.structures import Boxes, Detections
 
 MODEL_FILE = "model.yaml"
+REGISTRIES = {
+    "proposals": PROPOSAL_GENERATORS,
+    "backbone": BACKBONES,
+    "region_extractor": REGION_EXTRACTORS,
+    "classifier": CLASSIFIERS,
+    "box_head": BOX_HEADS,
+}
+"""The components of a detector, by their keys in MODEL_FILE."""
+DESCRIBED = (*REGISTRIES, "class_names", "classifier_layer", "box_head_layer", "postprocess", "compute", "import_paths")
 SHOWN_FROM = {"margin": 0.0, "probability": 0.5}
 """The least score that is shown where the caller gives none."""
 
@@ -165,20 +175,30 @@ def load(model: str | Path, *, device: str = "auto") -> Detector:
         raise ModelError(f"model {folder}: no {MODEL_FILE} there; expected a folder that training wrote, RUN/model")
     try:
         described = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise ModelError(f"model {file}: not readable as YAML") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ModelError(f"model {file}: not readable as YAML; export it again with detkit train") from error
+    missing = sorted(set(DESCRIBED) - set(described if isinstance(described, dict) else ()))
+    if missing:
+        raise ModelError(f"model {file}: {', '.join(missing)} missing; export it again with detkit train")
     load_components()
+    for key, registry in REGISTRIES.items():
+        name = described[key]["NAME"]
+        if name not in registry:
+            raise ModelError(
+                f"model {folder}: its {key} {name} is not registered here; it came from "
+                f"{described['import_paths'].get(name)}: import that first, or give its folder with --project"
+            )
+    return _assemble(folder, described, Compute.resolve(dtype=described["compute"]["dtype"], device=device))
+
+
+def _tensors(file: Path) -> dict[str, Tensor]:
     try:
-        return _assemble(folder, described, device)
-    except ConfigError as error:
-        origins = ", ".join(f"{k} from {v}" for k, v in described["import_paths"].items())
-        raise ModelError(f"model {folder}: {error} Its components: {origins}; import their package first.") from error
-    except (KeyError, TypeError, FileNotFoundError) as error:
-        raise ModelError(f"model {folder}: incomplete, {error}; export it again with detkit train") from error
+        return load_file(file)
+    except (OSError, SafetensorError) as error:
+        raise ModelError(f"model {file}: missing or damaged ({error}); export it again with detkit train") from error
 
 
-def _assemble(folder: Path, described: dict[str, Any], device: str) -> Detector:
-    compute = Compute.resolve(dtype=described["compute"]["dtype"], device=device, compile=False)
+def _assemble(folder: Path, described: dict[str, Any], compute: Compute) -> Detector:
     backbone = construct(BACKBONES, described["backbone"])
     load_weights(backbone, str(folder / "network.safetensors"))
     extractor = construct(REGION_EXTRACTORS, described["region_extractor"], input_size=backbone.input_size)
@@ -186,7 +206,7 @@ def _assemble(folder: Path, described: dict[str, Any], device: str) -> Detector:
     for key, registry in (("classifier", CLASSIFIERS), ("box_head", BOX_HEADS)):
         dim = backbone.layers[described[f"{key}_layer"]].dim
         parts[key] = construct(registry, described[key], num_classes=len(described["class_names"]), feature_dim=dim)
-        parts[key].load(load_file(folder / f"{key}.safetensors"))
+        parts[key].load(_tensors(folder / f"{key}.safetensors"))
     scorer = RegionScorer(
         parts["classifier"], described["classifier_layer"], parts["box_head"], described["box_head_layer"]
     )

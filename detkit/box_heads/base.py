@@ -22,9 +22,11 @@ class BoxHead(ABC):
 
     Attributes:
         reads_features: whether the head looks at features at all.
+        example_keys: the config keys that ``example_rows`` depends on.
     """
 
     reads_features: bool = True
+    example_keys: tuple[str, ...] = ()
 
     @abstractmethod
     def example_rows(self, index: RegionIndex) -> np.ndarray:

@@ -31,6 +31,8 @@ class LinearBoxHead(BoxHead):
         inclusive: whether widths leave out the last pixel.
     """
 
+    example_keys = ("MIN_IOU", "TARGET_NORM")
+
     def __init__(self, num_classes: int, feature_dim: int, min_iou: float, target_norm: float, inclusive: bool) -> None:
         self.num_classes, self.feature_dim = num_classes, feature_dim
         self.min_iou, self.target_norm, self.inclusive = min_iou, target_norm, inclusive

@@ -25,8 +25,11 @@ def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> int:
     """Prints the tables."""
+    from detkit.errors import DataError
     from detkit.stages.outputs import results_table
 
+    if args.output and not Path(args.output).parent.is_dir():
+        raise DataError(f"--output {args.output}: no such folder {Path(args.output).parent}; make it first")
     results = _of_files(args) if args.detections else _of_run(args)
     if args.output:
         Path(args.output).write_text(json.dumps(results, indent=1, ensure_ascii=False), encoding="utf-8")
@@ -35,6 +38,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _of_files(args: argparse.Namespace) -> dict[str, object]:
+    from detkit.errors import ConfigError
     from detkit.evaluation.detection_files import read_detections
     from detkit.stages.evaluate import evaluate
     from detkit.stages.plan import Datasets
@@ -42,7 +46,11 @@ def _of_files(args: argparse.Namespace) -> dict[str, object]:
     config = read_config(args)
     dataset = Datasets(config, needs_images=False)("TEST")
     detections = read_detections(Path(args.detections), dataset)
-    return {"num_images": len(dataset), "metrics": evaluate(config, dataset, detections)}
+    metrics = evaluate(config, dataset, detections)
+    if not metrics:
+        raise ConfigError(f"EVALUATORS: {config.EVALUATORS} judge proposals, not detections; add VOC or COCO")
+    where = {"dataset": config.DATA.NAME, "split": config.DATA.TEST, "num_images": len(dataset)}
+    return {**where, "skipped": list(dataset.skipped), "metrics": metrics}
 
 
 def _of_run(args: argparse.Namespace) -> dict[str, object]:

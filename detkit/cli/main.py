@@ -17,7 +17,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command.
 
     Returns:
-        0 done; 2 the caller's mistake; 130 interrupted; 1 anything else.
+        0 done; 2 the caller's mistake; 130 interrupted. Anything else is raised, which exits with 1.
     """
     parser = argparse.ArgumentParser(
         prog="detkit",
@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if rest:
         args.overrides += rest  # KEY=VALUE words on both sides of an option
     try:
-        return args.run(args) or 0
+        return int(args.run(args))
     except DetkitError as error:
         if args.debug:
             raise
@@ -54,5 +54,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         return 2
     except KeyboardInterrupt:
-        print(f"\ndetkit {args.command}: interrupted; the same command goes on from here", file=sys.stderr)
+        hint = "; the same command goes on from here" if args.command == "train" else ""
+        print(f"\ndetkit {args.command}: interrupted{hint}", file=sys.stderr)
         return 130

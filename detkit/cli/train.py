@@ -27,6 +27,7 @@ def run(args: argparse.Namespace) -> int:
     from detkit.stages.outputs import write_outputs
 
     job = read_run(args)
+    job.check_stages(args.first, args.last)
     log_to(job.folder)
     first = args.first or (job.steps[0].name if args.fresh and job.steps else "")
     if not first and not args.last and job.is_finished():

@@ -75,8 +75,6 @@ def _plain(value: Any, annotation: Any) -> Any:
         return float(value)
     if annotation is str and type(value) is int:
         return str(value)
-    if annotation is Any or type(value) is annotation:
-        if annotation is float:
-            raise ValueError
+    if annotation is Any or (annotation is not float and type(value) is annotation):
         return value
     raise ValueError

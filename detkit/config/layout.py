@@ -45,10 +45,17 @@ class DataKeys:
 
 @dataclass(frozen=True, kw_only=True)
 class PretrainDataKeys:
-    """What PRETRAIN_DATA holds beside the data set: its training split, and its validation split or nothing."""
+    """What PRETRAIN_DATA holds beside the data set.
+
+    Args:
+        train: split that the backbone is trained on.
+        val: split on which its accuracy is measured, or empty.
+        on_bad: stop at a broken image, or leave it out.
+    """
 
     train: str = "train"
     val: str = "val"
+    on_bad: Literal["stop", "skip"] = "stop"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,15 +82,23 @@ class BackboneKeys:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LayerKey:
-    """The backbone layer that a classifier or box head reads; empty for the classifier means the last one."""
+class ClassifierKeys:
+    """What CLASSIFIER holds beside the classifier.
+
+    Args:
+        layer: the backbone layer that it reads; empty takes the last.
+    """
 
     layer: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
-class BoxLayerKey:
-    """The backbone layer that the box head reads."""
+class BoxHeadKeys:
+    """What BOX_HEAD holds beside the head.
+
+    Args:
+        layer: the backbone layer that it reads; empty takes the last.
+    """
 
     layer: str = "pool5"
 
@@ -153,8 +168,8 @@ SLOTS: Mapping[str, Slot] = {
     "BACKBONE": Slot(BACKBONES, "TorchvisionBackbone", BackboneKeys),
     "REGION_EXTRACTOR": Slot(REGION_EXTRACTORS, "WarpedCrops"),
     "REGION_SAMPLER": Slot(REGION_SAMPLERS, "FixedFraction"),
-    "CLASSIFIER": Slot(CLASSIFIERS, "LinearSVM", LayerKey),
-    "BOX_HEAD": Slot(BOX_HEADS, "Ridge", BoxLayerKey),
+    "CLASSIFIER": Slot(CLASSIFIERS, "LinearSVM", ClassifierKeys),
+    "BOX_HEAD": Slot(BOX_HEADS, "Ridge", BoxHeadKeys),
 }
 SECTIONS: Mapping[str, Callable[..., Any]] = {
     "RUNTIME": RuntimeKeys,

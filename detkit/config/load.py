@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,14 @@ from detkit.config.yaml_file import Leaf, parse_value, read_leaves
 from detkit.errors import ConfigError
 from detkit.registry import EVALUATORS, STAGES, nearest
 
+COMMAND_LINE = "command line"
+
 
 def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
     """The config of a file, with overrides from the command line on top.
 
     Args:
-        path: looked for in the working folder, then among the recipes that came with detkit.
+        path: looked for in the working folder, then among the recipes that came with detkit, as are its bases.
         overrides: ``KEY VALUE`` pairs and ``KEY=VALUE`` words, values read as YAML.
 
     Raises:
@@ -31,15 +34,18 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
     """
     load_components()
     file = find_config(Path(path))
-    leaves = [*_with_bases(file), *_override_leaves(overrides)]
-    for leaf in leaves:
-        if leaf.path == ("PROJECT",) and leaf.value:
-            base = Path.cwd() if leaf.origin == COMMAND_LINE else Path(leaf.origin.rpartition(":")[0]).parent
-            import_project((base / str(leaf.value)).resolve(), leaf.origin)
+    leaves = [_with_project(leaf) for leaf in (*_with_bases(file), *_override_leaves(overrides))]
     return config_of(leaves)
 
 
-COMMAND_LINE = "command line"
+def _with_project(leaf: Leaf) -> Leaf:
+    """The same leaf; one that names a project after its import, with the folder's full path."""
+    if leaf.path != ("PROJECT",) or not leaf.value:
+        return leaf
+    base = Path.cwd() if leaf.origin == COMMAND_LINE else Path(leaf.origin.rpartition(":")[0]).parent
+    folder = (base / str(leaf.value)).resolve()
+    import_project(folder, leaf.origin)
+    return replace(leaf, value=str(folder))
 
 
 def config_of(leaves: Iterable[Leaf]) -> Config:
@@ -94,9 +100,7 @@ def _with_bases(file: Path) -> list[Leaf]:
         if leaf.path != ("_BASE_",):
             continue
         for name in leaf.value if isinstance(leaf.value, list) else [leaf.value]:
-            base = (file.parent / str(name)).resolve()
-            if not base.is_file():
-                raise ConfigError(f"{leaf.origin}: _BASE_ {name}: no such file {base}")
+            base = _find_base(file.parent, str(name), leaf.origin)
             for inherited in read_leaves(base):
                 if inherited.path == ("_BASE_",):
                     raise ConfigError(f"{inherited.origin}: a base has no bases of its own; name them in {file.name}")
@@ -107,6 +111,13 @@ def _with_bases(file: Path) -> list[Leaf]:
                     )
                 merged[inherited.key] = inherited
     return [*merged.values(), *(leaf for leaf in own if leaf.path != ("_BASE_",))]
+
+
+def _find_base(folder: Path, name: str, origin: str) -> Path:
+    for candidate in (folder / name, recipes_folder() / name):
+        if candidate.is_file():
+            return candidate.resolve()
+    raise ConfigError(f"{origin}: _BASE_ {name}: no such file in {folder} or {recipes_folder()}")
 
 
 def _override_leaves(words: Sequence[str]) -> list[Leaf]:

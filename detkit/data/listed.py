@@ -10,6 +10,7 @@ from typing import Literal
 
 from detkit.data.base import Dataset
 from detkit.data.fingerprint import ImageFacts, fingerprint, inspect_images
+from detkit.data.images import image_size
 from detkit.errors import DataError
 from detkit.structures import Annotations, Sample
 
@@ -82,7 +83,7 @@ class ListedDataset(Dataset):
 
 def _declared(entry: Entry) -> ImageFacts | DataError:
     try:
-        size = entry.declared_size()
+        size = image_size(entry.path) if entry.path.is_file() else entry.declared_size()
     except DataError as error:
         return error
     if size is None:

@@ -74,12 +74,7 @@ def finetune(
         DataError: there is nothing to draw from, or an image cannot be read.
         DetkitError: the loss is no number.
     """
-    if extractor.per_image and not (sampler.image_centric or settings.allow_whole_images):
-        raise ConfigError(
-            f"REGION_SAMPLER.NAME: {type(sampler).__name__} draws from the whole data set, so each step would convolve "
-            f"about as many images as it has regions with {type(extractor).__name__}; use ImageCentric, "
-            "or allow it with FINETUNE.ALLOW_WHOLE_IMAGES true"
-        )
+    refuse_costly_steps(extractor, sampler, settings)
     batches = RegionBatches(index, extractor, sampler, mirror=settings.mirror, seed=seed)
     sampler.draw(index, rng_for(seed, "finetune", "draw", 0))  # what the index caches is then there before workers fork
     task = Task(
@@ -91,6 +86,20 @@ def finetune(
     )
     head = train(backbone, task, settings, compute=compute, workers=workers, seed=seed, folder=folder)
     return LinearHead(head.weight.detach().cpu(), head.bias.detach().cpu())
+
+
+def refuse_costly_steps(extractor: RegionExtractor, sampler: RegionSampler, settings: FinetuneSettings) -> None:
+    """Refuses to convolve whole images for regions that are drawn from all of them.
+
+    Raises:
+        ConfigError: naming the sampler that fits, and the key that allows it.
+    """
+    if extractor.per_image and not (sampler.image_centric or settings.allow_whole_images):
+        raise ConfigError(
+            f"REGION_SAMPLER.NAME: {type(sampler).__name__} draws from the whole data set, so each step would convolve "
+            f"about as many images as it has regions with {type(extractor).__name__}; use ImageCentric, "
+            "or allow it with FINETUNE.ALLOW_WHOLE_IMAGES true"
+        )
 
 
 @dataclass(frozen=True, eq=False)

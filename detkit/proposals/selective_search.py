@@ -82,7 +82,7 @@ class SelectiveSearch(ProposalGenerator):
         self,
         *,
         mode: Literal["paper", "fast", "quality", "single"] = "paper",
-        min_side: Annotated[float, NonNegative] = 20,
+        min_side: Annotated[float, NonNegative] = 20.0,
         width: Annotated[int, NonNegative] = 0,
         max_boxes: Annotated[int, NonNegative] = 0,
     ) -> None:

@@ -26,10 +26,9 @@ class Context:
         role: the role of the data that this step works on.
         folder: where to write; files of an interrupted run may lie there.
         inputs: finished artefacts by the stage's own names for them.
-        dataset: the data set of a role (FINETUNE, TRAIN, TEST, PRETRAIN_DATA.TRAIN, PRETRAIN_DATA.VAL).
+        dataset: the data set of a role that the stage declares; KeyError for another.
         compute: device and dtype.
         workers: processes for decoding and warping.
-        run_folder: where metrics of the run are logged.
     """
 
     config: Config
@@ -40,7 +39,6 @@ class Context:
     dataset: Callable[[str], Dataset]
     compute: Compute
     workers: int
-    run_folder: Path
 
 
 class Stage(ABC):
@@ -50,11 +48,32 @@ class Stage(ABC):
         version: raised when the same config would give another result.
         settings: config sections that exist because this stage does.
         unhashed: config keys that are handed to ``run`` and not hashed.
+        neutral: keys within ``sections`` that are handed on and, because they change no result, not hashed.
     """
 
     version: ClassVar[int] = 1
     settings: ClassVar[Mapping[str, Callable[..., Any]]] = {}
     unhashed: ClassVar[tuple[str, ...]] = ()
+    neutral: ClassVar[tuple[str, ...]] = ()
+
+    def check(self, config: Config) -> None:
+        """Refuses settings that do not fit each other, before any stage runs.
+
+        Raises:
+            ConfigError: they do not.
+        """
+        return
+
+    def check_data(self, data: Mapping[str, Dataset]) -> None:
+        """Refuses data sets that the stage cannot work on, before any stage runs.
+
+        Args:
+            data: the data set of each role that the stage reads.
+
+        Raises:
+            DataError: they cannot be used.
+        """
+        return
 
     def sections(self, config: Config) -> tuple[str, ...]:
         """Config keys that are hashed and handed to ``run`` (see ``Config.restricted``)."""

@@ -11,6 +11,7 @@ from detkit.backbones.base import Backbone, LayerSpec
 from detkit.backbones.weights import load_weights
 from detkit.config.build import build
 from detkit.config.node import Config
+from detkit.data.base import Dataset
 from detkit.engine.seeding import rng_for
 from detkit.errors import ConfigError, DataError
 from detkit.regions.features import ComputedFeatures, RegionFeatures, StoredFeatures
@@ -94,22 +95,27 @@ def region_index(context: Context, role: str, *, with_truths: bool, max_boxes: i
         context: the stage's, with the input ``proposals``.
         role: FINETUNE, TRAIN or TEST.
         with_truths: whether ground truths are regions, too.
-        max_boxes: proposals of an image that are drawn at random; 0 takes all.
-
-    Raises:
-        DataError: ground truths are asked for and the split has none at all.
+        max_boxes: proposals of an image that are drawn at random, from its id alone; 0 takes all.
     """
     dataset = context.dataset(role)
-    index = RegionIndex.build(
+    return RegionIndex.build(
         list(dataset),
         [_drawn(p, max_boxes, s.image_id) for p, s in zip(load_proposals(context, role), dataset, strict=True)],
         len(dataset.class_names),
         difficult=context.config.DATA.TRAIN_DIFFICULT if with_truths else "use",
         with_truths=with_truths,
     )
-    if with_truths and not (index.truth_label >= 0).any():
-        raise DataError(f"DATA.{role}: none of its {len(dataset)} images has a ground truth to learn from")
-    return index
+
+
+def refuse_without_truths(data: Mapping[str, Dataset]) -> None:
+    """Refuses a data set in which no image has a ground truth.
+
+    Raises:
+        DataError: naming its role.
+    """
+    for role, dataset in data.items():
+        if not any(sample.annotations is not None and len(sample.annotations) for sample in dataset):
+            raise DataError(f"DATA.{role}: none of its {len(dataset)} images has a ground truth to learn from")
 
 
 def _drawn(proposals: Proposals, most: int, image_id: str) -> Proposals:

@@ -67,7 +67,9 @@ class Detect(Stage):
         return feature_cache(config, role)
 
     def run(self, context: Context) -> None:
-        """Writes detections.safetensors and before_box_head.safetensors."""
+        """Writes detections.safetensors and, last, before_box_head.safetensors."""
+        if (context.folder / UNREFINED).is_file():
+            return
         dataset = context.dataset(context.role)
         settings = settings_of(Postprocess, context.config.POSTPROCESS)
         shards = _all_candidates(context, settings, len(dataset.class_names))
@@ -84,7 +86,7 @@ class Detect(Stage):
                 _finished(one, boxes, limits, sample, settings) for one, sample in zip(found, dataset, strict=True)
             ]
             merge_images(context.folder / name, images)
-        shards.merge()
+        shards.remove()
 
 
 def load_scorer(config: Config, classifier: Path, box_head: Path, num_classes: int) -> RegionScorer:
@@ -116,7 +118,8 @@ def _all_candidates(context: Context, settings: Postprocess, num_classes: int) -
     missing = shards.missing()
     bar = progress(f"detect {context.role.lower()}", index.num_images, "image", done=index.num_images - len(missing))
     requests = [(image, rows) for image, rows in features.every_row() if image in set(missing)]
-    without = {layer: torch.zeros(0, features.dim(layer)) for layer in scorer.layers} if requests else {}
+    specs = network_layers(context.config)
+    without = {layer: torch.zeros(0, specs[layer].dim) for layer in scorer.layers}
     empty = ((image, without) for image in missing if len(index.boxes[index.rows(image)]) == 0)
     for image, layers in chain(empty, features.images(requests, scorer.layers)):
         found = scorer.candidates(index.boxes[index.rows(image)], layers, settings)

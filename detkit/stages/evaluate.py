@@ -12,6 +12,7 @@ from detkit.config.build import construct
 from detkit.config.node import Config
 from detkit.data.base import Dataset
 from detkit.errors import DataError
+from detkit.evaluation.base import Evaluator
 from detkit.registry import EVALUATORS, STAGES
 from detkit.stages.artifacts import write_atomically
 from detkit.stages.base import Context, Ref, Stage
@@ -38,6 +39,22 @@ class Evaluate(Stage):
         """Detections and proposals."""
         return {"detections": ("Detect", role), "proposals": ("Propose", role)}
 
+    def check(self, config: Config) -> None:
+        """Builds the evaluators."""
+        for name in config.EVALUATORS:
+            _build(config, name, ("object",))
+
+    def check_data(self, data: Mapping[str, Dataset]) -> None:
+        """There are ground truths to compare with."""
+        for role, dataset in data.items():
+            if all(sample.annotations is None for sample in dataset):
+                raise DataError(
+                    f"DATA.{role}: the split has no annotations, so it cannot be evaluated; leave Evaluate out of "
+                    "STAGES to detect only"
+                )
+            if not any(sample.annotations is not None and len(sample.annotations) for sample in dataset):
+                raise DataError(f"DATA.{role}: none of its {len(dataset)} images has a ground truth to evaluate on")
+
     def run(self, context: Context) -> None:
         """Writes results.json."""
         dataset = context.dataset(context.role)
@@ -46,7 +63,6 @@ class Evaluate(Stage):
         plain = load_detections(context.inputs["detections"] / UNREFINED)
         results = {
             "num_images": len(dataset),
-            "skipped": list(dataset.skipped),
             "metrics": evaluate(context.config, dataset, refined, proposals),
             "metrics_before_box_head": evaluate(context.config, dataset, plain),
         }
@@ -69,18 +85,21 @@ def evaluate(
     """
     metrics: dict[str, dict[str, Any]] = {}
     for name in config.EVALUATORS:
-        chosen = {"NAME": name, name: config.EVALUATION[name]}
-        evaluator = construct(EVALUATORS, chosen, class_names=dataset.class_names)
+        evaluator = _build(config, name, dataset.class_names)
         if evaluator.judges_proposals and proposals is None:
             continue
         judged = [_as_detections(p) for p in proposals] if evaluator.judges_proposals and proposals else detections
-        evaluator.reset()
         for sample, found in zip(dataset, judged, strict=True):
             if sample.annotations is None:
                 raise DataError(f"image {sample.image_id}: the split has no annotations, so it cannot be evaluated")
             evaluator.add(sample, found)
         metrics.update(evaluator.compute())
     return metrics
+
+
+def _build(config: Config, name: str, class_names: Sequence[str]) -> Evaluator:
+    evaluator: Evaluator = construct(EVALUATORS, {"NAME": name, name: config.EVALUATION[name]}, class_names=class_names)
+    return evaluator
 
 
 def _as_detections(proposals: Proposals) -> Detections:

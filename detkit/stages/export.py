@@ -9,18 +9,17 @@ from typing import Any
 import yaml
 
 from detkit.config.node import Config
-from detkit.detector import MODEL_FILE
-from detkit.registry import BACKBONES, BOX_HEADS, CLASSIFIERS, PROPOSAL_GENERATORS, REGION_EXTRACTORS
+from detkit.detector import MODEL_FILE, REGISTRIES
 from detkit.stages.common import NETWORK, network_ref, read_layer
 from detkit.stages.learn import BOX_HEAD, CLASSIFIER
 from detkit.stages.runner import Run
 
-PARTS = {
-    "proposals": ("PROPOSALS", PROPOSAL_GENERATORS),
-    "backbone": ("BACKBONE", BACKBONES),
-    "region_extractor": ("REGION_EXTRACTOR", REGION_EXTRACTORS),
-    "classifier": ("CLASSIFIER", CLASSIFIERS),
-    "box_head": ("BOX_HEAD", BOX_HEADS),
+SLOT_OF = {
+    "proposals": "PROPOSALS",
+    "backbone": "BACKBONE",
+    "region_extractor": "REGION_EXTRACTOR",
+    "classifier": "CLASSIFIER",
+    "box_head": "BOX_HEAD",
 }
 
 
@@ -49,8 +48,8 @@ def export_model(run: Run) -> Path | None:
 
 
 def _description(config: Config, class_names: tuple[str, ...], dtype: str) -> dict[str, Any]:
-    parts = {key: config.component(slot) for key, (slot, _) in PARTS.items()}
-    classes = {key: registry.get(parts[key]["NAME"]) for key, (_, registry) in PARTS.items()}
+    parts = {key: config.component(slot) for key, slot in SLOT_OF.items()}
+    classes = {key: registry.get(parts[key]["NAME"]) for key, registry in REGISTRIES.items()}
     settings = {k.lower(): v for k, v in config.selected()["POSTPROCESS"].items()}
     return {
         "class_names": list(class_names),

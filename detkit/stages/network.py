@@ -7,17 +7,20 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
+import torch
+
 from detkit.backbones.weights import load_weights, save_weights, weights_identity
 from detkit.config.build import build
 from detkit.config.node import Config
-from detkit.engine.finetune import FinetuneSettings, finetune
+from detkit.data.base import Dataset
+from detkit.engine.finetune import FinetuneSettings, finetune, refuse_costly_steps
 from detkit.engine.pretrain import PretrainSettings, pretrain
 from detkit.engine.seeding import torch_seed
 from detkit.engine.solver import CHECKPOINT
 from detkit.registry import STAGES
 from detkit.stages.artifacts import write_atomically
 from detkit.stages.base import Context, Ref, Stage
-from detkit.stages.common import HEAD, NETWORK, load_network, region_index
+from detkit.stages.common import HEAD, NETWORK, load_network, refuse_without_truths, region_index
 from detkit.stages.settings import settings_of
 from detkit.stages.shards import save_tensors
 
@@ -33,6 +36,7 @@ class Pretrain(Stage):
 
     settings = {"PRETRAIN": PretrainSettings}
     unhashed = ("BACKBONE.WEIGHTS",)
+    neutral = ("PRETRAIN.CHECKPOINT_EVERY",)
 
     def sections(self, config: Config) -> tuple[str, ...]:
         """The network; how it is trained only where it is."""
@@ -51,7 +55,9 @@ class Pretrain(Stage):
         return {"weights": identity, "pictures": list(self.datasets(config, role))}
 
     def run(self, context: Context) -> None:
-        """Writes network.safetensors."""
+        """Writes network.safetensors, and accuracy.json where it was trained."""
+        if (context.folder / NETWORK).is_file():
+            return
         config, spec = context.config, context.config.BACKBONE.WEIGHTS
         with torch_seed(config.SEED, "init"):
             backbone = build(config, "BACKBONE")
@@ -83,6 +89,18 @@ class Finetune(Stage):
     """
 
     settings = {"FINETUNE": FinetuneSettings}
+    neutral = ("FINETUNE.CHECKPOINT_EVERY", "FINETUNE.ALLOW_WHOLE_IMAGES")
+
+    def check(self, config: Config) -> None:
+        """Builds the extractor and the sampler; refuses a pair whose steps would take for ever."""
+        with torch.device("meta"):
+            side = build(config, "BACKBONE").input_size
+        extractor = build(config, "REGION_EXTRACTOR", input_size=side)
+        refuse_costly_steps(extractor, build(config, "REGION_SAMPLER"), settings_of(FinetuneSettings, config.FINETUNE))
+
+    def check_data(self, data: Mapping[str, Dataset]) -> None:
+        """There is something to learn from."""
+        refuse_without_truths(data)
 
     def sections(self, config: Config) -> tuple[str, ...]:
         """The network, how regions are drawn and warped, and the solver."""
@@ -96,10 +114,6 @@ class Finetune(Stage):
             "DATA.TRAIN_DIFFICULT",
         )
 
-    def roles(self, config: Config) -> tuple[str, ...]:
-        """One step, without a role in its name; its data is that of FINETUNE."""
-        return ("",)
-
     def datasets(self, config: Config, role: str) -> tuple[str, ...]:
         """The fine-tuning split."""
         return ("FINETUNE",)
@@ -109,7 +123,9 @@ class Finetune(Stage):
         return {"network": ("Pretrain", ""), "proposals": ("Propose", "FINETUNE")}
 
     def run(self, context: Context) -> None:
-        """Writes network.safetensors and head.safetensors."""
+        """Writes network.safetensors and, last, head.safetensors."""
+        if (context.folder / HEAD).is_file():
+            return
         config = context.config
         backbone = load_network(context)
         head = finetune(
@@ -125,4 +141,4 @@ class Finetune(Stage):
         )
         save_weights(context.folder / NETWORK, backbone)
         save_tensors(context.folder / HEAD, {"weight": head.weight, "bias": head.bias})
-        (context.folder / CHECKPOINT).unlink()
+        (context.folder / CHECKPOINT).unlink(missing_ok=True)

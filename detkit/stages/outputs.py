@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from detkit.stages.runner import Run
 from detkit.visualize import picture_grid, write_image
 
 PICTURES = 12
+SHOWN = 5
 
 
 def write_outputs(run: Run) -> list[str]:
@@ -37,7 +39,7 @@ def write_outputs(run: Run) -> list[str]:
     if evaluated is not None:
         results = json.loads((evaluated / RESULTS).read_text(encoding="utf-8"))
         split = run.config.DATA.TEST
-        results = {"dataset": run.config.DATA.NAME, "split": split, **results}
+        results = {"dataset": run.config.DATA.NAME, "split": split, "data": _data_report(run), **results}
         write_atomically(run.folder / RESULTS, json.dumps(results, indent=1, ensure_ascii=False).encode())
         lines.append(results_table(results))
     model = export_model(run)
@@ -63,6 +65,7 @@ def _write_detections(run: Run, detected: Path) -> None:
     detections = load_detections(detected / DETECTIONS)
     split = run.config.DATA.TEST
     name = split if isinstance(split, str) else "+".join(split)
+    shutil.rmtree(run.folder / "detections", ignore_errors=True)
     write_voc(run.folder / "detections", name, dataset, detections)
     write_coco(run.folder / "detections" / "detections.json", dataset, detections)
     shown = range(min(PICTURES, len(dataset)))
@@ -74,18 +77,27 @@ def _write_detections(run: Run, detected: Path) -> None:
     write_image(run.folder / "pictures.png", grid)
 
 
+def _data_report(run: Run) -> dict[str, dict[str, Any]]:
+    """What each role's data set left out and repaired."""
+    return {
+        role: {"skipped": list(dataset.skipped), "num_warnings": len(dataset.warnings)}
+        for role, dataset in run.data().items()
+    }
+
+
 def _warnings(run: Run) -> list[str]:
-    """What the data sets and the learners want the reader to know."""
+    """What the data sets and the classifier want the reader to know; a few of each kind."""
     lines = []
-    for role in ("TRAIN", "TEST"):
-        dataset = run.datasets(role)
-        lines += [f"warning: {role}: {text}" for text in dataset.warnings[:5]]
-        if len(dataset.warnings) > 5:
-            lines.append(f"warning: {role}: and {len(dataset.warnings) - 5} more like these")
-        lines += [f"skipped: {role}: {text}" for text in dataset.skipped]
+    for dataset in {id(d): d for d in run.data().values()}.values():
+        for kind, texts in (("warning", dataset.warnings), ("skipped", dataset.skipped)):
+            lines += [f"{kind}: {text}" for text in texts[:SHOWN]]
+            if len(texts) > SHOWN:
+                lines.append(f"{kind}: and {len(texts) - SHOWN} more like these")
     classified = run.find("Classify", "TRAIN")
     if classified is not None:
         report = json.loads((classified / REPORT).read_text(encoding="utf-8"))
         names = [run.datasets("TRAIN").class_names[k] for k in report.get("never_fires", [])]
-        lines += [f"warning: {name} has no ground truth to learn from; its classifier never fires" for name in names]
+        lines += [
+            f"warning: {name} has no ground truth, or no negative, to learn from: it never fires" for name in names
+        ]
     return lines

@@ -25,6 +25,7 @@ class Step:
         role: the role of its data.
         description: everything that is hashed.
         extra: the part of it that the stage derives itself.
+        data: the data set of each role that it reads.
         inputs: the steps it reads from.
         caches: the steps that only save it time.
     """
@@ -33,6 +34,7 @@ class Step:
     role: str
     description: Mapping[str, Any]
     extra: Mapping[str, Any]
+    data: Mapping[str, Dataset]
     inputs: Mapping[str, Step]
     caches: Mapping[str, Step]
 
@@ -72,7 +74,7 @@ class Datasets:
         splits = node[key]
         splits = (splits,) if isinstance(splits, str) else tuple(splits)
         if (slot, splits) not in self._built:
-            given = {"on_bad": node.get("ON_BAD", "stop"), "needs_images": self._needs_images}
+            given = {"on_bad": node.ON_BAD, "needs_images": self._needs_images}
             self._built[slot, splits] = build(self._config, slot, splits=splits, **given)
             self._check_classes(slot)
         return self._built[slot, splits]
@@ -96,8 +98,10 @@ def plan(config: Config, datasets: Datasets, compute: Compute) -> list[Step]:
         DataError: a data set cannot be read.
     """
     steps: dict[Ref, Step] = {}
-    for name in config.STAGES:
-        stage = STAGES.get(name)()
+    stages = [STAGES.get(name)() for name in config.STAGES]
+    for stage in stages:
+        stage.check(config)
+    for stage in stages:
         for role in stage.roles(config):
             step = _step(stage, role, config, datasets, compute, steps)
             steps[step.name, role] = step
@@ -112,17 +116,21 @@ def _step(
     view = config.restricted(stage.sections(config)).selected()
     if "COMPUTE" in view:
         view["COMPUTE"] = compute.name
-    data = {r: datasets(r).fingerprint() for r in stage.datasets(config, role)}
+    for key in stage.neutral:
+        section, _, name = key.partition(".")
+        view.get(section, {}).pop(name, None)
+    data = {r: datasets(r) for r in stage.datasets(config, role)}
+    stage.check_data(data)
     description = {
         "stage": type(stage).__name__,
         "version": stage.version,
         "config": view,
         "extra": extra,
         "inputs": {label: step.digest for label, step in inputs.items()},
-        "data": list(data.values()),
+        "data": [dataset.fingerprint() for dataset in data.values()],
     }
     caches = _found(stage, stage.caches(config, role), config, steps)
-    return Step(stage, role, description, extra, inputs, caches)
+    return Step(stage, role, description, extra, data, inputs, caches)
 
 
 def _found(stage: Stage, wanted: Mapping[str, Ref], config: Config, steps: Mapping[Ref, Step]) -> dict[str, Step]:

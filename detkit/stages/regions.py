@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from detkit.config.build import build, construct
+from detkit.config.build import build
 from detkit.config.node import Config
-from detkit.errors import ConfigError, DataError
+from detkit.errors import ConfigError
 from detkit.progress import progress
 from detkit.proposals.pool import propose_many
 from detkit.regions.features import IMAGES_TOGETHER, Request, feature_file
@@ -52,8 +52,8 @@ class Propose(Stage):
     def run(self, context: Context) -> None:
         """Writes proposals.safetensors: boxes, objectness, offsets."""
         dataset = context.dataset(context.role)
-        if len(dataset) == 0:
-            raise DataError(f"DATA.{context.role}: the split has no images")
+        if (context.folder / PROPOSALS).is_file():
+            return
         shards = ImageShards(context.folder, Path(PROPOSALS).stem, len(dataset))
         missing = shards.missing()
         items = [(dataset[i].image_id, dataset[i].path) for i in missing]
@@ -70,9 +70,11 @@ class Propose(Stage):
 class Extract(Stage):
     """Features of regions, kept on disk for the splits of FEATURES.STORE."""
 
+    unhashed = ("BOX_HEAD.*", "DATA.TRAIN_DIFFICULT")
+
     def sections(self, config: Config) -> tuple[str, ...]:
-        """What decides a feature."""
-        return (*FEATURE_SECTIONS, "DATA.TRAIN_DIFFICULT")
+        """What decides a feature; what decides the rows is in ``extra``."""
+        return FEATURE_SECTIONS
 
     def roles(self, config: Config) -> tuple[str, ...]:
         """The stored splits, where anything reads features."""
@@ -83,10 +85,12 @@ class Extract(Stage):
         return {"network": network_ref(config), "proposals": ("Propose", role)}
 
     def extra(self, config: Config, role: str) -> dict[str, Any]:
-        """Which rows of which layers are kept, and whether ground truths are among them."""
-        is_train = role == "TRAIN"
-        most = config.PROPOSALS.TRAIN_MAX_BOXES if is_train else 0
-        return {"truths": is_train, "max_boxes": most, "layers": _kept_layers(config, role)}
+        """Which rows there are, and which of them are kept of which layers."""
+        kept = {"layers": _kept_layers(config, role)}
+        if role == "TEST":
+            return {"truths": False, "max_boxes": 0, **kept}
+        most, difficult = config.PROPOSALS.TRAIN_MAX_BOXES, config.DATA.TRAIN_DIFFICULT
+        return {"truths": True, "max_boxes": most, "difficult": difficult, **kept}
 
     def run(self, context: Context) -> None:
         """Writes a file an image, see ``StoredFeatures``."""
@@ -123,7 +127,7 @@ def feature_cache(config: Config, role: str) -> Mapping[str, Ref]:
 
 
 def _kept_layers(config: Config, role: str) -> dict[str, Any]:
-    """{layer: "all", or the box head whose examples alone are kept}."""
+    """{layer: "all", or the settings of the box head whose examples alone are kept}."""
     read = layers_read(config, role)
     known = network_layers(config)
     kept = list(config.FEATURES.LAYERS)
@@ -139,8 +143,13 @@ def _kept_layers(config: Config, role: str) -> dict[str, Any]:
     if "CLASSIFIER" in read:
         rows[read["CLASSIFIER"]] = "all"
     if "BOX_HEAD" in read:
-        rows.setdefault(read["BOX_HEAD"], config.component("BOX_HEAD") if role == "TRAIN" else "all")
+        rows.setdefault(read["BOX_HEAD"], _example_settings(config) if role == "TRAIN" else "all")
     return rows
+
+
+def _example_settings(config: Config) -> dict[str, Any]:
+    keys = BOX_HEADS.get(config.BOX_HEAD.NAME).example_keys  # type: ignore[attr-defined]
+    return {key: config.BOX_HEAD[config.BOX_HEAD.NAME][key] for key in keys}
 
 
 def _wanted_rows(context: Context, index: RegionIndex) -> dict[str, np.ndarray]:
@@ -149,7 +158,7 @@ def _wanted_rows(context: Context, index: RegionIndex) -> dict[str, np.ndarray]:
     for layer, rule in context.extra["layers"].items():
         wanted[layer] = np.full(len(index), rule == "all")
         if rule != "all":
-            head = construct(BOX_HEADS, rule, num_classes=index.num_classes, feature_dim=1)
+            head = build(context.config, "BOX_HEAD", num_classes=index.num_classes, feature_dim=1)
             wanted[layer][head.example_rows(index)] = True
     return wanted
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 
 from detkit.config.node import Config
+from detkit.data.base import Dataset
 from detkit.data.cache import cache_dir
 from detkit.engine.compute import Compute
 from detkit.errors import ConfigError
@@ -23,6 +24,9 @@ from detkit.stages.environment import environment
 from detkit.stages.plan import Datasets, Step, plan
 
 log = logging.getLogger("detkit")
+
+OUTPUTS = ("results.json", "pictures.png", "detections", "model")
+"""What a run's folder gets when its steps are done."""
 
 
 @dataclass(frozen=True)
@@ -59,8 +63,6 @@ class Run:
         """
         runtime = config.RUNTIME
         compute = Compute.resolve(dtype=config.COMPUTE.DTYPE, device=runtime.DEVICE, compile=config.COMPUTE.COMPILE)
-        if runtime.THREADS:
-            torch.set_num_threads(runtime.THREADS)
         datasets = Datasets(config)
         root = Path(config.ARTIFACTS) if config.ARTIFACTS else cache_dir() / "artifacts"
         folder = Path(config.OUTPUT_DIR) if config.OUTPUT_DIR else Path("runs") / name
@@ -73,9 +75,30 @@ class Run:
                 return self.store.find(step.name, step.digest)
         return None
 
+    def data(self) -> dict[str, Dataset]:
+        """The data set of each role that a step reads."""
+        return {role: dataset for step in self.steps for role, dataset in step.data.items()}
+
     def is_finished(self) -> bool:
-        """Whether every step's artefact is there."""
-        return all(self.store.find(s.name, s.digest) for s in self.steps)
+        """Whether there is nothing left to make."""
+        return not any(self._is_needed(step) for step in self.steps)
+
+    def _is_needed(self, step: Step) -> bool:
+        """Whether a step must still be made; one that only saves others time is not when they are made."""
+        if self.store.find(step.name, step.digest):
+            return False
+        users = [s for s in self.steps if step in (*s.inputs.values(), *s.caches.values())]
+        only_saves_time = bool(users) and not any(step in s.inputs.values() for s in users)
+        return not only_saves_time or any(self._is_needed(s) for s in users)
+
+    def check_stages(self, *names: str) -> None:
+        """Refuses a stage that the recipe does not have; an empty name is none.
+
+        Raises:
+            ConfigError: naming those that it has.
+        """
+        for name in names:
+            self._position(name, 0, 0)
 
     def execute(self, *, first: str = "", last: str = "") -> None:
         """Makes every artefact that is not there.
@@ -84,7 +107,11 @@ class Run:
             first: from this stage on, artefacts are made again; empty for none.
             last: the stage after which to stop; empty for the end.
         """
+        if self.config.RUNTIME.THREADS:
+            torch.set_num_threads(self.config.RUNTIME.THREADS)
         begin, end = self._position(first, 0, len(self.steps)), self._position(last, -1, len(self.steps) - 1)
+        if first and begin > end:
+            raise ConfigError(f"--from {first} --until {last}: the recipe has them in the other order")
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / "config.yaml").write_text(self.config.text(), encoding="utf-8")
         (self.folder / "env.json").write_text(json.dumps(environment(self.compute), indent=1), encoding="utf-8")
@@ -92,12 +119,23 @@ class Run:
             for old in (self.store.find(step.name, step.digest), self.store.partial(step.name, step.digest)):
                 if old is not None and old.is_dir():
                     shutil.rmtree(old)
+        if not self.is_finished():
+            self._remove_outputs()
         for step in self.steps[: end + 1]:
             self._make(step)
 
+    def _remove_outputs(self) -> None:
+        """What an earlier config left must not stand beside this one."""
+        for name in OUTPUTS:
+            path = self.folder / name
+            if path.is_dir():
+                shutil.rmtree(path)
+            path.unlink(missing_ok=True)
+
     def _make(self, step: Step) -> None:
-        if self.store.find(step.name, step.digest):
-            log.info("%s: there already", step.label)
+        if not self._is_needed(step):
+            there = self.store.find(step.name, step.digest) is not None
+            log.info("%s: %s", step.label, "there already" if there else "not needed, what reads it is there")
             return
         start = time.monotonic()
         with self.store.make(step.name, step.digest, step.description) as folder:
@@ -115,7 +153,7 @@ class Run:
 
     def _context(self, step: Step, folder: Path) -> Context:
         found = {label: self.store.find(s.name, s.digest) for label, s in {**step.inputs, **step.caches}.items()}
-        assert all(found.values()), "a step runs after those that it reads"
+        assert all(found[label] for label in step.inputs), "a step runs after those that it reads"
         keys = (*step.stage.sections(self.config), *step.stage.unhashed, "RUNTIME")
         workers = self.config.RUNTIME.WORKERS
         return Context(
@@ -124,10 +162,9 @@ class Run:
             role=step.role,
             folder=folder,
             inputs={label: path for label, path in found.items() if path is not None},
-            dataset=self.datasets,
+            dataset=step.data.__getitem__,
             compute=self.compute,
             workers=max(1, (os.cpu_count() or 1) - 1) if workers < 0 else workers,
-            run_folder=self.folder,
         )
 
     def _position(self, stage: str, which: int, otherwise: int) -> int:

@@ -49,6 +49,10 @@ class ImageShards:
     def merge(self) -> None:
         """Writes all images to one file and removes the parts."""
         merge_images(self.path, list(self))
+        self.remove()
+
+    def remove(self) -> None:
+        """Removes the parts."""
         shutil.rmtree(self._parts)
 
     def _file(self, image: int) -> Path:

@@ -114,6 +114,10 @@ def test_missing_file_and_missing_base_name_the_path(write):
     assert "recipe.yaml:1: _BASE_ gone.yaml: no such file" in fails(write("_BASE_: gone.yaml\n"))
 
 
+def test_base_is_also_found_among_the_recipes(write):
+    assert load_config(write("_BASE_: projects/rcnn/_paper.yaml\n")).EVALUATORS == ["VOC", "COCO", "ProposalRecall"]
+
+
 def test_bases_have_no_bases_and_never_set_one_key_twice(write):
     write("SEED: 1\n", "a.yaml")
     write("SEED: 2\n", "b.yaml")
@@ -139,8 +143,10 @@ def test_project_is_imported_by_path_and_its_component_selected(write):
     )
     path = write("PROJECT: .\nPROPOSALS: {NAME: WholeImage, WholeImage: {MARGIN: 2}}\n", "mine/r.yaml")
     try:
-        generator = build(load_config(path), "PROPOSALS")
-        assert generator.margin == 2
+        config = load_config(path)
+        assert build(config, "PROPOSALS").margin == 2
+        dumped = write(config.text(), "runs/x/config.yaml")
+        assert load_config(dumped).text() == config.text()
     finally:
         from detkit.registry import PROPOSAL_GENERATORS
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from detkit.cli.main import main
-from detkit.config import build, load_config
+from detkit.config import load_config
 
 ROOT = Path(__file__).resolve().parents[3]
 RECIPES = sorted(p.name for p in (ROOT / "projects" / "rcnn").glob("[a-z]*.yaml"))
@@ -36,9 +36,9 @@ def test_recipe_loads_with_the_papers_constants(name):
     assert config.BOX_HEAD.Ridge.MIN_IOU == 0.6
     if config.CLASSIFIER.NAME == "LinearSVM":
         assert config.CLASSIFIER.LinearSVM.NEGATIVE_IOU == 0.3
-    sampler = build(config, "REGION_SAMPLER")
-    foreground = int(sampler.batch_size * sampler.foreground_fraction)
-    assert (foreground, sampler.batch_size) == ((6, 24) if name == "vgg16_svm.yaml" else (32, 128))
+    drawn = config.REGION_SAMPLER.FixedFraction
+    foreground = int(drawn.BATCH_SIZE * drawn.FOREGROUND_FRACTION)
+    assert (foreground, drawn.BATCH_SIZE) == ((6, 24) if name == "vgg16_svm.yaml" else (32, 128))
 
 
 @pytest.mark.parametrize("name", ["alexnet_svm", "alexnet_softmax", "alexnet_voc2012", "caffenet_svm", "vgg16_svm"])
