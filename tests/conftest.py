@@ -15,7 +15,7 @@ from detkit.structures import Annotations, Boxes, Proposals, Sample
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = Path(os.environ.get("DETKIT_TEST_DATA", ROOT.parent / "shared"))
 
-torch.set_num_threads(2)
+torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

@@ -24,6 +24,7 @@ def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     parser.add_argument("images", nargs="+", metavar="IMAGE|FOLDER")
     parser.add_argument("--output", default="detections", metavar="FOLDER", help="default: detections/")
     parser.add_argument("--min-score", type=float, metavar="X", help="default: margin 0 or probability 0.5")
+    parser.add_argument("--project", metavar="FOLDER", help="of a model with components of its own: where they are")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     parser.add_argument("--no-pictures", action="store_true", help="write the JSON alone")
     return parser
@@ -32,9 +33,12 @@ def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
 def run(args: argparse.Namespace) -> int:
     """Detects, draws and writes."""
     import detkit
+    from detkit.config.project import import_project
     from detkit.progress import progress
 
     files = _files([Path(name) for name in args.images])
+    if args.project:
+        import_project(Path(args.project).resolve(), "--project")
     detector = detkit.load(args.model, device=args.device)
     output = Path(args.output)
     output.mkdir(parents=True, exist_ok=True)

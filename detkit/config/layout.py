@@ -196,7 +196,7 @@ def layout() -> Tree:
     for key, settings in SECTIONS.items():
         tree[key] = dict(fields_of(settings))
     for name in STAGES.names():
-        for key, settings in STAGES.get(name).settings.items():  # type: ignore[attr-defined]
+        for key, settings in STAGES.get(name).settings.items():
             tree[key] = dict(fields_of(settings))
     return tree
 

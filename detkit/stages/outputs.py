@@ -71,7 +71,7 @@ def _write_detections(run: Run, detected: Path) -> None:
     shown = range(min(PICTURES, len(dataset)))
     images = [read_image(dataset[i].path) for i in shown]
     truths = [dataset[i].annotations for i in shown]
-    least = SHOWN_FROM[CLASSIFIERS.get(run.config.CLASSIFIER.NAME).score_kind]  # type: ignore[attr-defined]
+    least = SHOWN_FROM[CLASSIFIERS.get(run.config.CLASSIFIER.NAME).score_kind]
     found = [detections[i] for i in shown]
     grid = picture_grid(images, found, dataset.class_names, truths=truths, min_score=least)
     write_image(run.folder / "pictures.png", grid)

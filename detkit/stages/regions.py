@@ -148,7 +148,7 @@ def _kept_layers(config: Config, role: str) -> dict[str, Any]:
 
 
 def _example_settings(config: Config) -> dict[str, Any]:
-    keys = BOX_HEADS.get(config.BOX_HEAD.NAME).example_keys  # type: ignore[attr-defined]
+    keys = BOX_HEADS.get(config.BOX_HEAD.NAME).example_keys
     return {key: config.BOX_HEAD[config.BOX_HEAD.NAME][key] for key in keys}
 
 

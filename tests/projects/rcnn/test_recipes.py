@@ -11,10 +11,11 @@ from detkit.config import load_config
 ROOT = Path(__file__).resolve().parents[3]
 RECIPES = sorted(p.name for p in (ROOT / "projects" / "rcnn").glob("[a-z]*.yaml"))
 SMALL = (
-    "DATA.Shapes.TRAIN_IMAGES=12",
-    "DATA.Shapes.TEST_IMAGES=4",
+    "DATA.Shapes.TRAIN_IMAGES=8",
+    "DATA.Shapes.TEST_IMAGES=3",
     "PRETRAIN.ITERATIONS=2",
     "PRETRAIN_DATA.Shapes.TRAIN_IMAGES=16",
+    "PRETRAIN_DATA.Shapes.VAL_IMAGES=8",
     "FINETUNE.ITERATIONS=2",
     "PROPOSALS.SelectiveSearch.MODE=single",
     "RUNTIME.WORKERS=0",
@@ -83,7 +84,7 @@ def test_every_slot_is_swapped_from_the_command_line(tmp_path, monkeypatch):
         for words in choices:
             assert main([*command, *words]) == 0, (slot, words)
             results = json.loads(Path("run/results.json").read_text())
-            assert results["num_images"] == 4
+            assert results["num_images"] == 3
             assert f"NAME: {words[0].rpartition('=')[2]}" in Path("run/config.yaml").read_text() or slot == "BACKBONE"
     assert main(command) == 0
     assert Path("run/results.json").read_text() == first
