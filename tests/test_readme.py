@@ -80,7 +80,7 @@ def parsed(monkeypatch):
     def parse(words):
         seen = []
         for command in cli.COMMANDS:
-            monkeypatch.setattr(command, "run", seen.append)
+            monkeypatch.setattr(command, "run", lambda args: seen.append(args) or 0)
         assert cli.main(list(words)) == 0
         return seen[0]
 

@@ -38,6 +38,7 @@ class Backbone(nn.Module, ABC):
         map_origin: pixel coordinate, x and y alike, on which the map's first cell is centred.
         map_size: (height, width) of the map of one crop.
         map_channels: channels of the map.
+        takes_any_map: whether ``advance`` takes maps of any size, because it averages them.
         layers: the named layers in forward order; the last one carries the fine-tuning head.
         preprocessing: how pixels become input; replaced by that of the weights when weights are loaded.
     """
@@ -47,6 +48,7 @@ class Backbone(nn.Module, ABC):
     map_origin: float
     map_size: tuple[int, int]
     map_channels: int
+    takes_any_map: bool = False
     layers: Mapping[str, LayerSpec]
     preprocessing: Preprocessing
 

@@ -79,6 +79,7 @@ class TorchvisionBackbone(Backbone):
         self.arch = arch
         self.grid = grid
         self.has_fc = facts.has_fc
+        self.takes_any_map = not facts.has_fc
         self.input_size = input_size or facts.input_size
         self.stride = facts.stride
         self.map_origin = facts.origin

@@ -135,7 +135,10 @@ def _override_leaves(words: Sequence[str]) -> list[Leaf]:
 
 
 def _defaults(tree: Tree) -> dict[str, Any]:
-    return {k: _defaults(v) if isinstance(v, dict) else _listed(v.default) for k, v in tree.items()}
+    """Defaults in the key's own type, so that 20 and 20.0 are one value to every hash."""
+    return {
+        k: _defaults(v) if isinstance(v, dict) else _listed(checked(v.default, v.annotation)) for k, v in tree.items()
+    }
 
 
 def _listed(value: Any) -> Any:

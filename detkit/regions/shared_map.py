@@ -34,6 +34,8 @@ class SharedMap(RegionExtractor):
         short_side: length to which the shorter side of the image is scaled.
         long_side: length that the longer side may not exceed; such an image is scaled less.
         sampling_ratio: sampling points of a bin in each direction; 0 takes one for each map cell that it covers.
+        bins: bins of the pooled map in each direction; 0 takes as many as a crop's map has cells. Fewer are quicker, for
+            networks whose remaining layers average the map and so take any size.
 
     Source: SPP-net, section 4.1; Fast R-CNN, section 3.4 (scale 600, at most 1000); RoIAlign of Mask R-CNN, section 3.
     """
@@ -48,6 +50,7 @@ class SharedMap(RegionExtractor):
         short_side: Annotated[int, Positive] = 600,
         long_side: Annotated[int, Positive] = 1000,
         sampling_ratio: Annotated[int, NonNegative] = 0,
+        bins: Annotated[int, NonNegative] = 0,
     ) -> None:
         check_padding(type(self), padding, input_size)
         if long_side < short_side:
@@ -60,6 +63,7 @@ class SharedMap(RegionExtractor):
         self.short_side = short_side
         self.long_side = long_side
         self.sampling_ratio = sampling_ratio
+        self.bins = bins
 
     def prepare(self, image: np.ndarray, boxes: Boxes, flips: np.ndarray) -> RegionInputs:
         """``image`` (h, w, 3) uint8, scaled; ``windows`` (n, 4) float32 with context; ``flips`` (n,) bool."""
@@ -79,7 +83,16 @@ class SharedMap(RegionExtractor):
     def forward(
         self, backbone: Backbone, inputs: Sequence[RegionInputs], layers: Sequence[str], pad_to: int = 0
     ) -> dict[str, Tensor]:
-        """Each image is convolved once, and once more mirrored where any of its regions is to be mirrored."""
+        """Each image is convolved once, and once more mirrored where any of its regions is to be mirrored.
+
+        Raises:
+            ConfigError: ``bins`` are set for a network that needs the map of a crop.
+        """
+        if self.bins and not backbone.takes_any_map:
+            raise ConfigError(
+                f"REGION_EXTRACTOR.SharedMap.BINS: {self.bins} bins do not fit this backbone, whose next layers need "
+                f"{backbone.map_size[0]} x {backbone.map_size[1]}; set 0"
+            )
         parts = [self._one_image(backbone, i, layers, pad_to) for i in inputs if len(i["windows"])]
         if not parts:
             return no_rows(backbone, layers)
@@ -100,9 +113,8 @@ class SharedMap(RegionExtractor):
         maps = backbone.map(F.pad(views, (0, missing[1], 0, missing[0])))
 
         def run(rows: Tensor) -> dict[str, Tensor]:
-            pooled = roi_align(
-                maps.float(), rows, backbone.map_size, 1 / backbone.stride, self.sampling_ratio, aligned=True
-            )
+            size = (self.bins, self.bins) if self.bins else backbone.map_size
+            pooled = roi_align(maps.float(), rows, size, 1 / backbone.stride, self.sampling_ratio, aligned=True)
             return backbone.advance(pooled.to(maps.dtype), layers)
 
         return in_passes(run, [rois], pad_to)
