@@ -18,6 +18,7 @@ from detkit.config.ranges import Fraction, NonNegative, Positive
 from detkit.engine.checkpoint import load_checkpoint, save_checkpoint
 from detkit.engine.compute import Compute
 from detkit.engine.hooks import Checkpoint, FiniteLoss, MetricsWriter, ProgressHook
+from detkit.engine.head import NewHead
 from detkit.engine.optim import CaffeSGD, caffe_rules, step_lr
 from detkit.engine.seeding import torch_seed
 from detkit.engine.stream import stream
@@ -41,6 +42,8 @@ class SolverSettings:
         weight_decay: weight of half the squared norm of the weights; biases do not decay.
         bias_lr_factor: how much faster biases are learnt.
         head_lr_factor: how much faster the new head is learnt.
+        head_norm: mean norm that the features are centred and scaled to before the new head; 0 leaves them as they are,
+            as the paper does with fc7.
         head_std: deviation of the Gaussian that the head's weights start from; its biases start from 0.
         mirror: whether half of the crops, drawn anew each time, are mirrored.
         checkpoint_every: steps after which the state is kept on disk.
@@ -54,6 +57,7 @@ class SolverSettings:
     weight_decay: Annotated[float, NonNegative] = 0.0005
     bias_lr_factor: Annotated[float, Positive] = 2.0
     head_lr_factor: Annotated[float, Positive] = 1.0
+    head_norm: Annotated[float, NonNegative] = 0.0
     head_std: Annotated[float, NonNegative] = 0.01
     mirror: bool = True
     checkpoint_every: Annotated[int, Positive] = 1000
@@ -122,6 +126,11 @@ def train(
     optimizer = CaffeSGD(rules, momentum=settings.momentum, weight_decay=settings.weight_decay)
     state = _State(net, optimizer, folder / CHECKPOINT)
     start, stop = state.load(), settings.iterations
+    if start == 0 and settings.head_norm:
+        net.eval()
+        with torch.no_grad(), compute.autocast():
+            head.calibrate(task.features(task.make_batch(0).inputs).float(), settings.head_norm)
+        net.train()
     image_ids: Sequence[str] = ()
 
     def step(iteration: int) -> dict[str, float]:
@@ -146,15 +155,15 @@ def train(
     with closing(stream(task.make_batch, start, stop, workers)) as batches:
         Trainer(step, hooks).run(start, stop)
     net.eval()
-    return head
+    return head.folded()
 
 
-def _new_head(dim: int, task: Task, settings: SolverSettings, seed: int) -> nn.Linear:
+def _new_head(dim: int, task: Task, settings: SolverSettings, seed: int) -> NewHead:
     with torch_seed(seed, task.name, "head"):
         head = nn.Linear(dim, task.num_outputs)
         nn.init.normal_(head.weight, std=settings.head_std)
         nn.init.zeros_(head.bias)
-    return head
+    return NewHead(head)
 
 
 @dataclass(frozen=True, eq=False)

@@ -134,8 +134,8 @@ def test_a_new_head_is_gaussian_with_zero_biases(run, backbone):
 def test_the_checkpoint_holds_weights_velocities_and_the_iteration(run, backbone, tmp_path):
     run(backbone(), iterations=5)
     tensors, meta = load_checkpoint(tmp_path / "run/checkpoint.safetensors")
-    names = [f"{part}.{kind}" for part in ("backbone.conv", "backbone.fc", "head") for kind in ("weight", "bias")]
-    assert sorted(tensors) == sorted(names + [f"momentum.{name}" for name in names])
+    names = [f"{part}.{kind}" for part in ("backbone.conv", "backbone.fc", "head.linear") for kind in ("weight", "bias")]
+    assert sorted(tensors) == sorted([*names, "head.mean", "head.scale", *(f"momentum.{name}" for name in names)])
     assert meta == {"iteration": 5}
 
 
@@ -155,5 +155,5 @@ def test_a_loss_that_is_no_number_stops_with_its_images_and_keeps_the_last_state
 
 def test_a_checkpoint_of_another_network_is_named(run, backbone):
     run(backbone())
-    with pytest.raises(ModelError, match=r"another network: head.bias is \(3,\), expected \(4,\); delete it"):
+    with pytest.raises(ModelError, match=r"another network: head\.linear\.bias is \(3,\), expected \(4,\); delete it"):
         run(backbone(), num_outputs=4)
