@@ -9,7 +9,7 @@ from torch import Tensor, nn
 class NewHead(nn.Module):
     """A linear layer that may see its features centred and scaled; ``folded`` is the plain layer that this equals.
 
-    Averaged maps have a large common part (SqueezeNet's: mean norm 79) that lets gradient descent go in tiny steps only.
+    Averaged maps have a large common part (SqueezeNet's: mean norm 79) that allows gradient descent tiny steps only.
     With that part taken off, the learning rates of a network with fully connected layers fit.
 
     Args:

@@ -17,8 +17,8 @@ from detkit.backbones.base import Backbone
 from detkit.config.ranges import Fraction, NonNegative, Positive
 from detkit.engine.checkpoint import load_checkpoint, save_checkpoint
 from detkit.engine.compute import Compute
-from detkit.engine.hooks import Checkpoint, FiniteLoss, MetricsWriter, ProgressHook
 from detkit.engine.head import NewHead
+from detkit.engine.hooks import Checkpoint, FiniteLoss, MetricsWriter, ProgressHook
 from detkit.engine.optim import CaffeSGD, caffe_rules, step_lr
 from detkit.engine.seeding import torch_seed
 from detkit.engine.stream import stream

@@ -34,8 +34,8 @@ class SharedMap(RegionExtractor):
         short_side: length to which the shorter side of the image is scaled.
         long_side: length that the longer side may not exceed; such an image is scaled less.
         sampling_ratio: sampling points of a bin in each direction; 0 takes one for each map cell that it covers.
-        bins: bins of the pooled map in each direction; 0 takes as many as a crop's map has cells. Fewer are quicker, for
-            networks whose remaining layers average the map and so take any size.
+        bins: bins of the pooled map in each direction; 0 takes as many as a crop's map has cells. Fewer are quicker,
+            for networks whose remaining layers average the map and so take any size.
 
     Source: SPP-net, section 4.1; Fast R-CNN, section 3.4 (scale 600, at most 1000); RoIAlign of Mask R-CNN, section 3.
     """

@@ -134,7 +134,9 @@ def test_a_new_head_is_gaussian_with_zero_biases(run, backbone):
 def test_the_checkpoint_holds_weights_velocities_and_the_iteration(run, backbone, tmp_path):
     run(backbone(), iterations=5)
     tensors, meta = load_checkpoint(tmp_path / "run/checkpoint.safetensors")
-    names = [f"{part}.{kind}" for part in ("backbone.conv", "backbone.fc", "head.linear") for kind in ("weight", "bias")]
+    names = [
+        f"{part}.{kind}" for part in ("backbone.conv", "backbone.fc", "head.linear") for kind in ("weight", "bias")
+    ]
     assert sorted(tensors) == sorted([*names, "head.mean", "head.scale", *(f"momentum.{name}" for name in names)])
     assert meta == {"iteration": 5}
 

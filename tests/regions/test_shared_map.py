@@ -176,3 +176,13 @@ def test_impossible_settings_are_refused():
         ConfigError, match=r"SharedMap.LONG_SIDE: 500 is less than SHORT_SIDE 600; allowed: 600 or more"
     ):
         SharedMap(input_size=227, long_side=500)
+
+
+def test_fewer_bins_than_a_crops_map_are_for_networks_that_average_only():
+    image = np.random.default_rng(0).integers(0, 255, (80, 100, 3)).astype(np.uint8)
+    averaging = TorchvisionBackbone(arch="squeezenet1_1", input_size=64).eval()
+    extractor = SharedMap(input_size=64, padding=4, short_side=80, bins=6)
+    inputs = extractor.prepare(image, Boxes.of([[10, 10, 70, 60]]), np.zeros(1, bool))
+    assert extractor.forward(averaging, [inputs], ["pool5"])["pool5"].shape == (1, 512 * 9)
+    with pytest.raises(ConfigError, match=r"SharedMap\.BINS: 6 bins do not fit this backbone"):
+        extractor.forward(TinyNet(input_size=64).eval(), [inputs], ["pool5"])
