@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from detkit.backbones.base import Backbone, LayerSpec
 from detkit.backbones.preprocessing import Preprocessing
 from detkit.backbones.tiny import TinyNet
+from detkit.backbones.torchvision_nets import TorchvisionBackbone
 from detkit.errors import ConfigError
 from detkit.regions.shared_map import SharedMap
 from detkit.regions.warped_crops import WarpedCrops
