@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from abc import abstractmethod
 
 import numpy as np
 from torch import Tensor
@@ -13,9 +12,10 @@ from detkit.progress import Progress
 from detkit.regions.index import RegionIndex
 from detkit.regions.source import FeatureSource
 from detkit.structures import Boxes
+from detkit.structures.state import Learnt
 
 
-class BoxHead(ABC):
+class BoxHead(Learnt):
     """Moves a scored region onto its object.
 
     A registered head's constructor takes ``num_classes`` and ``feature_dim`` from the builder.
@@ -51,19 +51,3 @@ class BoxHead(ABC):
             boxes: the N regions.
             labels: (N,) int64 class whose transform is applied.
         """
-
-    @abstractmethod
-    def state(self) -> dict[str, Tensor]:
-        """All that was learnt, as named tensors."""
-
-    @abstractmethod
-    def load(self, state: Mapping[str, Tensor]) -> None:
-        """Puts back what ``state`` gave.
-
-        Raises:
-            ModelError: a tensor is missing or has another shape.
-        """
-
-    def report(self) -> dict[str, object]:
-        """What a reader of the run would like to know of the fit, as JSON values."""
-        return {}

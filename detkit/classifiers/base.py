@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from abc import abstractmethod
 from typing import Literal
 
 import numpy as np
@@ -12,9 +11,10 @@ from typing_extensions import Self
 
 from detkit.progress import Progress
 from detkit.regions.source import FeatureSource, LinearHead
+from detkit.structures.state import Learnt
 
 
-class Classifier(ABC):
+class Classifier(Learnt):
     """Scores regions for each of K classes.
 
     A registered classifier's constructor takes ``num_classes`` and ``feature_dim`` from the builder.
@@ -50,19 +50,3 @@ class Classifier(ABC):
     @abstractmethod
     def score(self, features: Tensor) -> Tensor:
         """(N, K) float32 scores of (N, D) float32 features as the extractor gives them; no background column."""
-
-    @abstractmethod
-    def state(self) -> dict[str, Tensor]:
-        """All that was learnt, as named tensors."""
-
-    @abstractmethod
-    def load(self, state: Mapping[str, Tensor]) -> None:
-        """Puts back what ``state`` gave.
-
-        Raises:
-            ModelError: a tensor is missing or has another shape.
-        """
-
-    def report(self) -> dict[str, object]:
-        """What a reader of the run would like to know of the fit, as JSON values."""
-        return {}

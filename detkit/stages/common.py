@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -56,6 +57,13 @@ def read_layer(config: Config, slot: str) -> str:
             f"Layers: {', '.join(layers)}."
         )
     return str(name)
+
+
+def build_reader(config: Config, slot: str, num_classes: int) -> tuple[Any, str]:
+    """The classifier or box head of a slot, untrained, and the layer that it reads."""
+    layer = read_layer(config, slot)
+    dim = network_layers(config)[layer].dim
+    return build(config, slot, num_classes=num_classes, feature_dim=dim), layer
 
 
 def layers_read(config: Config, role: str) -> dict[str, str]:

@@ -10,7 +10,6 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from detkit.config.build import build
 from detkit.config.node import Config
 from detkit.detector import RegionScorer
 from detkit.postprocess import Postprocess, finish, set_thresholds
@@ -19,9 +18,9 @@ from detkit.registry import STAGES
 from detkit.stages.base import Context, Ref, Stage
 from detkit.stages.common import (
     FEATURE_SECTIONS,
+    build_reader,
     network_layers,
     network_ref,
-    read_layer,
     region_features,
     region_index,
 )
@@ -98,13 +97,12 @@ def load_scorer(config: Config, classifier: Path, box_head: Path, num_classes: i
         box_head: the artefact of the stage Regress.
         num_classes: K.
     """
-    layers = network_layers(config)
     parts, read = [], []
     for slot, file in (("CLASSIFIER", classifier / CLASSIFIER), ("BOX_HEAD", box_head / BOX_HEAD)):
-        read.append(read_layer(config, slot))
-        part = build(config, slot, num_classes=num_classes, feature_dim=layers[read[-1]].dim)
+        part, layer = build_reader(config, slot, num_classes)
         part.load(load_file(file))
         parts.append(part)
+        read.append(layer)
     return RegionScorer(parts[0], read[0], parts[1], read[1])
 
 

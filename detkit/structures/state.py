@@ -1,13 +1,34 @@
-"""Reading back what a component has learnt."""
+"""What a component has learnt, and reading it back."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
 from detkit.errors import ModelError
+
+
+class Learnt(ABC):
+    """A component that learns: its state is a few named tensors."""
+
+    @abstractmethod
+    def state(self) -> dict[str, Tensor]:
+        """All that was learnt, as named tensors."""
+
+    @abstractmethod
+    def load(self, state: Mapping[str, Tensor]) -> None:
+        """Puts back what ``state`` gave.
+
+        Raises:
+            ModelError: a tensor is missing or has another shape.
+        """
+
+    def report(self) -> dict[str, object]:
+        """What a reader of the run would like to know of the fit, as JSON values."""
+        return {}
 
 
 def checked_state(owner: str, state: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Tensor]:
