@@ -101,9 +101,11 @@ class Shapes(ListedDataset):
             partial = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", dir=folder.parent))
             try:
                 self._draw(partial, split, count)
-                # Where another process was faster, its folder holds the same and stays.
+                partial.rename(folder)
+            except OSError:
                 if not folder.is_dir():
-                    partial.rename(folder)
+                    raise
+                # Another process was faster; its folder holds the same.
             finally:
                 shutil.rmtree(partial, ignore_errors=True)
         except OSError as error:
