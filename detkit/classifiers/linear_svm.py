@@ -11,6 +11,7 @@ from torch import Tensor
 from typing_extensions import Self
 
 from detkit.classifiers.base import Classifier
+from detkit.classifiers.folds import held_out, image_folds
 from detkit.classifiers.hinge import HingeLoss, HingeSolver
 from detkit.classifiers.mining import Miner, MiningRules, mine
 from detkit.config.ranges import Fraction, NonNegative, Positive
@@ -45,9 +46,12 @@ class LinearSVM(Classifier):
         hard_margin: margin from which a negative is hard.
         evict_below: margin below which a negative leaves the cache.
         passes: how often mining goes through the images.
+        folds: into how many folds of images the final cache is split, to report how classes do on the fold that they
+            have not learnt from; 0 leaves that out. It changes no classifier.
 
     Raises:
-        ConfigError: ``evict_below`` is above ``hard_margin``, so evicted negatives would be hard again.
+        ConfigError: ``evict_below`` is above ``hard_margin``, so evicted negatives would be hard again, or there is a
+            single fold, which leaves nothing to learn from.
     """
 
     score_kind = "margin"
@@ -69,18 +73,21 @@ class LinearSVM(Classifier):
         hard_margin: float = -1.0001,
         evict_below: float = -1.2,
         passes: Annotated[int, Positive] = 1,
+        folds: Annotated[int, NonNegative] = 0,
     ) -> None:
         if evict_below > hard_margin:
             raise ConfigError(
                 f"EVICT_BELOW {evict_below} is above HARD_MARGIN {hard_margin}: evicted negatives would be hard at once"
             )
+        if folds == 1:
+            raise ConfigError("FOLDS 1 leaves no images to learn from; give 0, or 2 or more")
         self.num_classes, self.feature_dim = num_classes, feature_dim
         self.loss = HingeLoss(c, positive_weight, bias_scale)
         self.target_norm, self.negative_iou = target_norm, negative_iou
         self.ignore: Literal["per_class", "any_class"] = ignore
         self.tol, self.max_iter = tol, max_iter
         self.rules = MiningRules(retrain_after, hard_margin, evict_below)
-        self.passes = passes
+        self.passes, self.folds = passes, folds
         self.weight_ = torch.zeros(num_classes, feature_dim)
         self.bias_ = torch.full((num_classes,), -float("inf"))
         self.scale_ = torch.tensor(1.0)
@@ -134,6 +141,10 @@ class LinearSVM(Classifier):
             "negative_iou": self.negative_iou,
             "ignore": self.ignore,
         }
+        if self.folds:
+            fold = image_folds(index.num_images, self.folds, rng)[index.image]
+            rows = [np.concatenate([truth_rows[(labels == k).numpy()], m.rows]) for k, m in enumerate(miners)]
+            self._report["held_out"] = [held_out(m, fold[own]) for m, own in zip(miners, rows, strict=True)]
         return self
 
     def score(self, features: Tensor) -> Tensor:

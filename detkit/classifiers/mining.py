@@ -85,11 +85,20 @@ class Miner:
         if is_last or not self.objectives or self._added > self.rules.retrain_after:
             self._retrain()
 
+    def examples(self) -> Tensor:
+        """(P + n, D) float64 scaled positives and cached negatives, converted part by part to spare memory."""
+        examples = torch.empty(len(self.positives) + len(self.rows), self.positives.shape[1], dtype=torch.float64)
+        start = 0
+        for part in (self.positives, *self._cached):
+            examples[start : start + len(part)] = part
+            start += len(part)
+        return examples.mul_(self.scale)
+
     def _retrain(self) -> None:
         """Trains on the positives and the cache, then evicts easy negatives; nothing to do before any negative came."""
         if len(self.rows) == 0:
             return
-        examples = self._examples()
+        examples = self.examples()
         num_positives = len(self.positives)
         weight, self.bias, objective = self.train(examples.numpy(), num_positives)
         keep = examples[num_positives:] @ torch.from_numpy(weight) + self.bias >= self.rules.evict_below
@@ -99,15 +108,6 @@ class Miner:
         kept = [part[own] for part, own in zip(self._cached, keep.split(counts), strict=True)]
         self._cached = [part for part in kept if len(part)]
         self.objectives.append(objective)
-
-    def _examples(self) -> Tensor:
-        """(P + n, D) float64 scaled positives and cached negatives, converted part by part to spare memory."""
-        examples = torch.empty(len(self.positives) + len(self.rows), self.positives.shape[1], dtype=torch.float64)
-        start = 0
-        for part in (self.positives, *self._cached):
-            examples[start : start + len(part)] = part
-            start += len(part)
-        return examples.mul_(self.scale)
 
 
 def mine(

@@ -93,5 +93,20 @@ def test_evicting_what_is_hard_is_an_error_that_names_both_keys():
         LinearSVM(num_classes=1, feature_dim=1, evict_below=-0.5)
 
 
+def test_folds_are_reported_and_change_no_classifier(source):
+    # Three quarters of the images still show what tells the classes apart; class 2 has no truth.
+    plain, folded = fit(source), fit(source, folds=4)
+    assert torch.equal(plain.weight_, folded.weight_) and torch.equal(plain.bias_, folded.bias_)
+    assert "held_out" not in plain.report()
+    first, second, third = folded.report()["held_out"]
+    assert first["truths_found"] == second["truths_found"] == 1.0 and first["negatives_refused"] > 0.9
+    assert third == {"truths_found": None, "negatives_refused": None}
+
+
+def test_a_single_fold_is_refused():
+    with pytest.raises(ConfigError, match="FOLDS 1 leaves no images to learn from; give 0, or 2 or more"):
+        LinearSVM(num_classes=1, feature_dim=1, folds=1)
+
+
 def test_before_fit_nothing_fires():
     assert (LinearSVM(num_classes=2, feature_dim=3).score(torch.ones(4, 3)) == -torch.inf).all()
