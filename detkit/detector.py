@@ -52,7 +52,7 @@ class Candidates:
         labels: (M,) int64.
         scores: (M,) float32.
         boxes: the M proposals.
-        refined: the same after the box head, not clipped.
+        refined: the same, not clipped, after the box head has moved those that the settings let it move.
     """
 
     rows: Tensor
@@ -102,7 +102,11 @@ class RegionScorer:
         )
         reads = self.box_head.reads_features
         own = features[self.box_layer][rows] if reads else torch.zeros(len(rows), 0)
-        return Candidates(rows, labels, scores, boxes[rows], self.box_head.refine(own, boxes[rows], labels))
+        plain, refined = boxes[rows], self.box_head.refine(own, boxes[rows], labels)
+        if settings.refine_above is not None:
+            moved = (scores > settings.refine_above)[:, None]
+            refined = Boxes(torch.where(moved, refined.tensor, plain.tensor))
+        return Candidates(rows, labels, scores, plain, refined)
 
 
 class Detector:

@@ -26,12 +26,15 @@ class Postprocess:
             It applies where a split is evaluated, not where single images are detected.
         nms_iou: a box whose IoU with a better one of its class exceeds this is suppressed.
         one_class_per_region: whether a region is a candidate of its best class only.
+        refine_above: candidates that score more are moved by the box head, the others keep their proposal's box; null
+            moves all, as the paper does.
     """
 
     top_per_image: Annotated[int, Positive] = 100
     top_per_class: Annotated[int, NonNegative] = 40
     nms_iou: Annotated[float, Fraction] = 0.3
     one_class_per_region: bool = False
+    refine_above: float | None = None
 
 
 def select(scores: Tensor, settings: Postprocess, min_score: float = -np.inf) -> tuple[Tensor, Tensor, Tensor]:
