@@ -99,6 +99,10 @@ class Stage(ABC):
         """Further values to be hashed, derived from keys that are not handed on as they are."""
         return {}
 
+    def disk(self, context: Context) -> int:
+        """Bytes that ``run`` will still write, where they are many; 0 as long as the inputs that tell are not there."""
+        return 0
+
     @abstractmethod
     def run(self, context: Context) -> None:
         """Writes the result into ``context.folder``, going on with what lies there."""

@@ -28,6 +28,7 @@ from detkit.stages.common import (
     region_features,
     region_index,
 )
+from detkit.stages.disk import feature_bytes
 from detkit.stages.shards import ImageShards, save_tensors
 
 
@@ -92,12 +93,19 @@ class Extract(Stage):
         most, difficult = config.PROPOSALS.TRAIN_MAX_BOXES, config.DATA.TRAIN_DIFFICULT
         return {"truths": True, "max_boxes": most, "difficult": difficult, **kept}
 
+    def disk(self, context: Context) -> int:
+        """The features of the split that are not there yet, once its proposals are."""
+        if "proposals" not in context.inputs:
+            return 0
+        wanted = rows_kept(context.config, context.extra["layers"], _index(context))
+        rows = {layer: int(kept.sum()) for layer, kept in wanted.items()}
+        written = sum(file.stat().st_size for file in context.folder.glob("*.safetensors"))
+        return max(0, feature_bytes(rows, network_layers(context.config)) - written)
+
     def run(self, context: Context) -> None:
         """Writes a file an image, see ``StoredFeatures``."""
-        index = region_index(
-            context, context.role, with_truths=context.extra["truths"], max_boxes=context.extra["max_boxes"]
-        )
-        wanted = _wanted_rows(context, index)
+        index = _index(context)
+        wanted = rows_kept(context.config, context.extra["layers"], index)
         every = region_features(context, index)
         requests = _unfinished(every.every_row(), context.folder)
         done = len(every.every_row()) - len(requests)
@@ -112,6 +120,12 @@ class Extract(Stage):
             save_tensors(feature_file(context.folder, image), tensors)
             bar.update()
         bar.close()
+
+
+def _index(context: Context) -> RegionIndex:
+    """The regions whose features are computed."""
+    extra = context.extra
+    return region_index(context, context.role, with_truths=extra["truths"], max_boxes=extra["max_boxes"])
 
 
 def extracted_roles(config: Config) -> tuple[str, ...]:
@@ -152,15 +166,21 @@ def _example_settings(config: Config) -> dict[str, Any]:
     return {key: config.BOX_HEAD[config.BOX_HEAD.NAME][key] for key in keys}
 
 
-def _wanted_rows(context: Context, index: RegionIndex) -> dict[str, np.ndarray]:
-    """{layer: (R,) bool} rows to keep."""
-    wanted = {}
-    for layer, rule in context.extra["layers"].items():
-        wanted[layer] = np.full(len(index), rule == "all")
+def rows_kept(config: Config, rules: Mapping[str, Any], index: RegionIndex) -> dict[str, np.ndarray]:
+    """{layer: (R,) bool} the rows whose features ``Extract`` stores.
+
+    Args:
+        config: BOX_HEAD.
+        rules: ``layers`` of what ``Extract.extra`` gave.
+        index: the split's regions.
+    """
+    kept = {}
+    for layer, rule in rules.items():
+        kept[layer] = np.full(len(index), rule == "all")
         if rule != "all":
-            head = build(context.config, "BOX_HEAD", num_classes=index.num_classes, feature_dim=1)
-            wanted[layer][head.example_rows(index)] = True
-    return wanted
+            head = build(config, "BOX_HEAD", num_classes=index.num_classes, feature_dim=1)
+            kept[layer][head.example_rows(index)] = True
+    return kept
 
 
 def _unfinished(requests: list[Request], folder: Path) -> list[Request]:

@@ -7,6 +7,7 @@ import logging
 import os
 import shutil
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from detkit.errors import ConfigError
 from detkit.registry import nearest
 from detkit.stages.artifacts import ArtifactStore
 from detkit.stages.base import Context
+from detkit.stages.disk import refuse_small_disk
 from detkit.stages.environment import environment
 from detkit.stages.plan import Datasets, Step, plan
 
@@ -81,15 +83,15 @@ class Run:
 
     def is_finished(self) -> bool:
         """Whether there is nothing left to make."""
-        return not any(self._is_needed(step) for step in self.steps)
+        return not any(self.is_needed(step) for step in self.steps)
 
-    def _is_needed(self, step: Step) -> bool:
+    def is_needed(self, step: Step) -> bool:
         """Whether a step must still be made; one that only saves others time is not when they are made."""
         if self.store.find(step.name, step.digest):
             return False
         users = [s for s in self.steps if step in (*s.inputs.values(), *s.caches.values())]
         only_saves_time = bool(users) and not any(step in s.inputs.values() for s in users)
-        return not only_saves_time or any(self._is_needed(s) for s in users)
+        return not only_saves_time or any(self.is_needed(s) for s in users)
 
     def check_stages(self, *names: str) -> None:
         """Refuses a stage that the recipe does not have; an empty name is none.
@@ -121,8 +123,23 @@ class Run:
                     shutil.rmtree(old)
         if not self.is_finished():
             self._remove_outputs()
+        stored: dict[str, int] = {}
         for step in self.steps[: end + 1]:
+            self._refuse_small_disk(self.steps[: end + 1], stored)
             self._make(step)
+
+    def _refuse_small_disk(self, steps: Sequence[Step], stored: dict[str, int]) -> None:
+        """Refuses to go on where what is still to be stored does not fit.
+
+        Args:
+            steps: those that will be made.
+            stored: what each step stores, by its label, as far as known; more is put in as proposals come in.
+        """
+        needed = [step for step in steps if self.is_needed(step)]
+        for step in needed:
+            if not stored.get(step.label):
+                stored[step.label] = step.stage.disk(self._context(step, self.store.partial(step.name, step.digest)))
+        refuse_small_disk(self.store.root, {step.label: stored[step.label] for step in needed})
 
     def _remove_outputs(self) -> None:
         """What an earlier config left must not stand beside this one."""
@@ -133,7 +150,7 @@ class Run:
             path.unlink(missing_ok=True)
 
     def _make(self, step: Step) -> None:
-        if not self._is_needed(step):
+        if not self.is_needed(step):
             there = self.store.find(step.name, step.digest) is not None
             log.info("%s: %s", step.label, "there already" if there else "not needed, what reads it is there")
             return
@@ -143,7 +160,9 @@ class Run:
                 log.info("%s: made by another run meanwhile", step.label)
                 return
             log.info("%s: %s", step.label, "goes on" if any(folder.iterdir()) else "starts")
-            step.stage.run(self._context(step, folder))
+            context = self._context(step, folder)
+            assert set(step.inputs) <= set(context.inputs), "a step runs after those that it reads"
+            step.stage.run(context)
         seconds = time.monotonic() - start
         log.info("%s: done in %.1f s", step.label, seconds)
         with (self.folder / "metrics.jsonl").open("a", encoding="utf-8") as metrics:
@@ -153,7 +172,6 @@ class Run:
 
     def _context(self, step: Step, folder: Path) -> Context:
         found = {label: self.store.find(s.name, s.digest) for label, s in {**step.inputs, **step.caches}.items()}
-        assert all(found[label] for label in step.inputs), "a step runs after those that it reads"
         keys = (*step.stage.sections(self.config), *step.stage.unhashed, "RUNTIME")
         workers = self.config.RUNTIME.WORKERS
         return Context(

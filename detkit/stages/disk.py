@@ -1,0 +1,49 @@
+"""How much disk stored features take, and whether it is there."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from detkit.backbones.base import LayerSpec
+from detkit.errors import ConfigError
+
+HALF, ROW_NUMBER = 2, 8
+"""Bytes of a stored number and of the int64 that says which region it is of."""
+
+
+def feature_bytes(rows: Mapping[str, int], layers: Mapping[str, LayerSpec]) -> int:
+    """Bytes that stored features take, less the few of the files' headers.
+
+    Args:
+        rows: regions kept of each layer.
+        layers: the backbone's layers.
+    """
+    return sum(count * (HALF * layers[layer].dim + ROW_NUMBER) for layer, count in rows.items())
+
+
+def free_bytes(folder: Path) -> int:
+    """Free bytes of the disk on which a folder lies or would lie."""
+    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.is_dir())
+    return shutil.disk_usage(there).free
+
+
+def refuse_small_disk(root: Path, needed: Mapping[str, int]) -> None:
+    """Refuses to begin what does not fit.
+
+    Args:
+        root: where artefacts lie.
+        needed: bytes that each step still writes.
+
+    Raises:
+        ConfigError: naming what is needed, what is free, and the keys that lower the need.
+    """
+    total, free = sum(needed.values()), free_bytes(root)
+    if total > free:
+        steps = ", ".join(f"{label} {size / 1e9:.3g} GB" for label, size in needed.items() if size)
+        raise ConfigError(
+            f"ARTIFACTS: stored features need {total / 1e9:.3g} GB ({steps}), {free / 1e9:.3g} GB are free at {root}; "
+            "store none (FEATURES.STORE []), fewer layers (FEATURES.LAYERS) or boxes (PROPOSALS.TRAIN_MAX_BOXES), "
+            "or set ARTIFACTS to a folder on a larger disk"
+        )

@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from detkit.backbones.base import LayerSpec
+from detkit.cli.main import main
+from detkit.errors import ConfigError
+from detkit.stages import disk
+from detkit.stages.disk import feature_bytes, free_bytes, refuse_small_disk
+
+
+def test_a_stored_row_takes_two_bytes_a_number_and_eight_for_which_row_it_is():
+    # 10 rows of 6 numbers: 10 * (12 + 8) = 200; 3 rows of 2 * 2 * 4 numbers: 3 * (32 + 8) = 120
+    layers = {"fc7": LayerSpec((6,)), "pool5": LayerSpec((4, 2, 2)), "fc6": LayerSpec((9,))}
+    assert feature_bytes({"fc7": 10, "pool5": 3}, layers) == 320
+    assert feature_bytes({}, layers) == 0
+
+
+def test_free_bytes_are_those_of_the_nearest_folder_that_is_there(tmp_path):
+    assert free_bytes(tmp_path / "not" / "yet") == pytest.approx(free_bytes(tmp_path), rel=0.1)
+
+
+def test_a_need_as_large_as_the_disk_fits_and_a_byte_more_does_not(tmp_path, monkeypatch):
+    monkeypatch.setattr(disk, "free_bytes", lambda folder: 3_000_000_000)
+    refuse_small_disk(tmp_path, {"extract train": 2_000_000_000, "extract test": 1_000_000_000})
+    with pytest.raises(ConfigError, match=r"need 3 GB \(extract train 3 GB\), 3 GB are free at .*FEATURES.STORE \[\]"):
+        refuse_small_disk(tmp_path, {"extract train": 3_000_000_001, "detect test": 0})
+
+
+def test_training_stops_before_finetuning_where_the_features_do_not_fit_and_asks_for_what_it_writes(
+    recipe, capsys, monkeypatch
+):
+    free, asked, refuse = 1000, [], refuse_small_disk
+    monkeypatch.setattr(disk, "free_bytes", lambda folder: free)
+    monkeypatch.setattr(
+        "detkit.stages.runner.refuse_small_disk", lambda *given: (asked.append(given[1]), refuse(*given))
+    )
+    assert main(["train", "--config", str(recipe)]) == 2
+    err = capsys.readouterr().err.splitlines()[-1]
+    assert "extract train" in err
+    assert "PROPOSALS.TRAIN_MAX_BOXES" in err
+    assert {p.name for p in Path("artifacts").iterdir() if any(p.glob("*/manifest.json"))} == {"pretrain", "propose"}
+
+    free = 10**12
+    assert main(["train", "--config", str(recipe), "--until", "Extract"]) == 0
+    files = list(Path("artifacts/extract").glob("*/*.safetensors"))
+    written = sum(file.stat().st_size for file in files)
+    assert 0 < written - max(one.get("extract train", 0) for one in asked) < 500 * len(files)  # headers of the files
