@@ -1,5 +1,12 @@
 """The mistakes that detkit reports to its caller."""
 
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+
+LONGEST = 2000
+
 
 class DetkitError(Exception):
     """A mistake of the caller: one line that says what is wrong, what is allowed and where it came from.
@@ -7,13 +14,25 @@ class DetkitError(Exception):
     The command line prints it without a traceback and exits with 2.
     """
 
+    def __str__(self) -> str:
+        return one_line(super().__str__())
+
 
 class ConfigError(DetkitError):
     """A config file or command-line override that cannot be used."""
 
 
 class DataError(DetkitError):
-    """An image, annotation, split or data-set folder that cannot be used."""
+    """An image, annotation, split or data-set folder that cannot be used.
+
+    Args:
+        message: the mistake; of several the first.
+        problems: every mistake that was found at once, a line each; empty where there is one.
+    """
+
+    def __init__(self, message: str, problems: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.problems = tuple(problems) or (str(self),)
 
 
 class WeightsError(DetkitError):
@@ -22,3 +41,18 @@ class WeightsError(DetkitError):
 
 class ModelError(DetkitError):
     """A model folder or artefact that cannot be loaded."""
+
+
+def one_line(text: str) -> str:
+    """The text as one line of a terminal, cut at LONGEST characters.
+
+    Names come out of files: a control character in them could break the line or repaint the screen, so such characters
+    are escaped.
+    """
+    shown = text if len(text) <= LONGEST else f"{text[:LONGEST]} ..."
+    return "".join(c if _is_harmless(c) else c.encode("unicode_escape").decode() for c in shown)
+
+
+def _is_harmless(character: str) -> bool:
+    kind = unicodedata.category(character)
+    return kind[0] != "C" and kind not in ("Zl", "Zp")

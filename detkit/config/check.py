@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from detkit.config.ranges import Range
 
+LARGEST_WHOLE = 2**63 - 1
 _PLAIN = {
     bool: "true or false",
     int: "a whole number",
@@ -71,10 +72,19 @@ def _convert(value: Any, annotation: Any) -> Any:
 
 
 def _plain(value: Any, annotation: Any) -> Any:
+    if type(value) is int and abs(value) > LARGEST_WHOLE:
+        raise ValueError
     if annotation is float and type(value) in (int, float) and math.isfinite(value):
         return float(value)
     if annotation is str and type(value) is int:
         return str(value)
+    if annotation is str and type(value) is str and not _is_writable(value):
+        raise ValueError
     if annotation is Any or (annotation is not float and type(value) is annotation):
         return value
     raise ValueError
+
+
+def _is_writable(text: str) -> bool:
+    """No path has a NUL in it, and no file half of a surrogate pair."""
+    return "\0" not in text and not any("\ud800" <= c <= "\udfff" for c in text)

@@ -10,14 +10,28 @@ from typing import Any
 import yaml
 
 from detkit.errors import ConfigError
+from detkit.reading import MIB, bounded_text
+
+MAX_BYTES = 4 * MIB
+NOT_YAML = (yaml.YAMLError, ValueError, TypeError, LookupError, AttributeError, RecursionError)
+"""What PyYAML raises; its own errors, and those of Python for a date like 2001-99-99 or lists in lists without end."""
 
 
-class _Loader(yaml.SafeLoader):
-    """Reads 1e-3 as a number, as YAML 1.2 does."""
+class PlainLoader(yaml.SafeLoader):
+    """Plain values alone: no tags, no aliases; 1e-3 is a number, as in YAML 1.2."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        """A few aliases of aliases can stand for gigabytes."""
+        if self.check_event(yaml.AliasEvent):
+            event = self.peek_event()
+            raise yaml.composer.ComposerError(
+                None, None, f"aliases such as *{event.anchor} are not read; write the value out", event.start_mark
+            )
+        return super().compose_node(parent, index)
 
 
-_Loader.yaml_implicit_resolvers = {k: list(v) for k, v in yaml.SafeLoader.yaml_implicit_resolvers.items()}
-_Loader.add_implicit_resolver(
+PlainLoader.yaml_implicit_resolvers = {k: list(v) for k, v in yaml.SafeLoader.yaml_implicit_resolvers.items()}
+PlainLoader.add_implicit_resolver(
     "tag:yaml.org,2002:float", re.compile(r"^[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
 )
 
@@ -45,8 +59,8 @@ class Leaf:
 def parse_value(text: str) -> Any:
     """A command-line value, read as YAML; text that is no YAML stays text."""
     try:
-        return yaml.load(text, _Loader)
-    except yaml.YAMLError:
+        return yaml.load(text, PlainLoader)
+    except NOT_YAML:
         return text
 
 
@@ -57,12 +71,12 @@ def read_leaves(path: Path) -> list[Leaf]:
         ConfigError: the file is missing, no YAML, no mapping, empty, or sets a key twice.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = bounded_text(path, MAX_BYTES)
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "is not UTF-8 text"
         raise ConfigError(f"config {path}: {reason}") from error
-    loader = _Loader(text)
     try:
+        loader = PlainLoader(text)
         root = loader.get_single_node()
         if root is None:
             raise ConfigError(f"config {path}: the file is empty; it needs at least one KEY: value")
@@ -74,11 +88,11 @@ def read_leaves(path: Path) -> list[Leaf]:
         raise ConfigError(f"{path}:{line}: not readable as YAML: {error.problem}") from error
     except yaml.YAMLError as error:
         raise ConfigError(f"config {path}: not readable as YAML: {str(error).splitlines()[0]}") from error
-    finally:
-        loader.dispose()
+    except NOT_YAML as error:
+        raise ConfigError(f"config {path}: not readable as YAML: {type(error).__name__}: {error}") from error
 
 
-def _leaves(loader: _Loader, node: yaml.MappingNode, path: Path, above: tuple[str, ...]) -> list[Leaf]:
+def _leaves(loader: PlainLoader, node: yaml.MappingNode, path: Path, above: tuple[str, ...]) -> list[Leaf]:
     found: list[Leaf] = []
     lines: dict[str, int] = {}
     for key_node, value_node in node.value:
@@ -92,6 +106,15 @@ def _leaves(loader: _Loader, node: yaml.MappingNode, path: Path, above: tuple[st
         if isinstance(value_node, yaml.MappingNode) and value_node.value:
             found += _leaves(loader, value_node, path, (*above, key))
         else:
-            value = loader.construct_object(value_node, deep=True)
+            value = _value(loader, value_node, f"{path}:{line}")
             found.append(Leaf((*above, key), value, f"{path}:{line}"))
     return found
+
+
+def _value(loader: PlainLoader, node: yaml.Node, origin: str) -> Any:
+    try:
+        return loader.construct_object(node, deep=True)
+    except yaml.YAMLError:
+        raise
+    except NOT_YAML as error:
+        raise ConfigError(f"{origin}: not readable as YAML: {error}; put text in quotes") from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from detkit.structures import Sample
 
@@ -24,6 +24,11 @@ class Dataset(ABC):
     class_names: tuple[str, ...]
     skipped: list[str]
     warnings: list[str]
+
+    @property
+    def problems(self) -> Sequence[str]:
+        """Each mistake of the images that were left out, a line each; an image may have several."""
+        return self.skipped
 
     @abstractmethod
     def __len__(self) -> int:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import functools
 from pathlib import Path, PurePosixPath
-from typing import Literal
+from typing import Annotated, Literal
 
 from detkit.data.coco_json import COCOFile, COCOImage, read_coco_json
+from detkit.data.images import MAX_MEGAPIXELS, Megapixels
 from detkit.data.listed import Entry, ListedDataset
 from detkit.data.repairs import cut_to_image, size_differs
 from detkit.errors import ConfigError, DataError
@@ -27,6 +28,7 @@ class COCO(ListedDataset):
         on_bad: stop at a broken image or annotation, or leave the image out.
         annotations: the instances JSON file; one without "annotations" gives images without ground truths.
         images: the folder of the images.
+        max_megapixels: an image of more million pixels is broken; it is never decoded.
 
     Attributes:
         category_ids: COCO's number of each class; labels are in the order of these numbers.
@@ -45,6 +47,7 @@ class COCO(ListedDataset):
         needs_images: bool,
         annotations: str = "",
         images: str = "",
+        max_megapixels: Annotated[float, Megapixels] = MAX_MEGAPIXELS,
     ) -> None:
         for key, value in (("ANNOTATIONS", annotations), ("IMAGES", images)):
             if not value and (key == "ANNOTATIONS" or needs_images):
@@ -66,7 +69,7 @@ class COCO(ListedDataset):
                 numbers[image_id] = image.number
         self.category_ids = tuple(sorted(categories or {}))
         self.class_names = tuple(categories[c] for c in self.category_ids) if categories else ()
-        self._open(entries, on_bad, needs_images)
+        self._open(entries, on_bad, needs_images, max_megapixels)
         self.image_numbers = tuple(numbers[sample.image_id] for sample in self)
 
     def _annotate(self, file: COCOFile, image: COCOImage, size: tuple[int, int]) -> Annotations | None:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import json
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from detkit.data.repairs import every
 from detkit.errors import DataError
+from detkit.reading import MIB, bounded_text
+
+MAX_BYTES = 4096 * MIB
+LIMIT = 1e30
 
 
 @dataclass(frozen=True)
@@ -58,21 +63,21 @@ class COCOFile:
         """The ground truths of an image in file order, or None where the file has none.
 
         Raises:
-            DataError: a broken annotation; the message names it.
+            DataError: a broken annotation; the message names it, ``problems`` every one of the image.
         """
         if self.annotations is None:
             return None
-        return [self._truth(raw, image) for raw in self.annotations[image.number]]
+        return every(functools.partial(self._truth, raw, image) for raw in self.annotations[image.number])
 
     def _truth(self, raw: dict[str, Any], image: COCOImage) -> COCOTruth:
         where = f"{self.path}: annotation {raw['id']} of image {image.number} ({image.file_name})"
         bbox, category, crowd = raw.get("bbox"), raw.get("category_id"), raw.get("iscrowd", 0)
-        if not isinstance(bbox, list) or len(bbox) != 4 or not all(_is_finite(n) for n in bbox):
+        if not isinstance(bbox, list) or len(bbox) != 4 or not all(_is_number(n) for n in bbox):
             raise DataError(f"{where} has bbox {bbox!r}; expected four finite numbers: x, y, width, height")
         x, y, width, height = bbox
         if width <= 0 or height <= 0:
             raise DataError(f"{where} has no area: bbox {bbox} (x, y, width, height)")
-        if category not in self.categories:
+        if type(category) is not int or category not in self.categories:
             raise DataError(f"{where} has category_id {category!r}; expected one of {sorted(self.categories)}")
         if crowd not in (0, 1):
             raise DataError(f"{where} has iscrowd {crowd!r}; expected 0 or 1")
@@ -93,7 +98,7 @@ def read_coco_json(path: Path) -> COCOFile:
     categories = {}
     for n, raw in enumerate(data["categories"]):
         number, name = raw.get("id"), raw.get("name")
-        if not isinstance(number, int) or not isinstance(name, str):
+        if type(number) is not int or not isinstance(name, str):
             raise DataError(
                 f"{path}: category {n} has id {number!r}, name {name!r}; expected a whole number and a text"
             )
@@ -106,8 +111,7 @@ def read_coco_json(path: Path) -> COCOFile:
 
 def _load(path: Path) -> Any:
     try:
-        with path.open(encoding="utf-8") as file:
-            return json.load(file, object_hook=_without_mask)
+        return json.loads(bounded_text(path, MAX_BYTES), object_hook=_without_mask)
     except FileNotFoundError:
         raise DataError(
             f"data set COCO: no file {path} (looked in {path.absolute().parent}); get it from https://cocodataset.org, "
@@ -119,6 +123,8 @@ def _load(path: Path) -> Any:
         raise DataError(f"{path}:{error.lineno}: not readable as JSON: {error.msg}") from None
     except UnicodeDecodeError:
         raise DataError(f"{path}: not a text file in UTF-8; expected COCO annotations in JSON") from None
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path}: not readable as JSON: {error}") from None
 
 
 def _without_mask(raw: dict[str, Any]) -> dict[str, Any]:
@@ -129,13 +135,18 @@ def _without_mask(raw: dict[str, Any]) -> dict[str, Any]:
 
 def _image(raw: dict[str, Any], where: str) -> COCOImage:
     number, name, height, width = (raw.get(key) for key in ("id", "file_name", "height", "width"))
-    if not isinstance(number, int):
+    if type(number) is not int:
         raise DataError(f"{where} has id {number!r}; expected a whole number")
     if not isinstance(name, str) or not name or "\0" in name or "\\" in name:
         raise DataError(f"{where} has file_name {name!r}; expected the path of a file with /")
-    if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+    if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts or not PurePosixPath(name).name:
         raise DataError(f"{where} has file_name {name!r}; expected a path inside the image folder")
-    return COCOImage(number, name, (height, width) if isinstance(height, int) and isinstance(width, int) else None)
+    if height is None or width is None:
+        return COCOImage(number, name, None)
+    for key, value in (("height", height), ("width", width)):
+        if not _is_number(value) or value < 1 or value != int(value):
+            raise DataError(f"{where} has {key} {value!r}; expected a whole number of pixels greater than 0, or null")
+    return COCOImage(number, name, (int(height), int(width)))
 
 
 def _by_image(path: Path, raws: Any, images: tuple[COCOImage, ...]) -> dict[int, list[dict[str, Any]]]:
@@ -143,10 +154,10 @@ def _by_image(path: Path, raws: Any, images: tuple[COCOImage, ...]) -> dict[int,
         raise DataError(f"{path}: annotations is no list of objects")
     by_image: dict[int, list[dict[str, Any]]] = {image.number: [] for image in images}
     for n, raw in enumerate(raws):
-        if not isinstance(raw.get("id"), int):
+        if type(raw.get("id")) is not int:
             raise DataError(f"{path}: annotation {n} has id {raw.get('id')!r}; expected a whole number")
         number = raw.get("image_id")
-        if not isinstance(number, int) or number not in by_image:
+        if type(number) is not int or number not in by_image:
             raise DataError(f"{path}: annotation {raw['id']} has image_id {number!r}, which is not among the images")
         by_image[number].append(raw)
     _refuse_repeated((raw["id"] for raw in raws), f"{path}: annotation id")
@@ -157,8 +168,9 @@ def _is_records(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(raw, dict) for raw in value)
 
 
-def _is_finite(value: Any) -> bool:
-    return type(value) in (int, float) and math.isfinite(value)
+def _is_number(value: Any) -> bool:
+    """Neither NaN nor infinite, and the corners of a box of such numbers fit into float32."""
+    return type(value) in (int, float) and abs(value) <= LIMIT
 
 
 def _refuse_repeated(values: Iterable[int | str], where: str) -> None:

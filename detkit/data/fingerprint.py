@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
 import sqlite3
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from detkit.data.cache import cache_dir
-from detkit.data.images import decode_image, image_bytes
+from detkit.data.images import MAX_MEGAPIXELS, decode_image, image_bytes, refusal_of_size
 from detkit.errors import DataError
 from detkit.progress import progress
 from detkit.structures import Sample
@@ -35,10 +36,14 @@ class ImageFacts:
     sha256: str
 
 
-def inspect_images(paths: Sequence[Path]) -> list[ImageFacts | DataError]:
+def inspect_images(paths: Sequence[Path], max_megapixels: float = MAX_MEGAPIXELS) -> list[ImageFacts | DataError]:
     """Reads, hashes and decodes each file once per machine: the facts are kept by path, size and time of change.
 
     Any number of processes may do so at once.
+
+    Args:
+        paths: the files.
+        max_megapixels: an image of more million pixels is refused from its header, before it is decoded.
 
     Returns:
         In the order of ``paths`` the facts, or the error where the file is no readable image.
@@ -50,12 +55,21 @@ def inspect_images(paths: Sequence[Path]) -> list[ImageFacts | DataError]:
         facts: list[ImageFacts | DataError | None] = [_recall(table, _key(path)) for path in paths]
         unknown = [row for row, known in enumerate(facts) if known is None]
         if unknown:
-            for row, found in zip(unknown, _inspect_new([paths[row] for row in unknown], table)):
+            for row, found in zip(unknown, _inspect_new([paths[row] for row in unknown], table, max_megapixels)):
                 facts[row] = found
-    return [found for found in facts if found is not None]
+    return [_within(found, path, max_megapixels) for found, path in zip(facts, paths) if found is not None]
 
 
-def _inspect_new(paths: Sequence[Path], table: sqlite3.Connection) -> Iterator[ImageFacts | DataError]:
+def _within(found: ImageFacts | DataError, path: Path, max_megapixels: float) -> ImageFacts | DataError:
+    """An image that is known from a time when more was allowed is refused as a new one is."""
+    if isinstance(found, DataError):
+        return found
+    return refusal_of_size(found.size, path, max_megapixels) or found
+
+
+def _inspect_new(
+    paths: Sequence[Path], table: sqlite3.Connection, max_megapixels: float
+) -> Iterator[ImageFacts | DataError]:
     bar = progress("check images", len(paths), "image")
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for start in range(0, len(paths), SAVE_EVERY):
@@ -63,7 +77,7 @@ def _inspect_new(paths: Sequence[Path], table: sqlite3.Connection) -> Iterator[I
             # The key is taken before the file is read: a change in between makes it stale, not wrong.
             keys = [_key(path) for path in part]
             found = []
-            for facts in pool.map(_inspect, part):
+            for facts in pool.map(_inspect, part, itertools.repeat(max_megapixels)):
                 found.append(facts)
                 bar.update()
             _remember(table, keys, found)
@@ -96,15 +110,16 @@ def _line(value: object) -> bytes:
 def _key(path: Path) -> Key | None:
     try:
         stat = path.stat()
-    except OSError:
+        str(path).encode()  # the cache keeps names in UTF-8
+    except (OSError, ValueError):
         return None
     return str(path.absolute()), stat.st_size, stat.st_mtime_ns
 
 
-def _inspect(path: Path) -> ImageFacts | DataError:
+def _inspect(path: Path, max_megapixels: float) -> ImageFacts | DataError:
     try:
         data = image_bytes(path)
-        height, width, _ = decode_image(data, path).shape
+        height, width, _ = decode_image(data, path, max_megapixels).shape
     except DataError as error:
         return error
     return ImageFacts((height, width), hashlib.sha256(data).hexdigest())

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import functools
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from detkit.data.images import IMAGE_SUFFIXES
+from detkit.data.images import IMAGE_SUFFIXES, MAX_MEGAPIXELS, Megapixels
 from detkit.data.listed import Entry, ListedDataset
 from detkit.errors import ConfigError, DataError
+from detkit.reading import MIB, bounded_text
 from detkit.registry import DATASETS, nearest
 from detkit.structures import Annotations, Boxes
+
+MAX_BYTES = 16 * MIB
 
 
 @DATASETS.register()
@@ -25,13 +28,21 @@ class ImageFolders(ListedDataset):
         splits: names of folders below the root, joined in this order.
         on_bad: stop at a broken image, or leave it out.
         root: the folder that holds the splits.
+        max_megapixels: an image of more million pixels is broken; it is never decoded.
 
     Raises:
         ConfigError: no root.
         DataError: a folder or image that is missing or cannot be used.
     """
 
-    def __init__(self, *, splits: tuple[str, ...], on_bad: Literal["stop", "skip"], root: str = "") -> None:
+    def __init__(
+        self,
+        *,
+        splits: tuple[str, ...],
+        on_bad: Literal["stop", "skip"],
+        root: str = "",
+        max_megapixels: Annotated[float, Megapixels] = MAX_MEGAPIXELS,
+    ) -> None:
         if not root:
             raise ConfigError("the ROOT of ImageFolders is empty; set it to the folder that holds train/ and val/")
         top = Path(root)
@@ -43,7 +54,7 @@ class ImageFolders(ListedDataset):
         self.warnings = []
         self.class_names = _classes(top)
         entries = [entry for split in splits for entry in self._entries(top, split)]
-        self._open(entries, on_bad)
+        self._open(entries, on_bad, max_megapixels=max_megapixels)
 
     def _entries(self, top: Path, split: str) -> list[Entry]:
         if split not in (known := [folder.name for folder in _folders(top)]):
@@ -60,10 +71,15 @@ class ImageFolders(ListedDataset):
                     f"{folder}: its name is no class of {top / 'classes.txt'}.{nearest(folder.name, self.class_names)}"
                 )
             label = self.class_names.index(folder.name)
-            for path in sorted(folder.rglob("*")):
-                if path.suffix.lower() in IMAGE_SUFFIXES:
-                    image_id = path.relative_to(top).with_suffix("").as_posix()
-                    entries.append(Entry(image_id, path, functools.partial(whole, label)))
+            paths = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in IMAGE_SUFFIXES]
+            if not paths:
+                raise DataError(
+                    f"{folder}: no image in the folder of this class; put some there ({', '.join(IMAGE_SUFFIXES)}), or "
+                    "remove the folder"
+                )
+            for path in paths:
+                image_id = path.relative_to(top).with_suffix("").as_posix()
+                entries.append(Entry(image_id, path, functools.partial(whole, label)))
         return entries
 
 
@@ -71,7 +87,13 @@ def _classes(top: Path) -> tuple[str, ...]:
     file = top / "classes.txt"
     if not file.is_file():
         return tuple(sorted({folder.name for split in _folders(top) for folder in _folders(split)}))
-    names = tuple(line.split()[0] for line in file.read_text(encoding="utf-8-sig").splitlines() if line.strip())
+    try:
+        lines = bounded_text(file, MAX_BYTES).splitlines()
+    except OSError as error:
+        raise DataError(f"{file}: cannot read the classes: {error.strerror or error}") from None
+    except UnicodeDecodeError:
+        raise DataError(f"{file}: not a text file in UTF-8; expected a class folder a line") from None
+    names = tuple(line.split()[0] for line in lines if line.strip())
     if len(set(names)) < len(names):
         repeated = next(name for name in names if names.count(name) > 1)
         raise DataError(f"{file}: class {repeated} stands there twice; each may stand there once")

@@ -7,11 +7,16 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from detkit.config.ranges import Range
 from detkit.data.image_header import HeaderError, header_size
 from detkit.errors import DataError
+from detkit.reading import MIB, bounded_bytes
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp")
-MAX_PIXELS = 200_000_000
+MAX_BYTES = 1024 * MIB
+MAX_MEGAPIXELS = 200
+Megapixels = Range(f"greater than 0, at most {MAX_MEGAPIXELS}", low=0, high=MAX_MEGAPIXELS, open_low=True)
+"""What a data set may set its own limit to."""
 
 
 def read_image(path: Path | str) -> np.ndarray:
@@ -24,7 +29,7 @@ def read_image(path: Path | str) -> np.ndarray:
         (H, W, 3) uint8 RGB.
 
     Raises:
-        DataError: no such file, no image, truncated, broken, or of more than MAX_PIXELS pixels.
+        DataError: no such file, no image, truncated, broken, or larger than MAX_MEGAPIXELS or MAX_BYTES.
     """
     return decode_image(image_bytes(path), path)
 
@@ -33,7 +38,7 @@ def image_size(path: Path | str) -> tuple[int, int]:
     """The (height, width) of an image file from its header, without decoding.
 
     Raises:
-        DataError: no such file, no image, truncated, or of more than MAX_PIXELS pixels.
+        DataError: no such file, no image, truncated, or larger than MAX_MEGAPIXELS or MAX_BYTES.
     """
     return _checked_size(image_bytes(path), path)
 
@@ -45,14 +50,14 @@ def image_bytes(path: Path | str) -> bytes:
         DataError: there is no such file, or it cannot be read.
     """
     try:
-        return Path(path).read_bytes()
+        return bounded_bytes(Path(path), MAX_BYTES)
     except OSError as error:
         raise DataError(f"{path}: cannot read the image: {error.strerror or error}") from None
 
 
-def decode_image(data: bytes, path: Path | str) -> np.ndarray:
+def decode_image(data: bytes, path: Path | str, max_megapixels: float = MAX_MEGAPIXELS) -> np.ndarray:
     """As ``read_image``, from the bytes of the file; ``path`` names it in messages."""
-    height, width = _checked_size(data, path)
+    height, width = _checked_size(data, path, max_megapixels)
     flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
@@ -67,11 +72,19 @@ def decode_image(data: bytes, path: Path | str) -> np.ndarray:
     return image
 
 
-def _checked_size(data: bytes, path: Path | str) -> tuple[int, int]:
+def _checked_size(data: bytes, path: Path | str, max_megapixels: float = MAX_MEGAPIXELS) -> tuple[int, int]:
     try:
         height, width = header_size(data)
     except HeaderError as error:
         raise DataError(f"{path}: cannot read the image: {error}") from None
-    if height * width > MAX_PIXELS:
-        raise DataError(f"{path}: {width}x{height} pixels, at most {MAX_PIXELS // 10**6} million are read")
+    if too_large := refusal_of_size((height, width), path, max_megapixels):
+        raise too_large
     return height, width
+
+
+def refusal_of_size(size: tuple[int, int], path: Path | str, most: float) -> DataError | None:
+    """The error for an image of (height, width) that has more than ``most`` million pixels, or None."""
+    height, width = size
+    if height * width <= most * 1e6:
+        return None
+    return DataError(f"{path}: {width}x{height} pixels, at most {most:g} million are read")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import unicodedata
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +12,12 @@ from typing import Literal
 
 from detkit.data.base import Dataset
 from detkit.data.fingerprint import ImageFacts, fingerprint, inspect_images
-from detkit.data.images import image_size
+from detkit.data.images import MAX_MEGAPIXELS, image_size
 from detkit.errors import DataError
 from detkit.structures import Annotations, Sample
+
+MAX_CLASS_BYTES = 100
+_LINE_BREAKERS = {"Cc", "Cs", "Zl", "Zp"}  # control characters, half characters, separators of lines
 
 
 @dataclass(frozen=True)
@@ -35,20 +40,28 @@ class Entry:
 class ListedDataset(Dataset):
     """A data set whose constructor sets ``class_names`` and hands its entries to ``_open``."""
 
-    def _open(self, entries: Sequence[Entry], on_bad: Literal["stop", "skip"], needs_images: bool = True) -> None:
+    def _open(
+        self,
+        entries: Sequence[Entry],
+        on_bad: Literal["stop", "skip"],
+        needs_images: bool = True,
+        max_megapixels: float = MAX_MEGAPIXELS,
+    ) -> None:
         """Reads every annotation and, if they are needed, every image once: mistakes are found before hours are spent.
 
-        Sets ``skipped``; keeps lines that ``annotate`` added to ``warnings``.
+        Sets ``skipped`` and ``problems``; keeps lines that ``annotate`` added to ``warnings``.
 
         Raises:
-            DataError: an id is listed twice; an image or annotation is broken and ``on_bad`` is "stop"; or no image
-                is left.
+            DataError: an id is listed twice; an id or class name cannot stand in a line of text or a file name; an
+                image or annotation is broken and ``on_bad`` is "stop"; or no image is left.
         """
+        _refuse_unwritable([entry.image_id for entry in entries], self.class_names)
         _refuse_repeated([entry.image_id for entry in entries])
-        self.skipped = []
+        self.skipped, self._problems = [], []
         self._samples: list[Sample] = []
         self._hashes: list[str] = []
-        facts_of = inspect_images([entry.path for entry in entries]) if needs_images else map(_declared, entries)
+        paths = [entry.path for entry in entries]
+        facts_of = inspect_images(paths, max_megapixels) if needs_images else map(_declared, entries)
         for entry, facts in zip(entries, facts_of):
             try:
                 if isinstance(facts, DataError):
@@ -58,12 +71,13 @@ class ListedDataset(Dataset):
                 if on_bad == "stop":
                     raise
                 self.skipped.append(f"{entry.image_id}: {error}")
+                self._problems += [f"{entry.image_id}: {line}" for line in error.problems]
                 continue
             self._samples.append(Sample(entry.image_id, entry.path, facts.size, annotations))
             self._hashes.append(facts.sha256)
         if not self._samples:
             reason = f"all {len(entries)} are broken, the first: {self.skipped[0]}" if entries else "the split is empty"
-            raise DataError(f"data set {type(self).__name__}: no image to use: {reason}")
+            raise DataError(f"data set {type(self).__name__}: no image to use: {reason}", self._problems)
 
     def __len__(self) -> int:
         return len(self._samples)
@@ -71,6 +85,11 @@ class ListedDataset(Dataset):
     def __getitem__(self, i: int) -> Sample:
         """The i-th image; IndexError behind the last."""
         return self._samples[i]
+
+    @property
+    def problems(self) -> list[str]:
+        """A line for each mistake of the images that were left out."""
+        return self._problems
 
     def fingerprint(self) -> str:
         """A sha256 over class names, image ids, image contents and annotations, in list order."""
@@ -92,8 +111,33 @@ def _declared(entry: Entry) -> ImageFacts | DataError:
 
 
 def _refuse_repeated(image_ids: Sequence[str]) -> None:
-    seen: set[str] = set()
-    for image_id in image_ids:
-        if image_id in seen:
-            raise DataError(f"image {image_id} is listed twice; each image may stand in the chosen splits once")
-        seen.add(image_id)
+    lines = [
+        f"image {image_id} is listed {'twice' if count == 2 else f'{count} times'}; each image may stand in the chosen "
+        "splits once"
+        for image_id, count in Counter(image_ids).items()
+        if count > 1
+    ]
+    if lines:
+        raise DataError(lines[0], lines)
+
+
+def _refuse_unwritable(image_ids: Sequence[str], class_names: Sequence[str]) -> None:
+    """Detection files hold an image a line and a class a file."""
+    lines = [
+        f"{kind} {name!r} cannot stand in a detection file; rename it: without line breaks and control characters, in "
+        "UTF-8, no space at either end"
+        for kind, names in (("image id", image_ids), ("class", class_names))
+        for name in names
+        if not _is_writable(name)
+    ]
+    lines += [
+        f"class {name!r} is too long for the name of its detection file; at most {MAX_CLASS_BYTES} bytes of UTF-8"
+        for name in class_names
+        if len(name.encode(errors="replace")) > MAX_CLASS_BYTES
+    ]
+    if lines:
+        raise DataError(lines[0], lines)
+
+
+def _is_writable(name: str) -> bool:
+    return name == name.strip() != "" and not any(unicodedata.category(c) in _LINE_BREAKERS for c in name)

@@ -1,15 +1,18 @@
-"""Small oddities of annotation files that are put right, and the lines that say so."""
+"""Small oddities of annotation files that are put right, and every mistake of a file told at once."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from detkit.errors import DataError
 from detkit.structures import Boxes
 
 # Conversions between conventions move a box out of its image by up to a pixel; that is not worth a line.
 ROUNDING = 1.0
+
+T = TypeVar("T")
 
 
 def cut_to_image(
@@ -34,13 +37,32 @@ def cut_to_image(
     # Cut before they become float32, which would make huge numbers infinite.
     limits = (width, height, width, height)
     boxes = Boxes.of([[min(max(edge, 0), limit) for edge, limit in zip(row, limits)] for row in rows])
-    for row, area in enumerate(boxes.area().tolist()):
-        if area <= 0:
-            raise DataError(
-                f"{wheres[row]} has no area in the image of {width}x{height} pixels: "
-                f"box {list(rows[row])} (x1, y1, x2, y2)"
-            )
+    gone = [
+        f"{wheres[row]} has no area in the image of {width}x{height} pixels: box {list(rows[row])} (x1, y1, x2, y2)"
+        for row, area in enumerate(boxes.area().tolist())
+        if area <= 0
+    ]
+    if gone:
+        raise DataError(gone[0], gone)
     return boxes, lines
+
+
+def every(parts: Iterable[Callable[[], T]]) -> list[T]:
+    """What each part gives, in order.
+
+    Raises:
+        DataError: parts raised one: the first, with the problems of all.
+    """
+    results: list[T] = []
+    problems: list[str] = []
+    for part in parts:
+        try:
+            results.append(part())
+        except DataError as error:
+            problems += error.problems
+    if problems:
+        raise DataError(problems[0], problems)
+    return results
 
 
 def size_differs(file: Path | str, told: tuple[int, int], size: tuple[int, int]) -> str:

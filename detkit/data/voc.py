@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
 from detkit.config.ranges import Fraction, NonNegative
+from detkit.data.images import MAX_MEGAPIXELS, Megapixels
 from detkit.data.listed import Entry, ListedDataset
-from detkit.data.repairs import cut_to_image, size_differs
+from detkit.data.repairs import cut_to_image, every, size_differs
 from detkit.data.voc_files import drawn_splits, find_voc_files, listed_ids
 from detkit.data.voc_xml import VOCAnnotation, VOCObject, read_voc_xml
 from detkit.errors import ConfigError, DataError
@@ -37,6 +39,7 @@ class VOC(ListedDataset):
         val_fraction: share of a flat folder's images in val.
         test_fraction: share of a flat folder's images in test.
         split_seed: which images of a flat folder these are.
+        max_megapixels: an image of more million pixels is broken; it is never decoded.
 
     Raises:
         ConfigError: no root, a class name twice, or nothing left to train on.
@@ -55,6 +58,7 @@ class VOC(ListedDataset):
         val_fraction: Annotated[float, Fraction] = 0.2,
         test_fraction: Annotated[float, Fraction] = 0.2,
         split_seed: Annotated[int, NonNegative] = 0,
+        max_megapixels: Annotated[float, Megapixels] = MAX_MEGAPIXELS,
     ) -> None:
         if not root:
             raise ConfigError("DATA.VOC.ROOT is empty; set it to the folder that holds Annotations and JPEGImages")
@@ -84,7 +88,7 @@ class VOC(ListedDataset):
                 file = xml.get(image_id, files.annotations / f"{image_id}.xml") if labelled else None
                 declared = functools.partial(_declared_size, read, file)
                 entries.append(Entry(image_id, image, functools.partial(self._annotate, read, file), declared))
-        self._open(entries, on_bad, needs_images)
+        self._open(entries, on_bad, needs_images, max_megapixels)
         if self._dropped:
             counts = ", ".join(f"{count} {name}" for name, count in sorted(self._dropped.items()))
             self.warnings.append(f"{root}: objects of other classes left out: {counts}")
@@ -97,7 +101,8 @@ class VOC(ListedDataset):
         annotation = read(file)
         if annotation.size is not None and annotation.size != size:
             self.warnings.append(size_differs(file, annotation.size, size))
-        objects = [thing for thing in annotation.objects if self._is_kept(thing)]
+        kept = every(functools.partial(self._is_kept, thing) for thing in annotation.objects)
+        objects = list(itertools.compress(annotation.objects, kept))
         boxes, cut = cut_to_image([thing.box for thing in objects], [thing.where for thing in objects], size)
         self.warnings += cut
         return Annotations.of(

@@ -10,8 +10,10 @@ from pathlib import Path
 
 from detkit.data.images import IMAGE_SUFFIXES
 from detkit.errors import DataError
+from detkit.reading import MIB, bounded_text
 from detkit.registry import nearest
 
+MAX_BYTES = 256 * MIB
 _FLAG = re.compile(r"\s+(-1|0|1)$")
 
 
@@ -89,14 +91,27 @@ def listed_ids(lists: Path, split: str) -> list[str]:
     if split not in known:
         splits = ", ".join(name for name in known if "_" not in name) or ", ".join(known) or "nothing"
         raise DataError(f"data set VOC: no split {split!r} in {lists}.{nearest(split, known)} There is: {splits}")
-    lines = [line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines()]
+    lines = [line.strip() for line in _lines(file)]
     ids = [line for line in lines if line]
     if all(_FLAG.search(line) for line in ids):
         ids = [_FLAG.sub("", line) for line in ids]
-    for image_id in ids:
-        if re.search(r"[/\\\0]", image_id) or image_id in (".", ".."):
-            raise DataError(f"{file}: {image_id!r} is no image id; expected a file name without folder and suffix")
+    strange = [
+        f"{file}: {image_id!r} is no image id; expected a file name without folder and suffix"
+        for image_id in ids
+        if re.search(r"[/\\\0]", image_id) or image_id in (".", "..")
+    ]
+    if strange:
+        raise DataError(strange[0], strange)
     return ids
+
+
+def _lines(file: Path) -> list[str]:
+    try:
+        return bounded_text(file, MAX_BYTES).splitlines()
+    except OSError as error:
+        raise DataError(f"{file}: cannot read the list: {error.strerror or error}") from None
+    except UnicodeDecodeError:
+        raise DataError(f"{file}: not a text file in UTF-8; expected an image id a line") from None
 
 
 def drawn_splits(image_ids: list[str], val_fraction: float, test_fraction: float, seed: int) -> Mapping[str, list[str]]:

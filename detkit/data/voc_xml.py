@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,12 @@ from xml.etree.ElementTree import Element, ParseError, TreeBuilder
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import DefusedXMLParser
 
+from detkit.data.repairs import every
 from detkit.errors import DataError
+from detkit.reading import MIB, bounded_bytes
+
+MAX_BYTES = 16 * MIB
+MAX_DIGITS = 9
 
 
 @dataclass(frozen=True)
@@ -52,16 +58,17 @@ def read_voc_xml(file: Path) -> VOCAnnotation:
 
     Raises:
         DataError: not a VOC annotation, an object without name or box, a coordinate that is no finite number, or an
-            inverted box; the message names file, line and object.
+            inverted box; the message names file, line and object, ``problems`` has every object's.
     """
     root = _parse(file)
     if root.tag != "annotation":
         raise DataError(f"{file}: not a VOC annotation: its root element is <{root.tag}>, expected <annotation>")
     objects = root.findall("object")
-    read = (
-        _object(node, f"{file}:{node.get('line')}: object {n} of {len(objects)}") for n, node in enumerate(objects, 1)
+    read = every(
+        functools.partial(_object, node, f"{file}:{node.get('line')}: object {n} of {len(objects)}")
+        for n, node in enumerate(objects, 1)
     )
-    return VOCAnnotation(_size(root), tuple(read))
+    return VOCAnnotation(_size(root, file), tuple(read))
 
 
 class _LineBuilder(TreeBuilder):
@@ -78,7 +85,7 @@ def _parse(file: Path) -> Element:
     parser = DefusedXMLParser(target=builder)
     builder.expat = parser.parser
     try:
-        parser.feed(file.read_bytes())
+        parser.feed(bounded_bytes(file, MAX_BYTES))
         return parser.close()
     except FileNotFoundError:
         raise DataError(
@@ -92,9 +99,11 @@ def _parse(file: Path) -> Element:
         raise DataError(f"{file}: not readable as XML: {error}") from None
 
 
-def _size(root: Element) -> tuple[int, int] | None:
+def _size(root: Element, file: Path) -> tuple[int, int] | None:
     """The size where both numbers are there; some tools write zeros or leave it out."""
     height, width = (root.findtext(f"size/{key}", "").strip() for key in ("height", "width"))
+    if len(height) > MAX_DIGITS or len(width) > MAX_DIGITS:
+        raise DataError(f"{file}: <size> gives {width:.20}x{height:.20} pixels; expected at most {MAX_DIGITS} digits")
     if not (height.isdecimal() and width.isdecimal()) or not int(height) or not int(width):
         return None
     return int(height), int(width)

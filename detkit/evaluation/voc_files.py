@@ -9,9 +9,11 @@ from pathlib import Path
 
 from detkit.data.base import Dataset
 from detkit.errors import DataError
+from detkit.reading import MIB, bounded_text
 from detkit.registry import nearest
 from detkit.structures import Boxes, Detections
 
+MAX_BYTES = 1024 * MIB
 LIMIT = 1e30  # Boxes are float32; NaN and infinity fail the comparison as well.
 LOG = logging.getLogger(__name__)
 FILE_NAME = re.compile(r"comp[34]_det_(.+)\.txt")
@@ -37,7 +39,7 @@ def write_voc(folder: Path, split: str, dataset: Dataset, detections: Sequence[D
             lines[label].append(f"{sample.image_id} {score:.9g} {corners}\n")
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in zip(dataset.class_names, lines, strict=True):
-        file = folder / f"comp4_det_{split}_{_in_file_name(name)}.txt"
+        file = folder / f"comp4_det_{_in_file_name(split)}_{_in_file_name(name)}.txt"
         file.write_text("".join(text), encoding="utf-8")
 
 
@@ -94,13 +96,16 @@ def _label_of(file: Path, class_names: Sequence[str]) -> int:
     return max(labels, key=lambda k: len(class_names[k]))
 
 
-def _in_file_name(class_name: str) -> str:
-    return class_name.replace("%", "%25").replace("/", "%2F")
+def _in_file_name(name: str) -> str:
+    """A class or split in a file name: it may hold a slash."""
+    return name.replace("%", "%25").replace("/", "%2F")
 
 
 def _lines(file: Path) -> list[str]:
     try:
-        return file.read_text(encoding="utf-8-sig").splitlines()
+        return bounded_text(file, MAX_BYTES).splitlines()
+    except OSError as error:
+        raise DataError(f"{file}: cannot read the detections: {error.strerror or error}") from None
     except UnicodeDecodeError as error:
         raise DataError(f"{file}: not a text file in UTF-8; expected lines of image score x1 y1 x2 y2") from error
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 import numpy as np
@@ -70,9 +70,7 @@ class Precomputed(ProposalGenerator):
         if file.suffix == ".mat":
             boxes = self._exclusive(boxes)
         _check(boxes, size, where)
-        objectness = np.asarray(arrays.get("objectness", np.zeros(len(boxes))), np.float32).ravel()
-        if len(objectness) != len(boxes):
-            raise DataError(f"{where}: {len(boxes)} boxes but {len(objectness)} objectness values")
+        objectness = _objectness(arrays.get("objectness", np.zeros(len(boxes))), len(boxes), where)
         return Proposals(Boxes.of(boxes), torch.from_numpy(objectness), size)
 
     def _exclusive(self, boxes: np.ndarray) -> np.ndarray:
@@ -82,6 +80,8 @@ class Precomputed(ProposalGenerator):
 
     def _stored(self, image_id: str) -> tuple[Path, Mapping[str, np.ndarray]]:
         """The file that holds an image's proposals, and its arrays."""
+        if PurePosixPath(image_id).is_absolute() or ".." in PurePosixPath(image_id).parts or "\0" in image_id:
+            raise DataError(f"image id {image_id!r} leads out of the folder of proposals; expected a path inside it")
         path = Path(self.path)
         if not self.path or not path.exists():
             raise ConfigError(
@@ -120,10 +120,12 @@ def _table(file: Path) -> Mapping[str, np.ndarray]:
             f"{file}: expected cell arrays 'images' and 'boxes', got {', '.join(sorted(arrays)) or 'nothing'}; "
             "a file of one image belongs in a folder, as <image id>.mat"
         )
-    ids = [str(np.ravel(cell)[0]) for cell in arrays["images"].ravel()]
-    boxes = list(arrays["boxes"].ravel())
+    ids = ["".join(map(str, np.ravel(cell)[:1])) for cell in arrays["images"].ravel()]
+    boxes = [np.asarray(cell) for cell in arrays["boxes"].ravel()]
     if len(ids) != len(boxes):
         raise DataError(f"{file}: {len(ids)} images but boxes of {len(boxes)}")
+    if len(set(ids)) < len(ids) or "" in ids:
+        raise DataError(f"{file}: an image id is empty or stands there twice; each image has one row")
     return dict(zip(ids, boxes, strict=True))
 
 
@@ -136,6 +138,14 @@ def _rows(boxes: np.ndarray, where: str) -> np.ndarray:
     if boxes.ndim != 2 or boxes.shape[1] != 4:
         raise DataError(f"{where}: expected boxes (N, 4), got {boxes.shape}")
     return boxes.astype(np.float64)
+
+
+def _objectness(values: np.ndarray, count: int, where: str) -> np.ndarray:
+    if values.dtype.kind not in "iuf" or not np.isfinite(numbers := values.astype(np.float32)).all():
+        raise DataError(f"{where}: objectness is not of finite numbers, but {values.dtype}")
+    if numbers.size != count:
+        raise DataError(f"{where}: {count} boxes but {numbers.size} objectness values")
+    return numbers.ravel()
 
 
 def _check(boxes: np.ndarray, size: tuple[int, int], where: str) -> None:
