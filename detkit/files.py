@@ -1,11 +1,62 @@
-"""Files that are either whole or not there."""
+"""Files that are either whole or not there, and locks between processes."""
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from safetensors import SafetensorError
+
+from detkit.errors import DetkitError
+
+REFUSALS = frozenset(
+    {
+        errno.EACCES,
+        errno.EDQUOT,
+        errno.EEXIST,
+        errno.EFBIG,
+        errno.EIO,
+        errno.EISDIR,
+        errno.ENAMETOOLONG,
+        errno.ENOSPC,
+        errno.ENOTDIR,
+        errno.EPERM,
+        errno.EROFS,
+    }
+)
+"""What a file system answers where it cannot keep what is written; every other OSError is a bug."""
+
+
+@contextmanager
+def writing(path: Path | None = None) -> Iterator[None]:
+    """Reports in one line what the file system refuses inside the block.
+
+    Args:
+        path: what is written, named where the system names nothing; None where it is not known.
+
+    Raises:
+        DetkitError: no space, no permission, a file in the way and the like; what was finished before stays.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in REFUSALS:
+            raise
+        raise _refused(path or error.filename, str(error.strerror)) from error
+    except SafetensorError as error:
+        raise _refused(path, str(error)) from error
+
+
+def _refused(path: Path | str | None, reason: str) -> DetkitError:
+    return DetkitError(
+        f"{path or 'a file'}: cannot be written: {reason}; make room, or choose folders that can be written with "
+        "OUTPUT_DIR, ARTIFACTS and DETKIT_CACHE; what is finished stays"
+    )
 
 
 @contextmanager
@@ -14,13 +65,71 @@ def replacing(path: Path) -> Iterator[Path]:
 
     The new content is on the disk before it takes the name, so a power cut leaves no empty file under it. Where the
     block raises, ``path`` is as it was and what was written is removed.
+
+    Raises:
+        DetkitError: the file system refuses it.
     """
     partial = path.with_name(path.name + ".partial")
     try:
-        yield partial
-        with partial.open("rb") as written:
-            os.fsync(written.fileno())
-        partial.replace(path)
+        with writing(path):
+            yield partial
+            with partial.open("rb") as written:
+                os.fsync(written.fileno())
+            partial.replace(path)
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Writes a file that is either complete or not there."""
+    with replacing(path) as partial:
+        partial.write_bytes(content)
+
+
+@contextmanager
+def replacing_folder(folder: Path) -> Iterator[Path]:
+    """Yields the empty folder that becomes ``folder``, with all that is in it, when the block ends.
+
+    Where the block raises, ``folder`` is as it was; what was written goes with the next call.
+    """
+    partial = folder.with_name(folder.name + ".partial")
+    if partial.is_dir():
+        shutil.rmtree(partial)
+    partial.mkdir(parents=True)
+    yield partial
+    remove_folder(folder)
+    partial.rename(folder)
+
+
+def remove_folder(folder: Path) -> None:
+    """Removes a folder that a reader sees whole or not at all, even if this process is killed over it.
+
+    It loses its name first; what a killed process left of it goes with the next call.
+    """
+    doomed = folder.with_name(folder.name + ".removed")
+    if doomed.is_dir():
+        shutil.rmtree(doomed)
+    if folder.is_dir():
+        folder.rename(doomed)
+        shutil.rmtree(doomed)
+
+
+@contextmanager
+def locked(path: Path, waits: Callable[[], None]) -> Iterator[None]:
+    """Lets one process at a time into the block; the lock of a process that has ended, however it ended, is free.
+
+    Args:
+        path: an empty file that is made and stays; its folder must exist.
+        waits: called once where another process is inside, before waiting for it.
+    """
+    with path.open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            waits()
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            fcntl.flock(lock, fcntl.LOCK_UN)  # a forked worker that is still ending holds the file open, too

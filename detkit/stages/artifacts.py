@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from detkit.errors import ModelError
-from detkit.files import replacing
+from detkit.files import locked, remove_folder, write_atomically
 
 MANIFEST = "manifest.json"
+
+log = logging.getLogger("detkit")
 
 
 def digest_of(description: Mapping[str, Any]) -> str:
@@ -74,9 +76,7 @@ class ArtifactStore:
         that makes the same artefact waits.
         """
         partial = self.partial(stage, digest)
-        partial.parent.mkdir(parents=True, exist_ok=True)
-        with (partial.parent / f"{digest[:12]}.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with self._locked(stage, digest):
             if self.find(stage, digest) is not None:
                 yield None
                 return
@@ -85,8 +85,16 @@ class ArtifactStore:
             write_atomically(partial / MANIFEST, json.dumps({"digest": digest, **description}, indent=1).encode())
             partial.replace(self.folder(stage, digest))
 
+    def remove(self, stage: str, digest: str) -> None:
+        """Removes an artefact, finished or not; a second process that makes it is waited for."""
+        with self._locked(stage, digest):
+            remove_folder(self.folder(stage, digest))
+            remove_folder(self.partial(stage, digest))
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Writes a file that is either complete or not there."""
-    with replacing(path) as partial:
-        partial.write_bytes(content)
+    @contextmanager
+    def _locked(self, stage: str, digest: str) -> Iterator[None]:
+        folder = self.folder(stage, digest)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        message = f"{stage.lower()}: waits for another run that makes {folder}"
+        with locked(folder.with_suffix(".lock"), lambda: log.info(message)):
+            yield

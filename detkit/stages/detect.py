@@ -67,11 +67,15 @@ class Detect(Stage):
 
     def run(self, context: Context) -> None:
         """Writes detections.safetensors and, last, before_box_head.safetensors."""
-        if (context.folder / UNREFINED).is_file():
-            return
+        shards = ImageShards(context.folder, "candidates", len(context.dataset(context.role)))
+        if not (context.folder / UNREFINED).is_file():
+            self._detect(context, shards)
+        shards.remove()
+
+    def _detect(self, context: Context, shards: ImageShards) -> None:
         dataset = context.dataset(context.role)
         settings = settings_of(Postprocess, context.config.POSTPROCESS)
-        shards = _all_candidates(context, settings, len(dataset.class_names))
+        _add_candidates(context, shards, settings, len(dataset.class_names))
         found = list(shards)
         limits = set_thresholds(
             torch.cat([one["scores"] for one in found]),
@@ -85,7 +89,6 @@ class Detect(Stage):
                 _finished(one, boxes, limits, sample, settings) for one, sample in zip(found, dataset, strict=True)
             ]
             merge_images(context.folder / name, images)
-        shards.remove()
 
 
 def load_scorer(config: Config, classifier: Path, box_head: Path, num_classes: int) -> RegionScorer:
@@ -106,13 +109,12 @@ def load_scorer(config: Config, classifier: Path, box_head: Path, num_classes: i
     return RegionScorer(parts[0], read[0], parts[1], read[1])
 
 
-def _all_candidates(context: Context, settings: Postprocess, num_classes: int) -> ImageShards:
-    """The candidates of every image, those of an interrupted run included."""
+def _add_candidates(context: Context, shards: ImageShards, settings: Postprocess, num_classes: int) -> None:
+    """Keeps the candidates of every image that an interrupted run has not kept."""
     index = region_index(context, context.role, with_truths=False)
     features = region_features(context, index)
     inputs = context.inputs
     scorer = load_scorer(context.config, inputs["classifier"], inputs["box_head"], num_classes)
-    shards = ImageShards(context.folder, "candidates", index.num_images)
     missing = shards.missing()
     bar = progress(f"detect {context.role.lower()}", index.num_images, "image", done=index.num_images - len(missing))
     requests = [(image, rows) for image, rows in features.every_row() if image in set(missing)]
@@ -133,7 +135,6 @@ def _all_candidates(context: Context, settings: Postprocess, num_classes: int) -
         )
         bar.update()
     bar.close()
-    return shards
 
 
 def _finished(

@@ -13,8 +13,8 @@ from detkit.config.node import Config
 from detkit.data.base import Dataset
 from detkit.errors import DataError
 from detkit.evaluation.base import Evaluator
+from detkit.files import write_atomically
 from detkit.registry import EVALUATORS, STAGES
-from detkit.stages.artifacts import write_atomically
 from detkit.stages.base import Context, Ref, Stage
 from detkit.stages.common import load_proposals
 from detkit.stages.detect import DETECTIONS, UNREFINED, load_detections

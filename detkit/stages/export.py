@@ -10,6 +10,7 @@ import yaml
 
 from detkit.config.node import Config
 from detkit.detector import MODEL_FILE, REGISTRIES
+from detkit.files import replacing_folder, writing
 from detkit.stages.common import NETWORK, network_ref, read_layer
 from detkit.stages.learn import BOX_HEAD, CLASSIFIER
 from detkit.stages.runner import Run
@@ -33,17 +34,13 @@ def export_model(run: Run) -> Path | None:
     classifier, box_head = run.find("Classify", "TRAIN"), run.find("Regress", "TRAIN")
     if network is None or classifier is None or box_head is None:
         return None
-    folder, partial = run.folder / "model", run.folder / "model.partial"
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir()
-    for source in (network / NETWORK, classifier / CLASSIFIER, box_head / BOX_HEAD):
-        shutil.copyfile(source, partial / source.name)
+    folder = run.folder / "model"
     described = _description(run.config, run.datasets("TRAIN").class_names, run.compute.name)
     text = yaml.safe_dump(described, sort_keys=False, allow_unicode=True)
-    (partial / MODEL_FILE).write_text(text, encoding="utf-8")
-    if folder.is_dir():
-        shutil.rmtree(folder)
-    partial.rename(folder)
+    with writing(folder), replacing_folder(folder) as partial:
+        for source in (network / NETWORK, classifier / CLASSIFIER, box_head / BOX_HEAD):
+            shutil.copyfile(source, partial / source.name)
+        (partial / MODEL_FILE).write_text(text, encoding="utf-8")
     return folder
 
 

@@ -15,10 +15,10 @@ from detkit.config.node import Config
 from detkit.data.base import Dataset
 from detkit.engine.seeding import rng_for
 from detkit.errors import ConfigError
+from detkit.files import write_atomically
 from detkit.progress import progress
 from detkit.regions.source import FeatureSource, LinearHead
 from detkit.registry import STAGES
-from detkit.stages.artifacts import write_atomically
 from detkit.stages.base import Context, Ref, Stage
 from detkit.stages.common import (
     FEATURE_SECTIONS,

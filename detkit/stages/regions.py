@@ -52,10 +52,14 @@ class Propose(Stage):
 
     def run(self, context: Context) -> None:
         """Writes proposals.safetensors: boxes, objectness, offsets."""
+        shards = ImageShards(context.folder, Path(PROPOSALS).stem, len(context.dataset(context.role)))
+        if not shards.path.is_file():
+            self._propose(context, shards)
+            shards.merge()
+        shards.remove()
+
+    def _propose(self, context: Context, shards: ImageShards) -> None:
         dataset = context.dataset(context.role)
-        if (context.folder / PROPOSALS).is_file():
-            return
-        shards = ImageShards(context.folder, Path(PROPOSALS).stem, len(dataset))
         missing = shards.missing()
         items = [(dataset[i].image_id, dataset[i].path) for i in missing]
         workers = context.workers + 1 if context.workers else 0
@@ -64,7 +68,6 @@ class Propose(Stage):
             shards.save(missing[at], {"boxes": found.boxes.tensor, "objectness": found.objectness})
             bar.update()
         bar.close()
-        shards.merge()
 
 
 @STAGES.register()

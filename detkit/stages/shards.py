@@ -47,9 +47,8 @@ class ImageShards:
         return (load_file(self._file(i)) for i in range(self.count))
 
     def merge(self) -> None:
-        """Writes all images to one file and removes the parts."""
+        """Writes all images to one file; the parts stay until they are removed."""
         merge_images(self.path, list(self))
-        self.remove()
 
     def remove(self) -> None:
         """Removes the parts."""

@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from detkit.errors import DataError
+from detkit.files import replacing
 
 
 def write_image(path: Path, image: np.ndarray) -> None:
@@ -24,4 +25,5 @@ def write_image(path: Path, image: np.ndarray) -> None:
     if formats.get(path.suffix.lower()) not in Image.SAVE:
         raise DataError(f"{path}: cannot write pictures that end in {path.suffix!r}; use .png or .jpg")
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(image).save(path)
+    with replacing(path) as partial:
+        Image.fromarray(image).save(partial, formats[path.suffix.lower()])

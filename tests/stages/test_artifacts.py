@@ -5,7 +5,7 @@ import json
 import pytest
 
 from detkit.errors import ModelError
-from detkit.stages.artifacts import ArtifactStore, digest_of, write_atomically
+from detkit.stages.artifacts import ArtifactStore, digest_of
 
 DIGEST = "0123456789abcdef" * 4
 
@@ -53,8 +53,3 @@ def test_folder_of_another_digest_or_without_manifest_is_named(tmp_path):
     (folder / "manifest.json").write_text('{"digest": "ffffffffffffffff"}')
     with pytest.raises(ModelError, match="its manifest is of ffffffffffff"):
         store.find("Detect", DIGEST)
-
-
-def test_atomic_write_leaves_no_partial_file(tmp_path):
-    write_atomically(tmp_path / "a.json", b"1")
-    assert [p.name for p in tmp_path.iterdir()] == ["a.json"]

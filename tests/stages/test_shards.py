@@ -24,5 +24,6 @@ def test_merged_shards_leave_one_file(tmp_path):
     shards.save(0, {"a": torch.ones(2)})
     shards.save(1, {"a": torch.zeros(1)})
     shards.merge()
+    shards.remove()
     assert [p.name for p in tmp_path.iterdir()] == ["found.safetensors"]
     assert [len(one["a"]) for one in split_images(shards.path)] == [2, 1]
