@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
 from detkit.errors import DetkitError
+from detkit.processes import follow_parent
 
 Item = TypeVar("Item")
 
@@ -38,7 +39,7 @@ def stream(make: Callable[[int], Item], start: int, stop: int, workers: int) -> 
         batch_size=None,
         collate_fn=_as_it_is,
         num_workers=min(workers, stop - start),
-        worker_init_fn=_one_thread,
+        worker_init_fn=_start_worker,
         multiprocessing_context="fork" if sys.platform == "linux" else None,
         generator=torch.Generator(),  # else the loader would draw from torch's own state
     )
@@ -69,5 +70,6 @@ def _as_it_is(item: Any) -> Any:
     return item
 
 
-def _one_thread(worker: int) -> None:
+def _start_worker(worker: int) -> None:
+    follow_parent()  # torch's own watch looks every five seconds
     cv2.setNumThreads(1)

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import pickle
 import signal
 import sys
-import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
@@ -22,6 +21,7 @@ import torch
 from detkit.config.project import import_project
 from detkit.data.images import read_image
 from detkit.errors import DetkitError
+from detkit.processes import follow_parent
 from detkit.proposals.base import ProposalGenerator
 from detkit.structures import Boxes, Proposals
 
@@ -72,7 +72,8 @@ def _in_pool(
     try:
         for at in range(start, len(items)):
             while submitted < len(items) and len(ahead) < 4 * workers:
-                ahead.append(pool.submit(_work, *items[submitted]))
+                with _interrupts_held_back():
+                    ahead.append(pool.submit(_work, *items[submitted]))
                 submitted += 1
             yield at, _proposals(ahead.popleft().result())
     except BrokenProcessPool as error:
@@ -82,6 +83,16 @@ def _in_pool(
         ) from error
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+@contextmanager
+def _interrupts_held_back() -> Iterator[None]:
+    """Processes that start inside never see Ctrl-C: until they follow this one it would end them with a traceback."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _propose(generator: ProposalGenerator, image_id: str, path: Path) -> Arrays:
@@ -103,20 +114,12 @@ def _project_folder(generator: ProposalGenerator) -> Path | None:
 
 def _start_worker(project: Path | None, generator: bytes) -> None:
     global _own_generator
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent is interrupted too, and ends its workers
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    follow_parent()
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
     if project is not None:
         import_project(project, "proposal worker")
     _own_generator = pickle.loads(generator)
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    parent.join()
-    os._exit(1)
 
 
 def _work(image_id: str, path: Path) -> Arrays:
