@@ -31,11 +31,15 @@ class FiniteLoss(Hook):
         """Raises DetkitError with the iteration and its images where the loss is nan or infinite."""
         if math.isfinite(metrics["loss"]):
             return
-        ids = self.image_ids()
-        named = ", ".join(ids[:8]) + (f" and {len(ids) - 8} more" if len(ids) > 8 else "")
         raise DetkitError(
-            f"{self.label}: the loss at iteration {iteration} is {metrics['loss']} (images {named}); {self.advice}"
+            f"{self.label}: the loss at iteration {iteration} is {metrics['loss']} "
+            f"(images {some_of(self.image_ids())}); {self.advice}"
         )
+
+
+def some_of(image_ids: Sequence[str]) -> str:
+    """The first eight images, for a message, and how many more there are."""
+    return ", ".join(image_ids[:8]) + (f" and {len(image_ids) - 8} more" if len(image_ids) > 8 else "")
 
 
 class Checkpoint(Hook):

@@ -18,12 +18,12 @@ from detkit.config.ranges import Fraction, NonNegative, Positive
 from detkit.engine.checkpoint import load_checkpoint, save_checkpoint
 from detkit.engine.compute import Compute
 from detkit.engine.head import NewHead
-from detkit.engine.hooks import Checkpoint, FiniteLoss, MetricsWriter, ProgressHook
+from detkit.engine.hooks import Checkpoint, FiniteLoss, MetricsWriter, ProgressHook, some_of
 from detkit.engine.optim import CaffeSGD, caffe_rules, step_lr
 from detkit.engine.seeding import torch_seed
 from detkit.engine.stream import stream
 from detkit.engine.trainer import Metrics, Trainer
-from detkit.errors import ModelError
+from detkit.errors import DetkitError, ModelError
 
 CHECKPOINT = "checkpoint.safetensors"
 METRICS = "metrics.jsonl"
@@ -114,7 +114,7 @@ def train(
     as one that was not. The backbone is left in eval mode.
 
     Raises:
-        DetkitError: the loss is no number, or making a batch failed.
+        DetkitError: the loss or a weight is no number, or making a batch failed.
         ModelError: the folder's checkpoint is of another network.
     """
     head = _new_head(backbone.layers[backbone.last_layer].dim, task, settings, seed)
@@ -146,10 +146,20 @@ def train(
         optimizer.step(lr)
         return {"loss": loss.item(), "lr": lr, **task.accuracies(scores.detach(), labels)}
 
+    advice = f"lower {task.name.upper()}.LR (now {settings.lr})"
+
+    def save(done: int) -> None:
+        if not all(bool(weights.isfinite().all()) for weights in net.parameters()):
+            raise DetkitError(
+                f"{task.name}: iteration {done - 1} left weights that are no numbers (images {some_of(image_ids)}); "
+                f"{advice}"
+            )
+        state.save(done)
+
     hooks = [
-        FiniteLoss(task.name, lambda: image_ids, f"lower {task.name.upper()}.LR (now {settings.lr})"),
+        FiniteLoss(task.name, lambda: image_ids, advice),
         MetricsWriter(folder / METRICS),
-        Checkpoint(state.save, settings.checkpoint_every),
+        Checkpoint(save, settings.checkpoint_every),
         ProgressHook(task.name),
     ]
     with closing(stream(task.make_batch, start, stop, workers)) as batches:

@@ -16,7 +16,7 @@ from detkit.data.images import read_image
 from detkit.engine.stream import stream
 from detkit.regions.base import RegionExtractor, RegionInputs
 from detkit.regions.index import RegionIndex
-from detkit.regions.network import RegionNetwork
+from detkit.regions.network import RegionNetwork, check_finite
 from detkit.regions.source import FeatureSource
 
 Request = tuple[int, np.ndarray]
@@ -103,7 +103,9 @@ class ComputedFeatures(RegionFeatures):
                 start += len(rows)
                 held += len(rows)
                 if current is not None and held == len(current[1]):
-                    yield current[0], {layer: torch.cat(p).float() for layer, p in parts.items()}
+                    joined = {layer: torch.cat(p).float() for layer, p in parts.items()}
+                    check_finite(joined, self.index.samples[current[0]].image_id)
+                    yield current[0], joined
                     parts = {layer: [] for layer in layers}
                     current, held = next(waiting, None), 0
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor
 from detkit.backbones.base import Backbone
 from detkit.backbones.fuse import fuse_for_inference
 from detkit.engine.compute import Compute
+from detkit.errors import DetkitError
 from detkit.regions.base import RegionExtractor, RegionInputs
 from detkit.structures import Boxes
 
@@ -46,4 +47,27 @@ class RegionNetwork:
             features = self.forward([self.extractor.prepare(image, piece, np.zeros(len(piece), bool))], layers)
             for layer in layers:
                 parts[layer].append(features[layer].float())
-        return {layer: torch.cat(p) for layer, p in parts.items()}
+        joined = {layer: torch.cat(p) for layer, p in parts.items()}
+        check_finite(joined, f"of {image.shape[1]}x{image.shape[0]} pixels")
+        return joined
+
+
+def check_finite(features: Mapping[str, Tensor], image: str) -> None:
+    """Refuses features that are no numbers, or were too large for float16.
+
+    Args:
+        features: {layer: (N, D)} of regions of one image.
+        image: names it in the message.
+
+    Raises:
+        DetkitError: naming the image, the layer and the first such region.
+    """
+    for layer, values in features.items():
+        if bool(values.isfinite().all()):
+            continue
+        row, column = (~values.isfinite()).nonzero()[0].tolist()
+        raise DetkitError(
+            f"features: image {image}, region {row}: {layer} holds {values[row, column]}; the network's weights are "
+            "broken, or its numbers leave float16's range of 65504: check BACKBONE.WEIGHTS, or lower the learning rate "
+            "that made them"
+        )
