@@ -32,7 +32,8 @@ def run(args: argparse.Namespace) -> int:
     first = args.first or (job.steps[0].name if args.fresh and job.steps else "")
     if not first and not args.last and job.is_finished():
         print(f"{args.config}: finished before; --fresh makes it again")
-    job.execute(first=first, last=args.last)
-    for line in write_outputs(job):
-        print(line)
+    with job.alone():
+        job.execute(first=first, last=args.last)
+        for line in write_outputs(job):
+            print(line)
     return 0

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import logging
 import os
-import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,16 +18,18 @@ from detkit.data.base import Dataset
 from detkit.data.cache import cache_dir
 from detkit.engine.compute import Compute
 from detkit.errors import ConfigError
+from detkit.files import locked, remove_folder, write_atomically, writing
 from detkit.registry import nearest
 from detkit.stages.artifacts import ArtifactStore
 from detkit.stages.base import Context
 from detkit.stages.disk import refuse_small_disk
 from detkit.stages.environment import environment
 from detkit.stages.plan import Datasets, Step, plan
+from detkit.stages.record import described, keep_plan, last_plan
 
 log = logging.getLogger("detkit")
 
-OUTPUTS = ("results.json", "pictures.png", "detections", "model")
+OUTPUTS = ("results.json", "pictures.png", "detections", "model", "weights.safetensors")
 """What a run's folder gets when its steps are done."""
 
 
@@ -93,6 +95,24 @@ class Run:
         only_saves_time = bool(users) and not any(step in s.inputs.values() for s in users)
         return not only_saves_time or any(self.is_needed(s) for s in users)
 
+    def state(self, step: Step) -> str:
+        """What became of a step: "done", "begun", "to do", or "not needed" where those that read it are done."""
+        if self.store.find(step.name, step.digest):
+            return "done"
+        if self.store.partial(step.name, step.digest).is_dir():
+            return "begun"
+        return "to do" if self.is_needed(step) else "not needed"
+
+    def bytes_to_store(self, step: Step) -> int:
+        """Bytes that a step will still write, where they are many and known by now."""
+        return step.stage.disk(self._context(step, self.store.partial(step.name, step.digest)))
+
+    @property
+    def workers(self) -> int:
+        """Processes for decoding and warping, as resolved here."""
+        workers: int = self.config.RUNTIME.WORKERS
+        return max(1, (os.cpu_count() or 1) - 1) if workers < 0 else workers
+
     def check_stages(self, *names: str) -> None:
         """Refuses a stage that the recipe does not have; an empty name is none.
 
@@ -115,14 +135,13 @@ class Run:
         if first and begin > end:
             raise ConfigError(f"--from {first} --until {last}: the recipe has them in the other order")
         self.folder.mkdir(parents=True, exist_ok=True)
-        (self.folder / "config.yaml").write_text(self.config.text(), encoding="utf-8")
-        (self.folder / "env.json").write_text(json.dumps(environment(self.compute), indent=1), encoding="utf-8")
         for step in self.steps[begin:] if first else []:
-            for old in (self.store.find(step.name, step.digest), self.store.partial(step.name, step.digest)):
-                if old is not None and old.is_dir():
-                    shutil.rmtree(old)
-        if not self.is_finished():
+            self.store.remove(step.name, step.digest)
+        if not self.is_finished() or last_plan(self.folder) != described(self.steps):
             self._remove_outputs()
+        keep_plan(self.folder, self.steps)
+        write_atomically(self.folder / "config.yaml", self.config.text().encode())
+        write_atomically(self.folder / "env.json", json.dumps(environment(self.compute), indent=1).encode())
         stored: dict[str, int] = {}
         for step in self.steps[: end + 1]:
             self._refuse_small_disk(self.steps[: end + 1], stored)
@@ -138,15 +157,22 @@ class Run:
         needed = [step for step in steps if self.is_needed(step)]
         for step in needed:
             if not stored.get(step.label):
-                stored[step.label] = step.stage.disk(self._context(step, self.store.partial(step.name, step.digest)))
+                stored[step.label] = self.bytes_to_store(step)
         refuse_small_disk(self.store.root, {step.label: stored[step.label] for step in needed})
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keeps other runs out of the run's folder, which is made; one that is there is waited for."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with locked(self.folder / ".lock", lambda: log.info("waits for another run that writes to %s", self.folder)):
+            yield
 
     def _remove_outputs(self) -> None:
         """What an earlier config left must not stand beside this one."""
         for name in OUTPUTS:
             path = self.folder / name
             if path.is_dir():
-                shutil.rmtree(path)
+                remove_folder(path)
             path.unlink(missing_ok=True)
 
     def _make(self, step: Step) -> None:
@@ -165,15 +191,14 @@ class Run:
             step.stage.run(context)
         seconds = time.monotonic() - start
         log.info("%s: done in %.1f s", step.label, seconds)
-        with (self.folder / "metrics.jsonl").open("a", encoding="utf-8") as metrics:
-            metrics.write(
-                json.dumps({"step": step.label, "digest": step.digest[:12], "seconds": round(seconds, 2)}) + "\n"
-            )
+        line = {"step": step.label, "digest": step.digest[:12], "seconds": round(seconds, 2)}
+        path = self.folder / "metrics.jsonl"
+        with writing(path), path.open("a", encoding="utf-8") as metrics:
+            metrics.write(json.dumps(line) + "\n")
 
     def _context(self, step: Step, folder: Path) -> Context:
         found = {label: self.store.find(s.name, s.digest) for label, s in {**step.inputs, **step.caches}.items()}
         keys = (*step.stage.sections(self.config), *step.stage.unhashed, "RUNTIME")
-        workers = self.config.RUNTIME.WORKERS
         return Context(
             config=self.config.restricted(keys),
             extra=step.extra,
@@ -182,7 +207,7 @@ class Run:
             inputs={label: path for label, path in found.items() if path is not None},
             dataset=step.data.__getitem__,
             compute=self.compute,
-            workers=max(1, (os.cpu_count() or 1) - 1) if workers < 0 else workers,
+            workers=self.workers,
         )
 
     def _position(self, stage: str, which: int, otherwise: int) -> int:

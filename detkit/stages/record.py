@@ -1,0 +1,68 @@
+"""What the last run of a folder had planned, and how another plan differs from it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from detkit.files import write_atomically
+from detkit.stages.plan import Step
+
+PLAN = "plan.json"
+
+Plan = Mapping[str, Mapping[str, Any]]
+"""What is hashed for each step, by the step's label."""
+
+
+def described(steps: Sequence[Step]) -> Plan:
+    """The plan of these steps as JSON values."""
+    plan: Plan = json.loads(json.dumps({step.label: step.description for step in steps}))
+    return plan
+
+
+def keep_plan(folder: Path, steps: Sequence[Step]) -> None:
+    """Writes down in a run's folder what is hashed for each of its steps."""
+    write_atomically(folder / PLAN, json.dumps(described(steps), indent=1, ensure_ascii=False).encode())
+
+
+def last_plan(folder: Path) -> Plan:
+    """What the last run of a folder had planned; empty where there was none, or its file cannot be read."""
+    try:
+        plan = json.loads((folder / PLAN).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return plan if isinstance(plan, dict) else {}
+
+
+def differences(step: Step, last: Plan) -> list[str]:
+    """Why a step's result is not that of the last run; nothing where it is, or where the last run had no such step.
+
+    Returns:
+        Settings as "FINETUNE.LR: 0.01, was 0.02", then what else changed, then the steps whose results it reads and
+        that changed themselves.
+    """
+    if step.label not in last:
+        return []
+    old, new = last[step.label], described([step])[step.label]
+    lines = [f"{key}: {now}, was {before}" for key, before, now in _changes(old["config"], new["config"])]
+    lines += [f"{key}: {now}, was {before}" for key, before, now in _changes(old["extra"], new["extra"])]
+    if old["data"] != new["data"]:
+        lines.append(f"the images or annotations of {', '.join(step.data)}")
+    if old["version"] != new["version"]:
+        lines.append(f"detkit's way of doing it: version {new['version']}, was {old['version']}")
+    inputs = step.inputs.items()
+    lines += [f"reads {read.label}, which changed" for name, read in inputs if old["inputs"].get(name) != read.digest]
+    return lines
+
+
+def _changes(old: Any, new: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """(key, old, new) of every setting that differs; a part that only one of them chooses follows from its NAME."""
+    if isinstance(old or new, Mapping) and None in (old, new):
+        return
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        for key in dict.fromkeys([*new, *old]):
+            yield from _changes(old.get(key), new.get(key), f"{path}.{key}" if path else key)
+    elif old != new:
+        yield path, old, new
