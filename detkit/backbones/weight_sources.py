@@ -13,11 +13,18 @@ import torchvision
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from detkit.backbones.caffe_files import read_caffemodel, read_mean_image
 from detkit.backbones.preprocessing import Preprocessing
 from detkit.errors import WeightsError
 
 MEAN_IMAGE = "preprocessing.mean"
 """The tensor of a .safetensors file that holds a mean image; a mean colour stands in the metadata."""
+
+CAFFE_CROP = 227
+"""Side of the crop, out of pictures of 256 px, on which Caffe trained its networks."""
+
+CAFFE_NETWORKS = ("CaffeNet", "AlexNet")
+"""Names in .caffemodel files of networks whose tensors have the same shapes, so that only the name tells them apart."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +48,7 @@ def read_weights(spec: str, arch: str = "") -> Weights:
     """Weights of a file or of torchvision.
 
     Args:
-        spec: a .safetensors, .pth or .pt file, or ``torchvision:NAME``.
+        spec: a .safetensors, .pth, .pt or .caffemodel file, or ``torchvision:NAME``.
         arch: torchvision's name of the network, for ``torchvision:NAME``.
 
     Raises:
@@ -67,10 +74,25 @@ def existing_file(spec: str) -> Path:
     if not path.is_file():
         raise WeightsError(
             f"weights {spec}: no such file (looked at {path.absolute()}); "
-            "allowed: a .safetensors, .pth or .pt file, or torchvision:DEFAULT; "
+            "allowed: a .safetensors, .pth, .pt or .caffemodel file, or torchvision:DEFAULT; "
             'in a config also "random" for random weights'
         )
     return path
+
+
+def companion_files(path: Path) -> list[Path]:
+    """The files that are read with a weights file: of a .caffemodel the mean image in the same folder, if there is one.
+
+    Raises:
+        WeightsError: there are several mean images.
+    """
+    found = sorted(path.parent.glob("*.binaryproto")) if path.suffix == ".caffemodel" else []
+    if len(found) > 1:
+        raise WeightsError(
+            f"weights {path}: several mean images lie beside it ({', '.join(p.name for p in found)}); "
+            "leave the one that the network was trained with"
+        )
+    return found
 
 
 def _from_safetensors(path: Path) -> Weights:
@@ -144,10 +166,19 @@ def _from_torchvision(spec: str, arch: str) -> Weights:
     return Weights(_widened(tensors), Preprocessing.of("RGB", 1 / 255, form.mean, form.std), "", spec)
 
 
+def _from_caffemodel(path: Path) -> Weights:
+    """Caffe's pixels are BGR in 0..255; the mean image lies beside the file, or the backbone's mean colour stays."""
+    model = read_caffemodel(path)
+    means = companion_files(path)
+    form = Preprocessing.of("BGR", 1.0, read_mean_image(means[0], CAFFE_CROP), (1, 1, 1)) if means else None
+    return Weights(model.tensors, form, model.name if model.name in CAFFE_NETWORKS else "", str(path))
+
+
 _READERS: Mapping[str, Callable[[Path], Weights]] = {
     ".safetensors": _from_safetensors,
     ".pth": _from_pickle,
     ".pt": _from_pickle,
+    ".caffemodel": _from_caffemodel,
 }
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from detkit.backbones.base import Backbone
 from detkit.backbones.networks import nearest_network, network_name
-from detkit.backbones.weight_sources import MEAN_IMAGE, Weights, existing_file, read_weights
+from detkit.backbones.weight_sources import MEAN_IMAGE, Weights, companion_files, existing_file, read_weights
 from detkit.errors import WeightsError
 from detkit.files import replacing
 
@@ -28,8 +28,8 @@ def load_weights(backbone: Backbone, spec: str) -> None:
 
     Args:
         backbone: changed in place, and only when everything fits.
-        spec: a .safetensors, .pth or .pt file; ``torchvision:NAME`` (``torchvision:DEFAULT``) for weights that
-            torchvision downloads.
+        spec: a .safetensors, .pth, .pt or .caffemodel file; ``torchvision:NAME`` (``torchvision:DEFAULT``) for weights
+            that torchvision downloads. A .caffemodel takes the mean image of the .binaryproto file in its folder.
 
     Raises:
         WeightsError: missing, unreadable, of another network, or not to be downloaded.
@@ -38,18 +38,17 @@ def load_weights(backbone: Backbone, spec: str) -> None:
 
 
 def weights_identity(spec: str) -> str:
-    """What stands for the weights in a hash: the sha256 of a file, or the name and torchvision's version.
+    """What stands for the weights in a hash: the sha256 of the file, or the name and torchvision's version.
+
+    A mean image beside the file adds its own sha256 behind a "+".
 
     Raises:
-        WeightsError: there is no such file.
+        WeightsError: there is no such file, or several mean images lie beside it.
     """
     if spec.startswith("torchvision:"):
         return f"{spec} of torchvision {torchvision.__version__}"
-    digest = hashlib.sha256()
-    with existing_file(spec).open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+    path = existing_file(spec)
+    return "+".join(_sha256(file) for file in (path, *companion_files(path)))
 
 
 def save_weights(path: Path, backbone: Backbone) -> None:
@@ -85,6 +84,8 @@ def _fill(backbone: Backbone, weights: Weights) -> None:
         )
     backbone.load_state_dict({key: weights.tensors[key] for key in needed}, strict=False)
     backbone.preprocessing = form or backbone.preprocessing
+    if form is None:
+        _log.info("weights %s: they do not say how pixels were prepared: as %s has it", weights.source, name)
     if unused := sorted(set(weights.tensors) - set(own)):
         _log.info("weights %s: not used: %s", weights.source, ", ".join(unused))
 
@@ -99,6 +100,14 @@ def _check_tensor(backbone: Backbone, weights: Weights, key: str, own: Tensor) -
         )
     if not bool(torch.isfinite(given).all()):
         raise WeightsError(f"weights {weights.source}: tensor {key} holds values that are not finite; use another file")
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def _numbers(values: Tensor) -> str:

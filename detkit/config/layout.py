@@ -75,7 +75,8 @@ class BackboneKeys:
     """What BACKBONE holds beside the network.
 
     Args:
-        weights: a .safetensors or .pth file, ``torchvision:NAME``, ``random``, or empty: pre-train on PRETRAIN_DATA.
+        weights: a .safetensors, .pth or .caffemodel file, ``torchvision:NAME``, ``random``, or empty: pre-train on
+            PRETRAIN_DATA.
     """
 
     weights: str = ""

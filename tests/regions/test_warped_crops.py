@@ -81,6 +81,22 @@ def test_pixels_outside_the_image_are_zero_whatever_the_mean(image):
     assert not x[:, :, :8].any() and x[:, 8:24, 8:24].abs().min() > 0
 
 
+def test_mean_image_is_taken_off_at_the_place_in_the_crop():
+    # The whole image fills the rows and columns 8 to 23 of the crop, and those lose the mean of rows and columns 8 to
+    # 23; the mirrored crop loses the same, not a mirrored mean.
+    mean = np.random.default_rng(0).uniform(0, 255, (3, 32, 32)).astype(np.float32)
+    backbone = Spy(input_size=32, width=4, fc_dim=8).eval()
+    backbone.preprocessing = Preprocessing.of("BGR", 1.0, mean, (1, 1, 1))
+    extractor = WarpedCrops(input_size=32, padding=8)
+    image = np.full((60, 80, 3), 100, np.uint8)
+    boxes = Boxes.of([[0, 0, 80, 60], [0, 0, 80, 60]])
+    extractor.forward(backbone, [extractor.prepare(image, boxes, np.array([False, True]))], ["fc7"])
+    expected = np.zeros((3, 32, 32), np.float32)
+    expected[:, 8:24, 8:24] = 100 - mean[:, 8:24, 8:24]
+    for x in backbone.seen[0]:
+        np.testing.assert_allclose(x, expected, atol=1e-4)
+
+
 def test_rows_follow_the_images_in_order(backbone, image):
     extractor = WarpedCrops(input_size=32, padding=4)
     boxes = some_boxes(7)
