@@ -7,6 +7,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from detkit.backbones.caffenet import AlexNet, CaffeNet
+from detkit.engine.optim import caffe_rules
 
 
 @pytest.fixture(scope="module")
@@ -24,17 +25,46 @@ class ToFc7(nn.Module):
         return self.backbone(x, ["fc7"])["fc7"]
 
 
-def test_multiplications_to_fc7_are_those_of_the_published_network(caffenet):
-    count = FlopCountAnalysis(ToFc7(caffenet), torch.zeros(1, 3, 227, 227)).unsupported_ops_warnings(False)
+# layer: parameters, multiplications for a crop; worked out from kernels, channels and map sizes
+PUBLISHED = {
+    "conv1": (34_944, 105_415_200),
+    "conv2": (307_456, 223_948_800),
+    "conv3": (885_120, 149_520_384),
+    "conv4": (663_936, 112_140_288),
+    "conv5": (442_624, 74_760_192),
+    "fc6": (37_752_832, 37_748_736),
+    "fc7": (16_781_312, 16_777_216),
+}
+
+
+@pytest.mark.parametrize("network", [CaffeNet, AlexNet])
+def test_multiplications_to_fc7_are_those_of_the_published_network(caffenet, network):
+    net = with_weights_of(caffenet, network)
+    count = FlopCountAnalysis(ToFc7(net), torch.zeros(1, 3, 227, 227)).unsupported_ops_warnings(False)
     by_operator = count.by_operator()
-    assert by_operator["conv"] == 665_784_864
-    assert by_operator["linear"] == 37_748_736 + 16_777_216
     assert by_operator["conv"] + by_operator["linear"] == 720_310_816
+    by_module = count.by_module()
+    assert {name: by_module[f"backbone.{name}"] for name in PUBLISHED} == {n: m for n, (_, m) in PUBLISHED.items()}
 
 
-def test_parameters_are_those_of_the_published_network(caffenet):
+@pytest.mark.parametrize("network", [CaffeNet, AlexNet])
+def test_parameters_are_those_of_the_published_network(network):
+    with torch.device("meta"):
+        net = network()
+    found = {name: sum(p.numel() for p in layer.parameters()) for name, layer in net.named_children()}
+    assert found == {name: parameters for name, (parameters, _) in PUBLISHED.items()}
     # 60,965,224 with the 1000 outputs of fc8, which has 4,097,000
-    assert sum(p.numel() for p in caffenet.parameters()) == 60_965_224 - 4_097_000
+    assert sum(found.values()) == 60_965_224 - 4_097_000
+
+
+def test_biases_are_learnt_twice_as_fast_and_do_not_decay():
+    with torch.device("meta"):
+        net = nn.ModuleDict({"backbone": CaffeNet(), "fc8": nn.Linear(4096, 21)})
+    rules = caffe_rules(net, head="fc8", head_lr_factor=10.0)
+    factors = {name: (rule.lr_factor, rule.decay_factor) for name, rule in rules.items()}
+    parts = {"weight": (1, 1), "bias": (2, 0)}
+    expected = {f"backbone.{name}.{part}": rule for name in PUBLISHED for part, rule in parts.items()}
+    assert factors == {**expected, "fc8.weight": (10, 1), "fc8.bias": (20, 0)}
 
 
 def reference(net, x, norm_first):
@@ -91,7 +121,9 @@ def test_published_initialiser(network, bias):
     net = network()
     for name, layer in net.named_children():
         std = 0.005 if name in ("fc6", "fc7") else 0.01
-        assert float(layer.weight.detach().std()) == pytest.approx(std, rel=0.03)
+        weight = layer.weight.detach()
+        assert float(weight.std()) == pytest.approx(std, rel=0.03)
+        assert abs(float(weight.mean())) < 5 * std / weight.numel() ** 0.5
         assert (layer.bias == (0 if name in ("conv1", "conv3") else bias)).all()
 
 
