@@ -11,13 +11,18 @@ from torch.nn import functional as F
 from detkit.backbones.base import Backbone, LayerSpec
 from detkit.backbones.lrn import local_response_norm
 from detkit.backbones.preprocessing import Preprocessing
-from detkit.config.ranges import Fraction
+from detkit.config.ranges import Fraction, Positive
+from detkit.errors import ConfigError
 from detkit.registry import BACKBONES
+
+SMALLEST_INPUT = 55
+"""Side of the crop whose last map has 3 x 3 cells, one window of pool5."""
 
 
 class _GroupedAlexNet(Backbone):
     """Five convolutions, of which the second, fourth and fifth have two groups, and two fully connected layers.
 
+    fc6 takes what pool5 gives: 256 x 6 x 6 numbers at 227 px, 256 x 3 x 3 at 115 px.
     Source: Caffe's models bvlc_reference_caffenet and bvlc_alexnet (shapes, initialisers).
     """
 
@@ -25,15 +30,26 @@ class _GroupedAlexNet(Backbone):
     bias: ClassVar[float]
 
     def __init__(
-        self, *, init: Literal["published", "he"] = "published", dropout: Annotated[float, Fraction] = 0.5
+        self,
+        *,
+        input_size: Annotated[int, Positive] = 227,
+        init: Literal["published", "he"] = "published",
+        dropout: Annotated[float, Fraction] = 0.5,
     ) -> None:
         super().__init__()
-        self.input_size = 227
+        if input_size < SMALLEST_INPUT:
+            raise ConfigError(
+                f"BACKBONE.{type(self).__name__}.INPUT_SIZE: {input_size} is too small; "
+                f"allowed: {SMALLEST_INPUT} or more, 227 for the published weights"
+            )
+        side = _pooled(_pooled((input_size - 11) // 4 + 1))
+        pool5 = LayerSpec((256, _pooled(side), _pooled(side)))
+        self.input_size = input_size
         self.stride = 16
         self.map_origin = 17.5
-        self.map_size = (13, 13)
+        self.map_size = (side, side)
         self.map_channels = 256
-        self.layers = {"pool5": LayerSpec((256, 6, 6)), "fc6": LayerSpec((4096,)), "fc7": LayerSpec((4096,))}
+        self.layers = {"pool5": pool5, "fc6": LayerSpec((4096,)), "fc7": LayerSpec((4096,))}
         self.preprocessing = Preprocessing.of("BGR", 1.0, (104.007, 116.669, 122.679), (1, 1, 1))
         self.dropout = dropout
         self.conv1 = nn.Conv2d(3, 96, 11, stride=4)
@@ -41,12 +57,12 @@ class _GroupedAlexNet(Backbone):
         self.conv3 = nn.Conv2d(256, 384, 3, padding=1)
         self.conv4 = nn.Conv2d(384, 384, 3, padding=1, groups=2)
         self.conv5 = nn.Conv2d(384, 256, 3, padding=1, groups=2)
-        self.fc6 = nn.Linear(256 * 6 * 6, 4096)
+        self.fc6 = nn.Linear(pool5.dim, 4096)
         self.fc7 = nn.Linear(4096, 4096)
         self._initialise(init)
 
     def map(self, images: Tensor) -> Tensor:
-        """(B, 256, h, w) after conv5's ReLU; 13 x 13 for a crop."""
+        """(B, 256, h, w) after conv5's ReLU; 13 x 13 for a crop of 227 px."""
         x = self._norm_and_pool(F.relu(self.conv1(images)))
         x = self._norm_and_pool(F.relu(self.conv2(x)))
         x = F.relu(self.conv3(x))
@@ -54,7 +70,7 @@ class _GroupedAlexNet(Backbone):
         return F.relu(self.conv5(x))
 
     def advance(self, maps: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
-        """``pool5`` (9216 numbers, order C, H, W), ``fc6`` and ``fc7`` after ReLU and, in train mode, dropout."""
+        """``pool5`` (order C, H, W; 9216 at 227 px), ``fc6`` and ``fc7`` after ReLU and, in train mode, dropout."""
         out = {"pool5": _pool(maps).flatten(1)}
         if "fc6" in layers or "fc7" in layers:
             out["fc6"] = F.dropout(F.relu(self.fc6(out["pool5"])), self.dropout, self.training)
@@ -81,6 +97,7 @@ class CaffeNet(_GroupedAlexNet):
     """The paper's network: pooling before normalisation, 227 px crops.
 
     Args:
+        input_size: side of the crop; at least 55, so that pool5 has a whole window.
         init: "published" draws Caffe's Gaussians, with biases of 1 behind conv2, conv4, conv5, fc6 and fc7; "he"
             scales the Gaussians to the fan-in, with biases of 0.
         dropout: share of fc6 and fc7 that is dropped in train mode.
@@ -95,6 +112,7 @@ class AlexNet(_GroupedAlexNet):
     """Krizhevsky's network as Caffe trained it: normalisation before pooling, 227 px crops.
 
     Args:
+        input_size: side of the crop; at least 55, so that pool5 has a whole window.
         init: "published" draws Caffe's Gaussians, with biases of 0.1 behind conv2, conv4, conv5, fc6 and fc7; "he"
             scales the Gaussians to the fan-in, with biases of 0.
         dropout: share of fc6 and fc7 that is dropped in train mode.
@@ -107,3 +125,8 @@ class AlexNet(_GroupedAlexNet):
 def _pool(x: Tensor) -> Tensor:
     """Caffe's overlapping maximum, which rounds the size of its output up."""
     return F.max_pool2d(x, 3, stride=2, ceil_mode=True)
+
+
+def _pooled(side: int) -> int:
+    """The side of what ``_pool`` gives, for a side of at least 3."""
+    return -(-(side - 3) // 2) + 1

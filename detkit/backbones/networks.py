@@ -19,15 +19,25 @@ def network_name(backbone: Backbone) -> str:
     return f"{name} {arch}" if arch else name
 
 
-def nearest_network(tensors: Mapping[str, Tensor]) -> str:
-    """A " The file looks like ..." for the network that has the most of these names and shapes, or an empty string."""
-    best, best_share = "", 0.5
+def nearest_network(tensors: Mapping[str, Tensor], wanted: Backbone) -> str:
+    """A " The file looks like ..." for the network that has the most of these names and shapes, or an empty string.
+
+    Args:
+        tensors: those of the file.
+        wanted: the network that they do not fit; named with its settings where it is the nearest itself.
+    """
+    own, shares = network_name(wanted), {}
     for backbone in _all_networks():
         needed = backbone.state_dict()
         hits = sum(name in tensors and tensors[name].shape == t.shape for name, t in needed.items())
-        if hits / len(needed) > best_share:
-            best, best_share = network_name(backbone), hits / len(needed)
-    return f" The file looks like {best}." if best else ""
+        shares[network_name(backbone)] = hits / len(needed)
+    best = max(shares, key=lambda name: (shares[name], name == own))
+    if shares[best] <= 0.5 or (best == own and wanted.state_dict().keys() - tensors.keys()):
+        return ""
+    if best != own:
+        return f" The file looks like {best}."
+    key = f"BACKBONE.{type(wanted).__name__}.INPUT_SIZE"
+    return f" The file looks like {best} with other settings, such as another {key} (here {wanted.input_size})."
 
 
 def _all_networks() -> Iterator[Backbone]:

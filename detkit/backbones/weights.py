@@ -96,7 +96,7 @@ def _check_tensor(backbone: Backbone, weights: Weights, key: str, own: Tensor) -
         have = f"there is no tensor {key}" if given is None else f"tensor {key} has the shape {tuple(given.shape)}"
         raise WeightsError(
             f"weights {weights.source}: {have}, but {network_name(backbone)} needs {tuple(own.shape)}."
-            f"{nearest_network(weights.tensors)}"
+            f"{nearest_network(weights.tensors, backbone)}"
         )
     if not bool(torch.isfinite(given).all()):
         raise WeightsError(f"weights {weights.source}: tensor {key} holds values that are not finite; use another file")

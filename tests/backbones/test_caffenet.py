@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from detkit.backbones.caffenet import AlexNet, CaffeNet
 from detkit.engine.optim import caffe_rules
+from detkit.errors import ConfigError
 
 
 @pytest.fixture(scope="module")
@@ -113,6 +114,32 @@ def test_order_of_pooling_and_normalisation_matters(caffenet):
     with torch.no_grad():
         one, other = (net.map(x) for net in (caffenet, alexnet))
     assert (one - other).norm() > 0.01 * one.norm()
+
+
+@pytest.mark.parametrize("size, map_side, pool5_side", [(227, 13, 6), (131, 7, 3), (115, 6, 3), (67, 3, 1), (55, 3, 1)])
+def test_smaller_crops_give_smaller_maps_and_a_smaller_fc6(size, map_side, pool5_side):
+    # 115: conv1 (115 - 11) / 4 + 1 = 27, pool1 13, pool2 6, pool5 3 (its third window holds two of the six cells);
+    # 55: conv1 12, pool1 6 (rounded up), pool2 3 (rounded up), pool5 1
+    with torch.device("meta"):
+        net = CaffeNet(input_size=size)
+        found = net(torch.zeros(2, 3, size, size), list(net.layers))
+        assert net.map(torch.zeros(1, 3, size, size)).shape == (1, 256, map_side, map_side)
+    assert net.map_size == (map_side, map_side)
+    assert net.layers["pool5"].shape == (256, pool5_side, pool5_side)
+    assert {name: rows.shape for name, rows in found.items()} == {n: (2, s.dim) for n, s in net.layers.items()}
+
+
+def test_crops_without_a_whole_window_of_pool5_are_refused():
+    with pytest.raises(ConfigError, match=r"BACKBONE\.AlexNet\.INPUT_SIZE: 54 is too small; allowed: 55 or more"):
+        AlexNet(input_size=54)
+
+
+def test_he_initialiser_is_scaled_to_the_fan_in(caffenet):
+    # deviation sqrt(2 / fan-in); conv2 sees 48 channels of 5 x 5, conv3 256 of 3 x 3; the sample gives 3 % of it
+    fan_in = {"conv1": 363, "conv2": 1200, "conv3": 2304, "conv4": 1728, "conv5": 1728, "fc6": 9216, "fc7": 4096}
+    for name, layer in caffenet.named_children():
+        assert float(layer.weight.detach().std()) == pytest.approx((2 / fan_in[name]) ** 0.5, rel=0.03)
+        assert not layer.bias.any()
 
 
 @pytest.mark.parametrize("network, bias", [(CaffeNet, 1.0), (AlexNet, 0.1)])

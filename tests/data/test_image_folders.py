@@ -68,6 +68,13 @@ def test_a_split_without_images_is_an_error(root):
         load(root, "test")
 
 
+def test_a_class_without_images_is_an_error(root):
+    (root / "val/bee").mkdir()
+    (root / "val/bee/notes.txt").write_text("no image")
+    with pytest.raises(DataError, match=r"val/bee: no image in the folder of this class; put some there \(\.jpg, "):
+        load(root, "val")
+
+
 def test_missing_folders_say_what_there_is(root):
     with pytest.raises(DataError, match=r"no split 'trian' in .*\. Did you mean train\? There is: train, val"):
         load(root, "trian")
