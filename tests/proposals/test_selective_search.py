@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 import torch
 
+from detkit.proposals.content import content_rng
 from detkit.proposals.selective_search import COLOUR_SPACES, RECIPES, SelectiveSearch
 from detkit.structures import Boxes
 
@@ -96,6 +97,29 @@ def test_best_objectness_comes_first_and_the_best_are_kept(noise):
     few = SelectiveSearch(max_boxes=7).propose(noise)
     assert torch.equal(few.boxes.tensor, everything.boxes.tensor[:7])
     assert torch.equal(few.objectness, everything.objectness[:7])
+
+
+def test_objectness_is_minus_the_place_in_the_hierarchy_times_the_images_random_numbers(blocks):
+    # Places count back from the last merge, which has 1; segments come before the first merge. Of equal boxes the
+    # least priority stays. The random numbers are those of the image, grouping after grouping.
+    search, numbers, least = SelectiveSearch(min_side=0), content_rng(blocks), {}
+    for segments, regions in search._hierarchies(blocks):
+        merges = len(regions) - segments
+        for row, box in enumerate(regions.tolist()):
+            place = merges + 1 if row < segments else merges - (row - segments)
+            priority = place * numbers.random()
+            least[tuple(box)] = min(priority, least.get(tuple(box), np.inf))
+    found = search.propose(blocks)
+    order = sorted(least, key=least.__getitem__)
+    assert found.boxes.tensor.int().tolist() == [list(box) for box in order]
+    assert found.objectness.tolist() == pytest.approx([-least[box] for box in order], rel=1e-6)
+
+
+def test_boxes_of_exactly_min_side_stay(blocks):
+    every, large = (SelectiveSearch(min_side=s).propose(blocks).boxes for s in (0, 20))
+    sides = every.tensor[:, 2:] - every.tensor[:, :2]
+    assert torch.equal(large.tensor, every.tensor[(sides >= 20).all(1)])
+    assert (80, 70, 100, 90) in as_set(large)
 
 
 def test_large_regions_tend_to_come_first(noise):

@@ -1,0 +1,77 @@
+"""Selective search against the boxes of the original program, and its recall on photographs."""
+
+import pytest
+
+from detkit.data.images import read_image
+from detkit.data.voc import VOC
+from detkit.evaluation.recall import ProposalRecall
+from detkit.proposals.precomputed import Precomputed
+from detkit.proposals.selective_search import SelectiveSearch
+from detkit.structures import Detections
+
+
+def recall_on(dataset, rows, mode):
+    """ProposalRecall of some images of a data set."""
+    search, judge = SelectiveSearch(mode=mode), ProposalRecall(class_names=dataset.class_names)
+    for row in rows:
+        found = search.propose(read_image(dataset[row].path))
+        judge.add(dataset[row], Detections.of(found.boxes, found.objectness, [0] * len(found)))
+    return judge.compute()["ProposalRecall"]
+
+
+def voc(root, split):
+    return VOC(root=str(root), splits=(split,), on_bad="stop", needs_images=True)
+
+
+@pytest.fixture(scope="module")
+def demo(shared):
+    """Of two VOC2007 images, the authors' boxes of at least 20 px, the objects, and what paper mode finds."""
+    folder, dataset = (
+        shared / "data/oracles/fastrcnn_demo_ss_boxes",
+        voc(shared / "data/voc2007_test_demo/VOC2007", "test"),
+    )
+    out = []
+    for sample in dataset:
+        if sample.image_id in ("000004", "001551"):
+            image = read_image(sample.path)
+            boxes = Precomputed(path=str(folder), base=0).propose(image, sample.image_id).boxes
+            large = boxes[((boxes.tensor[:, 2:] - boxes.tensor[:, :2]) >= 20).all(1)]
+            out.append((large, sample.annotations.boxes, SelectiveSearch().propose(image).boxes))
+    return out
+
+
+def test_most_of_the_authors_boxes_have_one_of_ours_near(demo):
+    # Their file comes from an older program. Found: 0.790 and 0.797, 96 % of them at IoU 0.5; OpenCV's fast mode
+    # reaches 0.759 and 0.765, 92 and 91 %.
+    for original, _, ours in demo:
+        best = original.iou(ours).max(1).values
+        assert best.mean() > 0.78
+        assert (best >= 0.5).float().mean() > 0.95
+
+
+def test_objects_that_the_authors_boxes_reach_are_reached(demo):
+    reached = [int((truths.iou(ours).max(1).values >= 0.5).sum()) for _, truths, ours in demo]
+    assert reached == [len(truths) for _, truths, _ in demo]
+    assert sum(reached) == 10
+
+
+def test_paper_mode_reaches_the_animals_of_a_few_photographs(shared):
+    found = recall_on(voc(shared / "data/voc2012_animals5/VOC2012", "test"), range(0, 150, 75), "paper")
+    assert found["recall"]["0.5"] == 1.0
+    assert 1000 < found["boxes_per_image"] < 3500
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize(
+    ("mode", "images", "recall", "abo", "boxes"),
+    [
+        ("paper", 50, 0.97, 0.85, (1500, 3000)),
+        ("fast", 50, 0.95, 0.82, (600, 1500)),
+        ("quality", 12, 0.97, 0.85, (1500, 10000)),
+    ],
+)
+def test_recall_on_the_animals(shared, mode, images, recall, abo, boxes):
+    found = recall_on(voc(shared / "data/voc2012_animals5/VOC2012", "test"), range(images), mode)
+    assert found["recall"]["0.5"] >= recall
+    assert found["MABO"] >= abo
+    assert boxes[0] <= found["boxes_per_image"] <= boxes[1]
