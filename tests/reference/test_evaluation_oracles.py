@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from detkit.cli.main import main
 from detkit.data import voc as voc_data
 from detkit.data.base import Dataset
 from detkit.evaluation.coco import COCO
@@ -67,6 +68,38 @@ def test_voc_ap_of_twenty_classes_equals_py_faster_rcnn(voc12, theirs, ours, iou
     assert len(reference["per_class"]) == 20
     assert found["AP"] == pytest.approx(reference["per_class"], abs=1e-9)
     assert found["mAP"] == pytest.approx(reference["mAP_over_20"], abs=1e-9)
+
+
+RECIPE = """
+DATA: {NAME: %s, TEST: %s, %s: {%s}}
+EVALUATORS: [%s]
+EVALUATION: {VOC: {IOU: [0.3, 0.5, 0.75], STRICT_IOU: true}}
+"""
+
+
+def by_command_line(tmp_path, detections, *fields):
+    """The metrics that ``detkit eval --detections`` writes."""
+    recipe, out = tmp_path / "recipe.yaml", tmp_path / "results.json"
+    recipe.write_text(RECIPE % fields)
+    assert main(["eval", "--config", str(recipe), "--detections", str(detections), "--output", str(out)]) == 0
+    return json.loads(out.read_text())["metrics"]
+
+
+def test_the_command_line_gives_the_same_voc_ap(shared, tmp_path):
+    folder, root = shared / "data/oracles/voc12_yolo_dets", shared / "data/voc2012_20cls/VOC2012"
+    metrics = by_command_line(tmp_path, folder / "results", "VOC", "trainval", "VOC", f"ROOT: {root}", "VOC")
+    for name, reference in json.loads((folder / "expected_voc_eval.json").read_text())["results"].items():
+        grid, iou = name.split("@")
+        found = metrics[{"voc07_11pt": "VOC07", "area": "VOC10"}[grid] + ("" if iou == "0.5" else f"@{iou}")]
+        assert found["AP"] == pytest.approx(reference["per_class"], abs=1e-9)
+        assert found["mAP"] == pytest.approx(reference["mAP_over_20"], abs=1e-9)
+
+
+def test_the_command_line_gives_the_same_coco_numbers(shared, tmp_path):
+    folder = shared / "data/oracles/coco_fakebbox100"
+    truth = f"ANNOTATIONS: {folder / 'gt_instances_100.json'}"
+    metrics = by_command_line(tmp_path, folder / "dets_results.json", "COCO", "all", "COCO", truth, "COCO")
+    assert metrics["COCO"] == pytest.approx(json.loads((folder / "expected.json").read_text())["vals"], abs=1e-6)
 
 
 def corner_file(file, names):
