@@ -141,6 +141,38 @@ def test_mining_to_the_end_equals_training_on_every_negative(scene):
         assert best <= mined * (1 + 1e-9) and mined <= best * (1 + 1e-6)
 
 
+def test_folds_tell_what_separate_svms_tell_of_the_images_they_lack(scene):
+    # Nothing is evicted and every negative is hard, so the final cache is every negative.
+    source, settings = scene(5), {"hard_margin": -1e8, "evict_below": -1e9, "tol": 1e-10, "max_iter": 10**6}
+    index, svm = source.index, LinearSVM(num_classes=3, feature_dim=12, folds=2, **settings)
+    svm.fit(source, FixedOrder())
+    features = source.take(np.arange(len(index))).double().numpy() * float(svm.scale_)
+    fold = np.arange(5) % 2
+    for k, told in enumerate(svm.report()["held_out"]):
+        positives = np.flatnonzero(index.truth_label == k)
+        negatives = np.array([row for image in range(5) for row in negatives_of(index, image, k)])
+        found, refused = [], []
+        for own in range(2):
+            seen = [rows[fold[index.image[rows]] != own].tolist() for rows in (positives, negatives)]
+            if not all(seen):
+                continue
+            weight, bias = train(features, *seen)
+            found += (features[positives[fold[index.image[positives]] == own]] @ weight + bias > 0).tolist()
+            refused += (features[negatives[fold[index.image[negatives]] == own]] @ weight + bias <= 0).tolist()
+        shares = [np.mean(of) if of else None for of in (found, refused)]
+        assert list(told.values()) == shares
+
+
+class FixedOrder:
+    """A generator whose permutations are the identity, so that image i is in fold i mod 2."""
+
+    def permutation(self, count):
+        return np.arange(count)
+
+    def integers(self, high, size):
+        return np.zeros(size, int)
+
+
 def test_one_pass_is_close_to_training_on_every_negative(scene):
     source = scene(4)
     one, many = (

@@ -64,13 +64,13 @@ def second_formulation(box, image_size, size, padding, mode):
     return clip, (px[0][0], py[0][0], px[0][1], py[0][1]), (px[1][0], py[0][0], px[1][1], py[0][1])
 
 
-@pytest.mark.parametrize("mode, padding", [("warp", 16), ("square", 16), ("square", 0), ("warp", 5)])
-def test_second_formulation_agrees_on_random_boxes(mode, padding):
+def compare_with_second_formulation(mode, padding, count):
+    """On ``count`` boxes, half of them whole and half fractional, less the few that are left out here."""
     rng = np.random.default_rng(0)
     image_size = (375, 500)
-    corners = rng.uniform(0, 1, (5000, 2, 2)) * image_size[::-1]
+    corners = rng.uniform(0, 1, (count, 2, 2)) * image_size[::-1]
     boxes = np.hstack([corners.min(1), corners.max(1)])
-    boxes[:2500] = np.floor(boxes[:2500]) + np.array([0, 0, 1, 1])
+    boxes[: count // 2] = np.floor(boxes[: count // 2]) + np.array([0, 0, 1, 1])
     # Quarters are exact in both coordinate systems, so that a difference is one of formula and not of rounding.
     boxes = np.round(boxes * 4) / 4
     boxes = boxes[(boxes[:, 2:] > boxes[:, :2]).all(1)]
@@ -82,6 +82,20 @@ def test_second_formulation_agrees_on_random_boxes(mode, padding):
     for i, box in enumerate(boxes):
         expected = second_formulation(box, image_size, 227, padding, mode)
         assert (tuple(found.clip[i]), tuple(found.place[i]), tuple(found.mirrored_place[i])) == expected
+
+
+WAYS = [("warp", 16), ("square", 16), ("square", 0), ("warp", 5)]
+
+
+@pytest.mark.parametrize("mode, padding", WAYS)
+def test_second_formulation_agrees_on_random_boxes(mode, padding):
+    compare_with_second_formulation(mode, padding, 5000)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("mode, padding", WAYS)
+def test_second_formulation_agrees_on_twenty_thousand_boxes_of_each_way(mode, padding):
+    compare_with_second_formulation(mode, padding, 21_000)
 
 
 def test_whole_box_is_the_window_without_padding():
@@ -121,16 +135,27 @@ def photograph():
 
 
 def test_pixels_equal_torchs_bilinear_resize(photograph):
-    box = np.array([[120.0, 90.0, 260.0, 300.0]])
-    windows = warp_windows(box, photograph.shape[:2])
-    x1, y1, x2, y2 = windows.clip[0]
-    clip = torch.from_numpy(photograph[y1:y2, x1:x2]).permute(2, 0, 1)[None].float()
-    expected = F.interpolate(clip, (227, 227), mode="bilinear", align_corners=False)[0].permute(1, 2, 0).numpy()
-    exact, _ = warp_crops(photograph, windows, np.array([False]), pixels="float32")
-    rounded, _ = warp_crops(photograph, windows, np.array([False]))
-    assert np.abs(exact[0] - expected).max() < 5e-3
-    assert np.abs(rounded[0] - expected).max() <= 1
+    # larger than the crop, smaller, flat, at two borders, of one pixel
+    boxes = [
+        [120, 90, 260, 300],
+        [10, 0, 500, 370],
+        [30, 40, 60, 45],
+        [0, 0, 80, 375],
+        [400, 300, 500, 375],
+        [9, 9, 10, 10],
+    ]
+    windows = warp_windows(np.array(boxes, float), photograph.shape[:2])
+    no_flips = np.zeros(len(boxes), bool)
+    exact, _ = warp_crops(photograph, windows, no_flips, pixels="float32")
+    rounded, _ = warp_crops(photograph, windows, no_flips)
     assert (exact.dtype, rounded.dtype) == (np.float32, np.uint8)
+    for (x1, y1, x2, y2), (left, top, right, bottom), fine, coarse in zip(windows.clip, windows.place, exact, rounded):
+        clip = torch.from_numpy(photograph[y1:y2, x1:x2]).permute(2, 0, 1)[None].float()
+        resized = F.interpolate(clip, (bottom - top, right - left), mode="bilinear", align_corners=False)
+        expected = np.zeros((227, 227, 3))
+        expected[top:bottom, left:right] = resized[0].permute(1, 2, 0).numpy()
+        assert np.abs(fine - expected).max() < 5e-3
+        assert np.abs(coarse - expected).max() <= 1
 
 
 def test_mirrored_crop_inside_the_image_is_the_crop_reversed(photograph):
