@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test clean
+.PHONY: demo test soak mutants clean
 
 demo: $(STAMP)
 	$(BIN)/detkit train --config projects/rcnn/quick.yaml
@@ -15,6 +15,14 @@ test: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pytest -n 2
+
+# The long forms of tests: minutes.
+soak: $(STAMP)
+	$(BIN)/pytest -m soak -n 2
+
+# Breaks one rule after the other in a copy and shows that the tests see it: minutes.
+mutants: $(STAMP)
+	$(BIN)/python tests/reference/mutations.py
 
 $(STAMP): setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV)

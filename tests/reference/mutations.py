@@ -1,0 +1,590 @@
+"""Breaks one rule of the method after the other and tells whether the tests see it: ``make mutants``.
+
+Works on copies of the package and its tests. Each row of ROWS is a usual mistake of re-implementations; it is "killed"
+when the tests that it names fail on the copy that makes it. Exits 1 where they pass or cannot be run.
+
+    python tests/reference/mutations.py [--table] [WORDS of a row's mistake ...]
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import os
+import re
+import shlex
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parents[2]
+COPIED = ("detkit", "tests", "projects", "configs", "pyproject.toml")
+VERDICTS = {0: "SURVIVED", 1: "killed"}
+
+
+class Mutation(NamedTuple):
+    """One mistake.
+
+    Attributes:
+        mistake: what it does wrong.
+        file: where, from the root of the repository.
+        text: what stands there once.
+        broken: what the mistake puts in its place.
+        tests: what pytest is told to run, from ``tests/``.
+    """
+
+    mistake: str
+    file: str
+    text: str
+    broken: str
+    tests: str
+
+
+WARP, CROPS, PIXELS = "detkit/regions/warp.py", "detkit/regions/warped_crops.py", "detkit/backbones/preprocessing.py"
+SEARCH, GROUPING, LABEL = (
+    "detkit/proposals/selective_search.py",
+    "detkit/proposals/grouping.py",
+    "detkit/regions/label.py",
+)
+OPTIM, SVM, MINING = "detkit/engine/optim.py", "detkit/classifiers/linear_svm.py", "detkit/classifiers/mining.py"
+HINGE, CODING, RIDGE = "detkit/classifiers/hinge.py", "detkit/box_heads/coding.py", "detkit/box_heads/ridge.py"
+POST, VOC, LRN = "detkit/postprocess.py", "detkit/evaluation/voc.py", "detkit/backbones/lrn.py"
+
+ROWS = (
+    # Networks
+    Mutation("LRN without the division by its size", LRN, "alpha / size) + k", "alpha) + k", "backbones/test_lrn.py"),
+    Mutation("LRN with Krizhevsky's k of 2", LRN, "k: float = 1.0", "k: float = 2.0", "backbones/test_lrn.py"),
+    Mutation(
+        "pixels stay RGB", PIXELS, 'self.order == "BGR"', 'self.order == "GBR"', "backbones/test_preprocessing.py"
+    ),
+    Mutation(
+        "black padding: the mean is taken off outside the image, too",
+        PIXELS,
+        "x = x * _inside(valid.to(x.device), x.shape[-2:])",
+        "pass",
+        "backbones/test_preprocessing.py regions/test_warped_crops.py",
+    ),
+    # Warp
+    Mutation(
+        "context of 16 source pixels",
+        WARP,
+        "* (size / (size - 2 * padding))",
+        "+ padding",
+        "regions/test_warp.py::test_published_vectors_are_met",
+    ),
+    Mutation(
+        "halves rounded to the even number",
+        WARP,
+        "return (whole + np.sign(values) * (np.abs(values - whole) >= 0.5)).astype(np.int64)",
+        "return np.rint(values).astype(np.int64)",
+        "regions/test_warp.py -k vectors",
+    ),
+    Mutation(
+        "the window's last pixel left out",
+        WARP,
+        "_round(centre + reach) + 1",
+        "_round(centre + reach)",
+        "regions/test_warp.py -k vectors",
+    ),
+    Mutation(
+        "a mirrored crop padded on the side of the plain one",
+        WARP,
+        "_round((high - clip_high) * size",
+        "_round((clip_low - low) * size",
+        "regions/test_warp.py -k vectors",
+    ),
+    Mutation("square around the shorter side", WARP, "half.max(1,", "half.min(1,", "regions/test_warp.py -k vectors"),
+    Mutation("antialiased resize", WARP, "cv2.INTER_LINEAR", "cv2.INTER_AREA", "regions/test_warp.py -k bilinear"),
+    Mutation(
+        "mirrored place, plain pixels",
+        WARP,
+        "resized[:, ::-1] if flip else resized",
+        "resized",
+        "regions/test_warp.py -k mirrored",
+    ),
+    Mutation(
+        "box rounded before the warp",
+        CROPS,
+        "boxes.numpy(), (image",
+        "boxes.numpy().round(), (image",
+        "regions/test_warped_crops.py",
+    ),
+    # Selective search
+    Mutation(
+        "priority counts up from the first merge",
+        SEARCH,
+        "np.arange(merges, 0, -1)",
+        "np.arange(1, merges + 1)",
+        "proposals/test_selective_search.py -k objectness",
+    ),
+    Mutation(
+        "segments come first, as in OpenCV",
+        SEARCH,
+        "np.full(segments, merges + 1)",
+        "np.ones(segments)",
+        "proposals/test_selective_search.py -k objectness",
+    ),
+    Mutation(
+        "order drawn by the process",
+        SEARCH,
+        "rng = content_rng(image)",
+        "rng = np.random.default_rng()",
+        "proposals/test_selective_search.py -k earlier_calls",
+    ),
+    Mutation(
+        "duplicates kept",
+        SEARCH,
+        "_, first = np.unique(all_boxes[order], axis=0, return_index=True)",
+        "first = np.arange(len(order))",
+        "proposals/test_selective_search.py -k 'distinct and paper'",
+    ),
+    Mutation(
+        "sides of exactly 20 px dropped",
+        SEARCH,
+        ">= self.min_side",
+        "> self.min_side",
+        "proposals/test_selective_search.py -k exactly_min_side",
+    ),
+    Mutation(
+        "one least segment size for every k",
+        SEARCH,
+        "((50, 50), (100, 100))",
+        "((50, 100), (100, 100))",
+        "proposals/test_selective_search.py -k eight_groupings",
+    ),
+    Mutation(
+        "merged histograms not weighted by size",
+        GROUPING,
+        "(self._colours[a] * area_a + self._colours[b] * area_b) / np.float32(area_a + area_b)",
+        "(self._colours[a] + self._colours[b]) / np.float32(2)",
+        "proposals/test_grouping.py",
+    ),
+    Mutation(
+        "least similar pair merges first",
+        GROUPING,
+        "queue += [(-value, a, b)",
+        "queue += [(value, a, b)",
+        "proposals/test_selective_search.py -k 'opencvs_own and single' proposals/test_grouping.py",
+    ),
+    # Fine-tuning
+    Mutation(
+        "foreground above 0.5 only", LABEL, "best < foreground_iou", "best <= foreground_iou", "regions/test_label.py"
+    ),
+    Mutation(
+        "background from 0.1 only",
+        LABEL,
+        "    near_ignored = (",
+        "    label[best < 0.1] = -1\n    near_ignored = (",
+        "reference/test_label_oracle.py -k finetuning",
+    ),
+    Mutation(
+        "ties to the higher class",
+        LABEL,
+        "best, label = overlaps.max(1)",
+        "best, label = overlaps.max(1)\n    label = background - 1 - overlaps.flip(1).max(1).indices",
+        "regions/test_label.py",
+    ),
+    Mutation(
+        "difficult objects left out unless asked for",
+        LABEL,
+        'if difficult == "ignore":',
+        'if difficult == "use":',
+        "regions/test_label.py reference/test_label_oracle.py",
+    ),
+    Mutation("crowds by plain IoU", LABEL, "if bool(truths.crowd.any()):", "if False:", "regions/test_label.py"),
+    Mutation(
+        "64 + 64 in a batch",
+        "detkit/regions/fixed_fraction.py",
+        "= 0.25,",
+        "= 0.5,",
+        "regions/test_fixed_fraction.py",
+    ),
+    Mutation(
+        "early regions drawn more often",
+        "detkit/regions/fixed_fraction.py",
+        "rows[rng.integers(len(rows), size=count)]",
+        "rows[rng.integers(len(rows), size=count) * rng.integers(len(rows) + 1, size=count) // len(rows)]",
+        "reference/test_label_oracle.py -k uniform",
+    ),
+    Mutation(
+        "a quarter mirrored",
+        "detkit/engine/finetune.py",
+        "rng.random(len(rows)) < 0.5",
+        "rng.random(len(rows)) < 0.25",
+        "engine/test_finetune.py -k mirrored",
+    ),
+    Mutation(
+        "new layer at the common rate",
+        OPTIM,
+        ' * (head_lr_factor if name.startswith(f"{head}.") else 1.0)',
+        "",
+        "engine/test_optim.py",
+    ),
+    Mutation("biases at the common rate", OPTIM, "(bias_lr_factor if is_bias else 1.0)", "1.0", "engine/test_optim.py"),
+    Mutation("biases decay", OPTIM, "0.0 if is_bias else 1.0)", "1.0)", "engine/test_optim.py"),
+    Mutation(
+        "learning rate outside the momentum",
+        OPTIM,
+        ".add_(move, alpha=lr * rule.lr_factor))",
+        ".add_(move), alpha=lr * rule.lr_factor)",
+        "engine/test_optim.py",
+    ),
+    # SVM
+    Mutation(
+        "squared hinge", HINGE, 'loss="hinge"', 'loss="squared_hinge"', "reference/test_svm_oracle.py -k own_dual"
+    ),
+    Mutation(
+        "bias feature of 1",
+        HINGE,
+        "intercept_scaling=self.loss.bias_scale",
+        "intercept_scaling=1.0",
+        "reference/test_svm_oracle.py -k own_dual",
+    ),
+    Mutation("bias not regularised", HINGE, "+ (bias / self.bias_scale) ** 2 / 2 ", "", "classifiers/test_hinge.py"),
+    Mutation(
+        "bias scale of 1 by default",
+        SVM,
+        "= 10.0,",
+        "= 1.0,",
+        "reference/test_svm_oracle.py -k replay",
+    ),
+    Mutation(
+        "positives weigh as negatives",
+        HINGE,
+        "1: self.loss.positive_weight,",
+        "1: 1.0,",
+        "reference/test_svm_oracle.py -k own_dual",
+    ),
+    Mutation(
+        "both sides weigh double",
+        HINGE,
+        "-1: 1.0}",
+        "-1: self.loss.positive_weight}",
+        "reference/test_svm_oracle.py -k own_dual",
+    ),
+    Mutation(
+        "negatives only where they touch a truth",
+        LABEL,
+        "labels[reach < negative_iou] = -1",
+        "labels[(reach < negative_iou) & (reach > 0)] = -1",
+        "reference/test_label_oracle.py -k svm",
+    ),
+    Mutation(
+        "negatives at exactly 0.3",
+        LABEL,
+        "reach < negative_iou",
+        "reach <= negative_iou",
+        "regions/test_label.py",
+    ),
+    Mutation(
+        "ignored where any class is near", LABEL, 'if ignore == "any_class":', "if True:", "regions/test_label.py"
+    ),
+    Mutation(
+        "other classes' truths are no negatives",
+        LABEL,
+        "    labels[is_truth.nonzero()",
+        "    labels[is_truth] = 0\n    labels[is_truth.nonzero()",
+        "reference/test_label_oracle.py -k svm",
+    ),
+    Mutation(
+        "evicted from -1.1",
+        SVM,
+        "evict_below: float = -1.2",
+        "evict_below: float = -1.1",
+        "reference/test_svm_oracle.py -k replay",
+    ),
+    Mutation(
+        "hard from -0.9",
+        SVM,
+        "hard_margin: float = -1.0001",
+        "hard_margin: float = -0.9",
+        "reference/test_svm_oracle.py -k replay",
+    ),
+    Mutation(
+        "trained again at the limit, not beyond it",
+        MINING,
+        "self._added > self.rules.retrain_after",
+        "self._added >= self.rules.retrain_after",
+        "classifiers/test_mining.py",
+    ),
+    Mutation(
+        "counter of additions not put back",
+        MINING,
+        "self.rows, self._added = self.rows[keep.numpy()], 0",
+        "self.rows = self.rows[keep.numpy()]",
+        "classifiers/test_mining.py reference/test_svm_oracle.py",
+    ),
+    Mutation(
+        "evicted at the limit",
+        MINING,
+        ">= self.rules.evict_below",
+        "> self.rules.evict_below",
+        "classifiers/test_mining.py",
+    ),
+    Mutation(
+        "a cached negative cached again",
+        MINING,
+        "~np.isin(rows, self.rows)",
+        "np.isin(rows, rows)",
+        "classifiers/test_mining.py",
+    ),
+    Mutation("no training at the last image", MINING, "if is_last or not", "if not", "classifiers/test_mining.py"),
+    Mutation(
+        "first image's hard negatives only",
+        MINING,
+        "if self.objectives else is_new",
+        "if True else is_new",
+        "classifiers/test_mining.py",
+    ),
+    Mutation(
+        "feature scale not applied at test",
+        SVM,
+        "(self.weight_ * self.scale_).T",
+        "self.weight_.T",
+        "classifiers/test_linear_svm.py -k another_unit",
+    ),
+    Mutation(
+        "feature scale not stored",
+        SVM,
+        ', self.scale_ = loaded["weight"], loaded["bias"], loaded["scale"]',
+        ' = loaded["weight"], loaded["bias"]',
+        "contract/test_classifiers.py -k survive",
+    ),
+    Mutation(
+        "softmax drops its first column",
+        "detkit/classifiers/softmax.py",
+        "[:, :-1]",
+        "[:, 1:]",
+        "classifiers/test_softmax.py",
+    ),
+    # Box regression
+    Mutation(
+        "one pixel added to widths",
+        CODING,
+        "size = (high - low).clamp",
+        "size = (high - low + 1).clamp",
+        "box_heads/test_coding.py",
+    ),
+    Mutation(
+        "sizes by ratio, not by its logarithm",
+        CODING,
+        "torch.log(goal_size / size)",
+        "goal_size / size - 1",
+        "box_heads/test_coding.py",
+    ),
+    Mutation(
+        "corners shifted, not centres",
+        CODING,
+        "return low + size / 2, size",
+        "return low, size",
+        "box_heads/test_coding.py",
+    ),
+    Mutation(
+        "ridge without its lambda",
+        "detkit/box_heads/closed_form.py",
+        "gram = alpha * torch.eye(dim",
+        "gram = 1e-9 * torch.eye(dim",
+        "reference/test_ridge_oracle.py",
+    ),
+    Mutation(
+        "the dual without its lambda",
+        "detkit/box_heads/closed_form.py",
+        "gram = alpha * torch.eye(len",
+        "gram = 1e-9 * torch.eye(len",
+        "reference/test_ridge_oracle.py",
+    ),
+    Mutation(
+        "targets not centred",
+        RIDGE,
+        "targets - mean, self.alpha",
+        "targets, self.alpha",
+        "reference/test_ridge_oracle.py",
+    ),
+    Mutation(
+        "no constant feature",
+        RIDGE,
+        "torch.ones(len(features), 1)",
+        "torch.zeros(len(features), 1)",
+        "reference/test_ridge_oracle.py",
+    ),
+    Mutation(
+        "pool5's scale not applied at test",
+        "detkit/box_heads/linear.py",
+        "(self.weight_[k] * self.scale_).T",
+        "self.weight_[k].T",
+        "box_heads/test_ridge.py",
+    ),
+    Mutation("examples at exactly 0.6", LABEL, "best > min_iou", "best >= min_iou", "regions/test_label.py"),
+    Mutation(
+        "ground truths are no examples",
+        "detkit/box_heads/examples.py",
+        "near = (truth_rows >= 0)",
+        "near = ((truth_rows >= 0) & (torch.arange(len(truth_rows)) >= len(truths)))",
+        "box_heads/test_examples.py",
+    ),
+    # Post-processing
+    Mutation(
+        "suppression before regression",
+        "detkit/detector.py",
+        "return finish(found.refined, found.scores, found.labels, found.rows, proposals.image_size, self.settings)",
+        "first = finish(found.boxes, found.scores, found.labels, torch.arange(len(found.rows)), proposals.image_size, "
+        "self.settings).proposal_rows\n"
+        "        return finish(found.refined[first], found.scores[first], found.labels[first], found.rows[first], "
+        "proposals.image_size, self.settings)",
+        "test_detector.py",
+    ),
+    Mutation(
+        "no cap before suppression",
+        POST,
+        "t[: settings.top_per_image].T",
+        "t.T",
+        "test_detector.py test_postprocess.py",
+    ),
+    Mutation("boxes not clipped", POST, "Detections(boxes.clip(image_size)", "Detections(boxes", "test_postprocess.py"),
+    Mutation(
+        "suppression at exactly 0.3",
+        POST,
+        "scores.double(), iou)",
+        "scores.double(), iou - 1e-9)",
+        "test_postprocess.py",
+    ),
+    Mutation(
+        "classes suppress each other",
+        POST,
+        "own = (found.labels == label).nonzero()[:, 0]",
+        "own = torch.arange(len(found))[: len(found) if label == found.labels.min() else 0]",
+        "test_postprocess.py",
+    ),
+    Mutation("the cap over the set forgotten", POST, "if cap == 0:", "if True:", "test_postprocess.py"),
+    # Evaluation
+    Mutation("exact tenths by default", VOC, "np.arange(0, 1.1, 0.1)", "np.arange(11) / 10", "evaluation/test_voc.py"),
+    Mutation(
+        "overlap must exceed 0.5", VOC, "strict_iou: bool = False", "strict_iou: bool = True", "evaluation/test_voc.py"
+    ),
+    Mutation("STRICT_IOU without effect", VOC, "if self.strict_iou else", "if False else", "evaluation/test_voc.py"),
+    Mutation("difficult objects to be found", VOC, "labels[~ignored]", "labels", "evaluation/test_voc.py"),
+    Mutation(
+        "hits of difficult objects are wrong",
+        VOC,
+        'counts = ~(reaches & found["ignored"])',
+        "counts = np.ones(len(found), bool)",
+        "evaluation/test_voc.py",
+    ),
+    Mutation(
+        "an object found twice counts twice",
+        VOC,
+        'hits[candidates[np.unique(found["truth"][candidates], return_index=True)[1]]] = True',
+        "hits[candidates] = True",
+        "evaluation/test_voc.py",
+    ),
+    Mutation(
+        "area without the envelope",
+        VOC,
+        "envelope = np.maximum.accumulate(precision[::-1])[::-1]",
+        "envelope = precision",
+        "evaluation/test_voc.py",
+    ),
+    Mutation(
+        "one pixel added to exclusive boxes",
+        VOC,
+        "sides = np.minimum(a[..., 2:], b[..., 2:]) -",
+        "sides = 1 + np.minimum(a[..., 2:], b[..., 2:]) -",
+        "evaluation/test_voc.py",
+    ),
+    Mutation(
+        "result files counted from 0",
+        "detkit/evaluation/voc_files.py",
+        "[x1 - 1, y1 - 1, x2, y2]",
+        "[x1, y1, x2, y2]",
+        "evaluation/test_detection_files.py",
+    ),
+    Mutation(
+        "recall above the threshold only",
+        "detkit/evaluation/recall.py",
+        "np.greater if self.strict else np.greater_equal",
+        "np.greater",
+        "evaluation/test_recall.py",
+    ),
+)
+
+
+def mutated(row: Mutation) -> str:
+    """The file's text with the mistake in it.
+
+    Raises:
+        ValueError: the text does not stand there exactly once.
+    """
+    source = (ROOT / row.file).read_text(encoding="utf-8")
+    if source.count(row.text) != 1:
+        raise ValueError(f"{row.file}: {row.text!r} stands there {source.count(row.text)} times, expected once")
+    return source.replace(row.text, row.broken)
+
+
+def run_tests(root: Path, tests: str) -> None:
+    """Ends this process with pytest's exit code."""
+    import pytest
+
+    os.chdir(root)
+    sys.path.insert(0, str(root))
+    silent = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(silent, 1)
+    os.dup2(silent, 2)
+    words = shlex.split(re.sub(r"(\S+\.py)", r"tests/\1", tests))
+    os._exit(pytest.main(["-x", "-p", "no:cacheprovider", "--assert=plain", *words]))
+
+
+def main() -> int:
+    """Runs the chosen rows and prints a line for each."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--table", action="store_true", help="print rows of a Markdown table")
+    parser.add_argument("words", nargs="*", help="only rows whose mistake contains one of these")
+    args = parser.parse_args()
+    os.environ.setdefault("DETKIT_TEST_DATA", str(ROOT.parent / "shared"))
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # the plugins take longer to import than most rows to run
+    import_libraries()
+    survivors = 0
+    for row in ROWS:
+        if args.words and not any(word in row.mistake for word in args.words):
+            continue
+        start = time.monotonic()
+        verdict = judge(row)
+        survivors += verdict != "killed"
+        seconds = time.monotonic() - start
+        cells = (row.mistake, f"`{row.file}`", f"`{row.tests}`", verdict)
+        print(f"| {' | '.join(cells)} |" if args.table else f"{verdict:9} {seconds:5.1f} s  {row.mistake}", flush=True)
+    print(f"{survivors} of the mistakes above were not seen", file=sys.stderr)
+    return int(survivors > 0)
+
+
+def import_libraries() -> None:
+    """Imports once, before processes are forked, what every test needs; the package itself is left to them."""
+    import cv2  # noqa: F401
+    import pycocotools.cocoeval  # noqa: F401
+    import pytest  # noqa: F401
+    import scipy.stats  # noqa: F401
+    import sklearn.linear_model
+    import sklearn.svm  # noqa: F401
+    import torch
+    import torchvision  # noqa: F401
+
+    torch.set_num_threads(1)
+
+
+def judge(row: Mutation) -> str:
+    """ "killed", "SURVIVED", or how the tests could not be run."""
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        for name in COPIED:
+            (shutil.copytree if (ROOT / name).is_dir() else shutil.copy)(ROOT / name, root / name)
+        (root / row.file).write_text(mutated(row), encoding="utf-8")
+        process = multiprocessing.get_context("fork").Process(target=run_tests, args=(root, row.tests))
+        process.start()
+        process.join()
+        return VERDICTS.get(process.exitcode or 0, f"exit {process.exitcode}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
