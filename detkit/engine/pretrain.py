@@ -67,21 +67,12 @@ def pretrain(
 
     Raises:
         ConfigError: PRETRAIN.RESIZE is smaller than the crop.
-        DataError: there is no training image, one has not exactly one annotation or cannot be read, or the splits
-            differ in their classes.
+        DataError: see ``pretrain_images``; or an image cannot be read.
         DetkitError: the loss is no number.
     """
     crop = backbone.input_size
-    side = settings.resize or round(crop * 256 / 227)
-    if side < crop:
-        raise ConfigError(
-            f"PRETRAIN.RESIZE: {side} is smaller than the {crop} px crops of this backbone; use 0 or more"
-        )
-    if val_set is not None and val_set.class_names != train_set.class_names:
-        raise DataError("pretrain: the training and the validation split have different classes; they must be the same")
-    images = ClassifiedImages.of(train_set)
-    if not len(images.labels):
-        raise DataError("pretrain: the training split holds no image")
+    side = resized_side(settings, crop)
+    images, judged = pretrain_images(train_set, val_set)
     task = Task(
         name="pretrain",
         num_outputs=len(train_set.class_names),
@@ -90,25 +81,65 @@ def pretrain(
         accuracies=lambda scores, labels: {"accuracy": float((scores.argmax(1) == labels).float().mean())},
     )
     head = train(backbone, task, settings, compute=compute, workers=workers, seed=seed, folder=folder)
-    if val_set is None or not len(val_set):
+    if judged is None:
         return {}
-    val = CentreBatches(ClassifiedImages.of(val_set), settings.batch_size, side, crop)
+    val = CentreBatches(judged, settings.batch_size, side, crop)
     ranks = []
     with torch.inference_mode(), compute.autocast():
         for batch in stream(val, 0, len(val), workers):
             scores = head(_last_layer(backbone, batch.inputs, compute)).float().cpu()
             ranks.append(_ranks(scores, torch.from_numpy(batch.labels)))
-    rank = torch.cat(ranks)
-    return {
-        "top1": float((rank < 1).double().mean()),
-        "top5": float((rank < 5).double().mean()),
-        "num_images": len(rank),
-    }
+    return _accuracy(torch.cat(ranks))
+
+
+def resized_side(settings: PretrainSettings, crop: int) -> int:
+    """The side that images are resized to before crops of ``crop`` pixels are cut.
+
+    Raises:
+        ConfigError: the crop does not fit in.
+    """
+    side = settings.resize or round(crop * 256 / 227)
+    if side < crop:
+        raise ConfigError(
+            f"PRETRAIN.RESIZE: {side} is smaller than the {crop} px crops of this backbone; "
+            f"allowed: {crop} or more, or 0 for 256/227 of the crop"
+        )
+    return side
+
+
+def pretrain_images(train_set: Dataset, val_set: Dataset | None) -> tuple[ClassifiedImages, ClassifiedImages | None]:
+    """The images to learn from, and those to judge by, None where there are none.
+
+    Raises:
+        DataError: there is no training image, one image has not exactly one annotation, the splits differ in their
+            classes, or a class of the validation split has no training image.
+    """
+    images = ClassifiedImages.of(train_set)
+    if not len(images.labels):
+        raise DataError("pretrain: the training split holds no image")
+    if val_set is None or not len(val_set):
+        return images, None
+    names = train_set.class_names
+    if val_set.class_names != names:
+        raise DataError("pretrain: the training and the validation split have different classes; they must be the same")
+    judged = ClassifiedImages.of(val_set)
+    if len(unknown := np.setdiff1d(judged.labels, images.labels)):
+        row = int(np.flatnonzero(judged.labels == unknown[0])[0])
+        raise DataError(
+            f"pretrain: class {names[unknown[0]]} of validation image {judged.paths[row]} has no training image "
+            f"({len(unknown)} such of {len(names)} classes); name the folders of both splits alike"
+        )
+    return images, judged
 
 
 def _last_layer(backbone: Backbone, pixels: np.ndarray, compute: Compute) -> Tensor:
     crops = backbone.preprocessing(torch.from_numpy(pixels).to(compute.device))
     return backbone(crops, [backbone.last_layer])[backbone.last_layer]
+
+
+def _accuracy(ranks: Tensor) -> dict[str, float]:
+    shares = {f"top{k}": float((ranks < k).double().mean()) for k in (1, 5)}
+    return {**shares, "num_images": len(ranks)}
 
 
 def _ranks(scores: Tensor, labels: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from detkit.config.build import build
 from detkit.config.node import Config
 from detkit.data.base import Dataset
 from detkit.engine.finetune import FinetuneSettings, finetune, refuse_costly_steps
-from detkit.engine.pretrain import PretrainSettings, pretrain
+from detkit.engine.pretrain import PretrainSettings, pretrain, pretrain_images, resized_side
 from detkit.engine.seeding import torch_seed
 from detkit.engine.solver import CHECKPOINT
 from detkit.registry import STAGES
@@ -25,6 +25,8 @@ from detkit.stages.settings import settings_of
 from detkit.stages.shards import save_tensors
 
 log = logging.getLogger("detkit")
+
+ACCURACY = "accuracy.json"
 
 
 @STAGES.register()
@@ -37,6 +39,18 @@ class Pretrain(Stage):
     settings = {"PRETRAIN": PretrainSettings}
     unhashed = ("BACKBONE.WEIGHTS",)
     neutral = ("PRETRAIN.CHECKPOINT_EVERY",)
+
+    def check(self, config: Config) -> None:
+        """Builds the network; where it is trained, its crops lie within the resized pictures."""
+        with torch.device("meta"):
+            crop = build(config, "BACKBONE").input_size
+        if not config.BACKBONE.WEIGHTS:
+            resized_side(settings_of(PretrainSettings, config.PRETRAIN), crop)
+
+    def check_data(self, data: Mapping[str, Dataset]) -> None:
+        """Each picture has one class, and each class that is judged can be learnt."""
+        if data:
+            pretrain_images(data["PRETRAIN_DATA.TRAIN"], data.get("PRETRAIN_DATA.VAL"))
 
     def sections(self, config: Config) -> tuple[str, ...]:
         """The network; how it is trained only where it is."""
@@ -75,7 +89,7 @@ class Pretrain(Stage):
                 seed=config.SEED,
                 folder=context.folder,
             )
-            write_atomically(context.folder / "accuracy.json", json.dumps(accuracy).encode())
+            write_atomically(context.folder / ACCURACY, json.dumps(accuracy).encode())
             log.info("pretrain: %s", ", ".join(f"{k} {v:.4g}" for k, v in accuracy.items()))
         save_weights(context.folder / NETWORK, backbone)
         (context.folder / CHECKPOINT).unlink(missing_ok=True)

@@ -19,6 +19,7 @@ from detkit.stages.detect import DETECTIONS, load_detections
 from detkit.stages.evaluate import RESULTS
 from detkit.stages.export import export_model
 from detkit.stages.learn import REPORT
+from detkit.stages.pretrained import export_weights, pretraining_results
 from detkit.stages.runner import Run
 from detkit.visualize import picture_grid, write_image
 
@@ -36,12 +37,13 @@ def write_outputs(run: Run) -> list[str]:
     detected, evaluated = run.find("Detect", "TEST"), run.find("Evaluate", "TEST")
     if detected is not None:
         _write_detections(run, detected)
-    if evaluated is not None:
-        results = json.loads((evaluated / RESULTS).read_text(encoding="utf-8"))
-        split = run.config.DATA.TEST
-        results = {"dataset": run.config.DATA.NAME, "split": split, "data": _data_report(run), **results}
+    results = _results(run, evaluated)
+    if results:
         write_atomically(run.folder / RESULTS, json.dumps(results, indent=1, ensure_ascii=False).encode())
         lines.append(results_table(results))
+    weights = export_weights(run)
+    if weights is not None:
+        lines.append(f"weights: {weights} (BACKBONE.WEIGHTS={weights})")
     model = export_model(run)
     if model is not None:
         lines.append(f"model: {model} (detkit detect --model {model} IMAGE)")
@@ -52,12 +54,25 @@ def write_outputs(run: Run) -> list[str]:
 def results_table(results: Mapping[str, Any]) -> str:
     """The metrics of a results.json, AP before the box head beside AP after it."""
     columns: dict[str, Any] = {}
+    if "pretrain" in results:
+        columns["pretrain"] = {name: v for name, v in results["pretrain"].items() if not isinstance(v, str)}
     before = results.get("metrics_before_box_head", {})
-    for name, metrics in results["metrics"].items():
+    for name, metrics in results.get("metrics", {}).items():
         if isinstance(metrics.get("AP"), Mapping) and name in before:
             columns[f"{name} before box head"] = before[name]
         columns[name] = metrics
     return metrics_table(columns)
+
+
+def _results(run: Run, evaluated: Path | None) -> dict[str, Any]:
+    """What results.json holds; empty where nothing was measured."""
+    results: dict[str, Any] = {"data": _data_report(run)}
+    if evaluated is not None:
+        where = {"dataset": run.config.DATA.NAME, "split": run.config.DATA.TEST}
+        results = {**where, **results, **json.loads((evaluated / RESULTS).read_text(encoding="utf-8"))}
+    if pretraining := pretraining_results(run):
+        results["pretrain"] = pretraining
+    return results if len(results) > 1 else {}
 
 
 def _write_detections(run: Run, detected: Path) -> None:

@@ -39,6 +39,45 @@ def test_images_are_resized_whatever_their_aspect_and_cropped(classified):
     assert found == {(0, 0), (0, 1), (1, 0), (1, 1)}
 
 
+@pytest.fixture
+def ruler(classified, tmp_path):
+    """One 512 x 768 image that, resized to 256 x 256, holds its own column in red and its own row in green.
+
+    Half as wide, column i lies between columns 2i and 2i + 1, which are both of value i; a third as high, row j is the
+    middle one of three rows of value j.
+    """
+    pixels = np.zeros((768, 512, 3), np.uint8)
+    pixels[..., 0] = np.arange(512) // 2
+    pixels[..., 1] = (np.arange(768) // 3)[:, None]
+    dataset = classified(1)
+    cv2.imwrite(str(dataset[0].path), pixels[..., ::-1])
+    return dataset
+
+
+def test_caffenet_s_crops_lie_anywhere_in_the_resized_image_and_are_mirrored_whole(ruler):
+    make = CropBatches(ClassifiedImages.of(ruler), 48, 256, 227, mirror=True, seed=3)
+    corners, flips = set(), 0
+    for pixels in make(0).inputs:
+        columns, rows = pixels[..., 0].astype(int), pixels[..., 1].astype(int)
+        is_mirrored = bool(columns[0, 0] > columns[0, -1])
+        columns = columns[:, ::-1] if is_mirrored else columns
+        x, y = columns[0, 0], rows[0, 0]
+        assert np.array_equal(columns, np.broadcast_to(np.arange(x, x + 227), (227, 227)))
+        assert np.array_equal(rows, np.broadcast_to(np.arange(y, y + 227)[:, None], (227, 227)))
+        assert 0 <= x <= 29 and 0 <= y <= 29
+        corners.add((x, y))
+        flips += is_mirrored
+    # 48 draws out of 900 corners: about one meets another; a fair coin gives 12 to 36 heads but once in 2,000
+    assert len(corners) > 40
+    assert 12 <= flips <= 36
+
+
+def test_caffenet_s_centre_crop_begins_at_14(ruler):
+    (pixels,) = CentreBatches(ClassifiedImages.of(ruler), 1, 256, 227)(0).inputs
+    assert pixels[0, 0].tolist() == [14, 14, 0]
+    assert pixels[-1, -1].tolist() == [14 + 226, 14 + 226, 0]
+
+
 def test_half_of_the_crops_are_mirrored(classified):
     # side = crop: nothing but the mirror varies. 400 draws: within 0.12 of one half but once in a million
     plain, mirrored = crops(classified(1), 400, side=8), crops(classified(1), 400, side=8, mirror=True)

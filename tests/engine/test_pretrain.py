@@ -3,7 +3,7 @@ import json
 import pytest
 import torch
 
-from detkit.engine.pretrain import PretrainSettings, _ranks, pretrain
+from detkit.engine.pretrain import PretrainSettings, _accuracy, _ranks, pretrain, pretrain_images, resized_side
 from detkit.errors import ConfigError, DataError
 
 
@@ -62,6 +62,34 @@ def test_ranks_count_the_classes_before_the_right_one():
 
 def test_equal_scores_and_nan_gain_nothing():
     assert _ranks(torch.tensor([[1.0, 1.0, 1.0], [float("nan")] * 3]), torch.tensor([0, 0])).tolist() == [2, 2]
+
+
+def test_accuracies_are_the_shares_within_the_first_and_the_first_five():
+    # the right class is best, third, fifth, sixth and last of 200
+    assert _accuracy(torch.tensor([0, 2, 4, 5, 199])) == {"top1": 0.2, "top5": 0.6, "num_images": 5}
+
+
+def test_accuracies_agree_with_a_sort_of_the_scores():
+    scores = torch.randn(50, 9, generator=torch.Generator().manual_seed(0))
+    labels = torch.arange(50) % 9
+    hits = scores.sort(1, descending=True).indices == labels[:, None]
+    found = _accuracy(_ranks(scores, labels))
+    assert found["top1"] == pytest.approx(hits[:, 0].float().mean().item())
+    assert found["top5"] == pytest.approx(hits[:, :5].any(1).float().mean().item())
+
+
+def test_without_a_resize_images_are_as_much_larger_than_the_crop_as_caffenet_s():
+    # 256 for 227 px; 115 * 256 / 227 = 129.7
+    assert [resized_side(PretrainSettings(), crop) for crop in (227, 115)] == [256, 130]
+    assert resized_side(PretrainSettings(resize=120), 115) == 120
+
+
+def test_a_class_that_is_judged_but_not_learnt_is_named_with_its_image(classified):
+    train, val = classified(1), classified(2)
+    with pytest.raises(
+        DataError, match=r"class bright of validation image .*image1\.png has no training image \(1 such"
+    ):
+        pretrain_images(train, val)
 
 
 def test_a_training_set_without_images_is_refused(fit):

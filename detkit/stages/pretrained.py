@@ -1,0 +1,43 @@
+"""What a run leaves of its pre-training: the weights as one file, and their accuracy."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from detkit.files import replacing
+from detkit.stages.common import NETWORK
+from detkit.stages.network import ACCURACY
+from detkit.stages.runner import Run
+
+WEIGHTS = "weights.safetensors"
+
+
+def export_weights(run: Run) -> Path | None:
+    """Writes RUN/weights.safetensors, which BACKBONE.WEIGHTS takes: tensors, with the preprocessing as metadata.
+
+    Returns:
+        The file, or None where this run has trained no backbone.
+    """
+    trained = _trained(run)
+    if trained is None:
+        return None
+    path = run.folder / WEIGHTS
+    with replacing(path) as partial:
+        shutil.copyfile(trained / NETWORK, partial)
+    return path
+
+
+def pretraining_results(run: Run) -> dict[str, Any]:
+    """``dataset``, ``split``, ``num_images``, ``top1`` and ``top5`` (fractions); empty where nothing was measured."""
+    trained = _trained(run)
+    measured = json.loads((trained / ACCURACY).read_text(encoding="utf-8")) if trained else {}
+    data = run.config.PRETRAIN_DATA
+    return {"dataset": data.NAME, "split": data.VAL, **measured} if measured else {}
+
+
+def _trained(run: Run) -> Path | None:
+    """The artefact of a backbone that was trained, not given."""
+    return None if run.config.BACKBONE.WEIGHTS else run.find("Pretrain")
