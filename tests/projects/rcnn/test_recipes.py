@@ -25,14 +25,15 @@ SMALL = (
 
 
 def test_all_recipes_of_the_paper_are_there():
-    wanted = ["alexnet_softmax", "alexnet_svm", "alexnet_voc2012", "caffenet_svm", "custom", "mobilenet_svm", "quick"]
-    assert RECIPES == [f"{name}.yaml" for name in [*wanted, "squeezenet_svm", "vgg16_svm"]]
+    alexnets = ["imagenet", "softmax", "svm", "tiny_imagenet", "voc2012"]
+    others = ["caffenet_115px_svm", "caffenet_svm", "custom", "mobilenet_svm", "quick", "squeezenet_svm", "vgg16_svm"]
+    assert RECIPES == [*(f"alexnet_{name}.yaml" for name in alexnets), *(f"{name}.yaml" for name in others)]
 
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_recipe_loads_with_the_papers_constants(name):
     config = load_config(f"projects/rcnn/{name}")
-    assert config.REGION_EXTRACTOR.WarpedCrops.PADDING == (4 if name == "quick.yaml" else 16)
+    assert config.REGION_EXTRACTOR.WarpedCrops.PADDING == {"quick.yaml": 4, "caffenet_115px_svm.yaml": 8}.get(name, 16)
     assert config.POSTPROCESS.NMS_IOU == 0.3
     assert config.BOX_HEAD.Ridge.MIN_IOU == 0.6
     if config.CLASSIFIER.NAME == "LinearSVM":
@@ -48,6 +49,29 @@ def test_full_recipes_finetune_as_the_paper(name):
     found = (config.ITERATIONS, config.LR, config.LR_DROP_EVERY, config.LR_GAMMA, config.MOMENTUM, config.WEIGHT_DECAY)
     assert found == (70000, 0.001, 20000, 0.1, 0.9, 0.0005)
     assert (config.HEAD_LR_FACTOR, config.BIAS_LR_FACTOR, config.MIRROR) == (10, 2, True)
+
+
+def test_pretraining_is_caffe_s():
+    config = load_config("projects/rcnn/alexnet_imagenet.yaml")
+    found = config.PRETRAIN
+    assert (found.ITERATIONS, found.LR, found.LR_DROP_EVERY, found.LR_GAMMA) == (450000, 0.01, 100000, 0.1)
+    assert (found.BATCH_SIZE, found.MOMENTUM, found.WEIGHT_DECAY, found.BIAS_LR_FACTOR) == (256, 0.9, 0.0005, 2)
+    assert (found.RESIZE, found.MIRROR, found.HEAD_LR_FACTOR, found.HEAD_NORM) == (256, True, 1, 0)
+    assert config.STAGES == ["Pretrain"]
+    network = config.BACKBONE.CaffeNet
+    assert (config.BACKBONE.NAME, network.INPUT_SIZE, network.INIT, network.DROPOUT) == (
+        "CaffeNet",
+        227,
+        "published",
+        0.5,
+    )
+
+
+def test_the_detector_of_small_crops_has_the_network_of_the_small_pretraining():
+    trained, used = (load_config(f"projects/rcnn/{n}.yaml") for n in ("alexnet_tiny_imagenet", "caffenet_115px_svm"))
+    assert trained.BACKBONE.NAME == used.BACKBONE.NAME == "CaffeNet"
+    assert trained.BACKBONE.CaffeNet.INPUT_SIZE == used.BACKBONE.CaffeNet.INPUT_SIZE == 115
+    assert used.BACKBONE.WEIGHTS == "runs/alexnet_tiny_imagenet/weights.safetensors"
 
 
 def test_voc2012_tunes_on_train_learns_on_trainval_and_tests_on_val():
