@@ -89,6 +89,12 @@ def test_most_similar_pair_merges_first():
     assert boxes.tolist() == [[0, 0, 2, 2], [2, 0, 4, 2], [0, 2, 4, 3], [0, 0, 4, 2], [0, 0, 4, 3]]
 
 
+def test_a_more_similar_pair_merges_before_one_of_lower_rows():
+    # 1 and 2 fill their common box of 8; 0 and 1 (4 + 4) stand in a box of 12.
+    turned = segmentation([[1, 1, 2, 2], [1, 1, 2, 2], [0, 0, 0, 0]])
+    assert group(turned, similarity(turned, "F"))[3:].tolist() == [[0, 0, 4, 2], [0, 0, 4, 3]]
+
+
 @pytest.mark.parametrize("labels", [[[0]], [[0, 1, 2]], np.zeros((3, 3))])
 def test_segments_without_neighbours_stay_alone(labels):
     alone = segmentation(labels)

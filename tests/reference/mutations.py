@@ -80,7 +80,7 @@ ROWS = (
         WARP,
         "return (whole + np.sign(values) * (np.abs(values - whole) >= 0.5)).astype(np.int64)",
         "return np.rint(values).astype(np.int64)",
-        "regions/test_warp.py -k vectors",
+        "regions/test_warp.py -k whole_box",
     ),
     Mutation(
         "the window's last pixel left out",
@@ -167,7 +167,7 @@ ROWS = (
         GROUPING,
         "queue += [(-value, a, b)",
         "queue += [(value, a, b)",
-        "proposals/test_selective_search.py -k 'opencvs_own and single' proposals/test_grouping.py",
+        "proposals/test_grouping.py",
     ),
     # Fine-tuning
     Mutation(

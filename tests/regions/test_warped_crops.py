@@ -7,6 +7,7 @@ import torch
 from detkit.backbones.preprocessing import Preprocessing
 from detkit.backbones.tiny import TinyNet
 from detkit.errors import ConfigError
+from detkit.regions.warp import warp_crops, warp_windows
 from detkit.regions.warped_crops import WarpedCrops
 from detkit.structures import Boxes
 
@@ -47,6 +48,14 @@ def test_prepared_crops_are_bytes_by_default(image):
     prepared = WarpedCrops(input_size=32, padding=4).prepare(image, some_boxes(3), np.zeros(3, bool))
     assert prepared["crops"].shape == (3, 32, 32, 3) and prepared["crops"].dtype == np.uint8
     assert prepared["valid"].shape == (3, 4) and prepared["valid"].dtype == np.int16
+
+
+def test_fractional_boxes_reach_the_warp_as_they_are(image):
+    boxes = Boxes.of([[10.4, 5.2, 30.4, 25.2]])
+    prepared = WarpedCrops(input_size=32, padding=4).prepare(image, boxes, np.zeros(1, bool))
+    for sides, same in ((boxes.numpy(), True), (boxes.numpy().round(), False)):
+        expected, _ = warp_crops(image, warp_windows(sides, (60, 80), 32, 4), np.zeros(1, bool), 32)
+        assert np.array_equal(prepared["crops"], expected) == same
 
 
 def test_float_pixels_differ_by_less_than_a_grey_level(image):
