@@ -17,8 +17,8 @@ from detkit.engine.finetune import FinetuneSettings, finetune, refuse_costly_ste
 from detkit.engine.pretrain import PretrainSettings, pretrain, pretrain_images, resized_side
 from detkit.engine.seeding import torch_seed
 from detkit.engine.solver import CHECKPOINT
+from detkit.files import write_atomically
 from detkit.registry import STAGES
-from detkit.stages.artifacts import write_atomically
 from detkit.stages.base import Context, Ref, Stage
 from detkit.stages.common import HEAD, NETWORK, load_network, refuse_without_truths, region_index
 from detkit.stages.settings import settings_of
@@ -70,8 +70,11 @@ class Pretrain(Stage):
 
     def run(self, context: Context) -> None:
         """Writes network.safetensors, and accuracy.json where it was trained."""
-        if (context.folder / NETWORK).is_file():
-            return
+        if not (context.folder / NETWORK).is_file():
+            self._make(context)
+        (context.folder / CHECKPOINT).unlink(missing_ok=True)
+
+    def _make(self, context: Context) -> None:
         config, spec = context.config, context.config.BACKBONE.WEIGHTS
         with torch_seed(config.SEED, "init"):
             backbone = build(config, "BACKBONE")
@@ -92,7 +95,6 @@ class Pretrain(Stage):
             write_atomically(context.folder / ACCURACY, json.dumps(accuracy).encode())
             log.info("pretrain: %s", ", ".join(f"{k} {v:.4g}" for k, v in accuracy.items()))
         save_weights(context.folder / NETWORK, backbone)
-        (context.folder / CHECKPOINT).unlink(missing_ok=True)
 
 
 @STAGES.register()
@@ -138,8 +140,11 @@ class Finetune(Stage):
 
     def run(self, context: Context) -> None:
         """Writes network.safetensors and, last, head.safetensors."""
-        if (context.folder / HEAD).is_file():
-            return
+        if not (context.folder / HEAD).is_file():
+            self._make(context)
+        (context.folder / CHECKPOINT).unlink(missing_ok=True)
+
+    def _make(self, context: Context) -> None:
         config = context.config
         backbone = load_network(context)
         head = finetune(
@@ -155,4 +160,3 @@ class Finetune(Stage):
         )
         save_weights(context.folder / NETWORK, backbone)
         save_tensors(context.folder / HEAD, {"weight": head.weight, "bias": head.bias})
-        (context.folder / CHECKPOINT).unlink(missing_ok=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,8 @@ from detkit.detector import SHOWN_FROM
 from detkit.evaluation.coco_files import write_coco
 from detkit.evaluation.table import metrics_table
 from detkit.evaluation.voc_files import write_voc
+from detkit.files import replacing_folder, write_atomically, writing
 from detkit.registry import CLASSIFIERS
-from detkit.stages.artifacts import write_atomically
 from detkit.stages.detect import DETECTIONS, load_detections
 from detkit.stages.evaluate import RESULTS
 from detkit.stages.export import export_model
@@ -80,9 +79,10 @@ def _write_detections(run: Run, detected: Path) -> None:
     detections = load_detections(detected / DETECTIONS)
     split = run.config.DATA.TEST
     name = split if isinstance(split, str) else "+".join(split)
-    shutil.rmtree(run.folder / "detections", ignore_errors=True)
-    write_voc(run.folder / "detections", name, dataset, detections)
-    write_coco(run.folder / "detections" / "detections.json", dataset, detections)
+    folder = run.folder / "detections"
+    with writing(folder), replacing_folder(folder) as partial:
+        write_voc(partial, name, dataset, detections)
+        write_coco(partial / "detections.json", dataset, detections)
     shown = range(min(PICTURES, len(dataset)))
     images = [read_image(dataset[i].path) for i in shown]
     truths = [dataset[i].annotations for i in shown]
