@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import detkit
 from detkit.cli import config, detect, evaluate, list_components, status, train
 from detkit.errors import DetkitError
+from detkit.files import writing
 
 COMMANDS = (train, evaluate, detect, status, config, list_components)
 
@@ -36,7 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if rest:
         args.overrides += rest  # KEY=VALUE words on both sides of an option
     try:
-        return int(args.run(args))
+        with _termination_interrupts(), writing():
+            return int(args.run(args))
     except DetkitError as error:
         if args.debug:
             raise
@@ -57,3 +61,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         hint = "; the same command goes on from here" if args.command == "train" else ""
         print(f"\ndetkit {args.command}: interrupted{hint}", file=sys.stderr)
         return 130
+
+
+@contextmanager
+def _termination_interrupts() -> Iterator[None]:
+    """SIGTERM ends the block as Ctrl-C does: workers are ended, locks freed, files left whole."""
+
+    def interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
