@@ -1,0 +1,70 @@
+"""``detkit estimate``: what a run of a recipe would take."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from detkit.cli.options import add_config, read_run
+
+if TYPE_CHECKING:
+    from detkit.stages.estimate import Estimate
+
+
+def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
+    """Declares the command."""
+    parser = commands.add_parser(
+        "estimate",
+        help="time, disk and memory that a recipe would take here, from a short measurement",
+        description="Computes the proposals of three images, two network passes and a few training steps, and "
+        "multiplies. Steps that are done cost nothing. Trains nothing and keeps nothing.",
+    )
+    add_config(parser)
+    parser.add_argument("--json", metavar="FILE", help="also write the figures to this JSON file")
+    return parser
+
+
+def run(args: argparse.Namespace) -> int:
+    """Prints a line a step, the sums, and what they leave out."""
+    from detkit.errors import DataError
+    from detkit.stages.estimate import estimate
+
+    if args.json and not Path(args.json).parent.is_dir():
+        raise DataError(f"--json {args.json}: no such folder {Path(args.json).parent}; make it first")
+    found = estimate(read_run(args))
+    if args.json:
+        Path(args.json).write_text(json.dumps(found.plain(), indent=1), encoding="utf-8")
+    print(_table(found))
+    return 0
+
+
+def _table(found: Estimate) -> str:
+    lines = [f"{'step':16} {'state':10} {'time':>9} {'disk':>9}"]
+    for one in found.steps:
+        lines.append(f"{one.step:16} {one.state:10} {_time(one.cost.seconds):>9} {_size(one.cost.kept):>9}")
+    lines += [
+        f"{'all':16} {'':10} {_time(found.seconds):>9} {_size(found.kept):>9}",
+        f"disk at most {_size(found.most)} while checkpoints are kept; {_size(found.free)} are free",
+        f"memory at least {_size(found.memory)}: what these measurements took, with one worker",
+        "not known:",
+        *(f"  {line}" for line in found.unknown),
+    ]
+    return "\n".join(lines)
+
+
+def _time(seconds: float | None) -> str:
+    if seconds is None:
+        return "?"
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.1f} {unit}"
+    return f"{seconds:.1f} s"
+
+
+def _size(count: int) -> str:
+    for unit, length in (("GB", 10**9), ("MB", 10**6)):
+        if count >= length:
+            return f"{count / length:.1f} {unit}"
+    return f"{count / 1000:.1f} kB"
