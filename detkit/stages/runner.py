@@ -113,24 +113,6 @@ class Run:
         workers: int = self.config.RUNTIME.WORKERS
         return max(1, (os.cpu_count() or 1) - 1) if workers < 0 else workers
 
-    def state(self, step: Step) -> str:
-        """What became of a step: "done", "begun", "to do", or "not needed" where those that read it are done."""
-        if self.store.find(step.name, step.digest):
-            return "done"
-        if self.store.partial(step.name, step.digest).is_dir():
-            return "begun"
-        return "to do" if self.is_needed(step) else "not needed"
-
-    def bytes_to_store(self, step: Step) -> int:
-        """Bytes that a step will still write, where they are many and known by now."""
-        return step.stage.disk(self._context(step, self.store.partial(step.name, step.digest)))
-
-    @property
-    def workers(self) -> int:
-        """Processes for decoding and warping, as resolved here."""
-        workers: int = self.config.RUNTIME.WORKERS
-        return max(1, (os.cpu_count() or 1) - 1) if workers < 0 else workers
-
     def check_stages(self, *names: str) -> None:
         """Refuses a stage that the recipe does not have; an empty name is none.
 
