@@ -17,6 +17,7 @@ from torch import Tensor
 from detkit.backbones.weights import load_weights
 from detkit.box_heads.base import BoxHead
 from detkit.classifiers.base import Classifier
+from detkit.clock import Clock
 from detkit.components import load_components
 from detkit.config.build import construct
 from detkit.config.layout import RuntimeKeys
@@ -27,7 +28,7 @@ from detkit.postprocess import Postprocess, finish, select
 from detkit.proposals.base import ProposalGenerator
 from detkit.regions.network import RegionNetwork
 from detkit.registry import BACKBONES, BOX_HEADS, CLASSIFIERS, PROPOSAL_GENERATORS, REGION_EXTRACTORS
-from detkit.structures import Boxes, Detections
+from detkit.structures import Boxes, Detections, Proposals
 
 MODEL_FILE = "model.yaml"
 REGISTRIES = {
@@ -142,25 +143,38 @@ class Detector:
         """The least score that is shown by default: margin 0, probability 0.5."""
         return SHOWN_FROM[self.score_kind]
 
-    def detect(self, image: np.ndarray | str | Path, min_score: float | None = None) -> Detections:
+    def detect(
+        self,
+        image: np.ndarray | str | Path,
+        min_score: float | None = None,
+        *,
+        proposals: Proposals | None = None,
+        clock: Clock | None = None,
+    ) -> Detections:
         """The objects of one image, best first.
 
         Args:
             image: (H, W, 3) uint8 RGB, or the path of a file.
             min_score: the least score; by default 0 for margins and 0.5 for probabilities.
+            proposals: of this image, where its generator ran already.
+            clock: is told of the stages decode, proposals, warp, network and classify.
 
         Raises:
             DataError: the file is no readable image.
             ValueError: the array is no (H, W, 3) uint8 image.
         """
-        pixels = image if isinstance(image, np.ndarray) else read_image(Path(image))
+        clock = clock or Clock()
+        with clock("decode"):
+            pixels = image if isinstance(image, np.ndarray) else read_image(Path(image))
         if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8:
             raise ValueError(f"detect: expected an (H, W, 3) uint8 RGB image, got {pixels.dtype} {pixels.shape}")
-        proposals = self.generator.propose(pixels)
-        features = self.network.of_image(pixels, proposals.boxes, self.scorer.layers)
+        with clock("proposals"):
+            given = self.generator.propose(pixels) if proposals is None else proposals
+        features = self.network.of_image(pixels, given.boxes, self.scorer.layers, clock)
         least = self.shown_from if min_score is None else min_score
-        found = self.scorer.candidates(proposals.boxes, features, self.settings, least)
-        return finish(found.refined, found.scores, found.labels, found.rows, proposals.image_size, self.settings)
+        with clock("classify"):
+            found = self.scorer.candidates(given.boxes, features, self.settings, least)
+            return finish(found.refined, found.scores, found.labels, found.rows, given.image_size, self.settings)
 
 
 def load(model: str | Path, *, device: str = "auto") -> Detector:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from detkit.backbones.base import Backbone
 from detkit.backbones.fuse import fuse_for_inference
+from detkit.clock import Clock
 from detkit.engine.compute import Compute
 from detkit.errors import DetkitError
 from detkit.regions.base import RegionExtractor, RegionInputs
@@ -38,13 +39,26 @@ class RegionNetwork:
             found = self.extractor.forward(self._backbone, inputs, layers, pad_to=self.batch)
         return {layer: f.to(device="cpu", dtype=torch.float16) for layer, f in found.items()}
 
-    def of_image(self, image: np.ndarray, boxes: Boxes, layers: Sequence[str]) -> dict[str, Tensor]:
-        """{layer: (N, D) float32} of regions of one (H, W, 3) uint8 RGB image."""
+    def of_image(
+        self, image: np.ndarray, boxes: Boxes, layers: Sequence[str], clock: Clock | None = None
+    ) -> dict[str, Tensor]:
+        """{layer: (N, D) float32} of regions of one (H, W, 3) uint8 RGB image.
+
+        Args:
+            image: the image.
+            boxes: N regions of it.
+            layers: names from ``layers``.
+            clock: is told of the stages warp and network.
+        """
+        clock = clock or Clock()
         step = len(boxes) if self.extractor.per_image else self.batch
         parts: dict[str, list[Tensor]] = {layer: [torch.zeros(0, self.layers[layer].dim)] for layer in layers}
         for start in range(0, len(boxes), max(step, 1)):
             piece = boxes[start : start + step]
-            features = self.forward([self.extractor.prepare(image, piece, np.zeros(len(piece), bool))], layers)
+            with clock("warp"):
+                inputs = [self.extractor.prepare(image, piece, np.zeros(len(piece), bool))]
+            with clock("network"):
+                features = self.forward(inputs, layers)
             for layer in layers:
                 parts[layer].append(features[layer].float())
         joined = {layer: torch.cat(p) for layer, p in parts.items()}

@@ -132,6 +132,14 @@ def test_detect_and_eval_use_a_trained_run(recipe, capsys):
         for thing in entry["detections"]:
             assert set(thing) == {"box", "class", "score"}
 
+    words = ["--workers", "0", "--profile", "--no-pictures", "--min-score", "-1", str(pictures)]
+    code, out, _ = run(capsys, "detect", "--model", "runs/tiny/model", "--output", "profiled", *words)
+    stages = ["decode", "proposals", "warp", "network", "classify"]
+    assert [line.split()[0] for line in out.splitlines()[:-1]] == ["stage", *stages, "all"]
+    profiled = json.loads(Path("profiled/detections.json").read_text())
+    assert all(list(entry.pop("seconds")) == stages for entry in profiled)
+    assert profiled == found
+
     trained = json.loads(Path("runs/tiny/results.json").read_text())["metrics"]
     code, out, _ = run(capsys, "eval", "--config", str(recipe), "--output", "run.json")
     assert code == 0
