@@ -23,7 +23,7 @@ from detkit.visualize import write_image
 
 ROOT = Path(__file__).resolve().parent.parent
 README, COMPONENTS, PAPER = ROOT / "README.md", ROOT / "docs/components.md", ROOT / "projects/rcnn/README.md"
-PAGES = [README, ROOT / "README.zh.md", COMPONENTS, ROOT / "docs/architecture.md", PAPER]
+PAGES = [README, ROOT / "README.zh.md", COMPONENTS, ROOT / "docs/architecture.md", ROOT / "docs/fidelity.md", PAPER]
 
 
 SMALL = [

@@ -429,11 +429,10 @@ ROWS = (
     Mutation(
         "suppression before regression",
         "detkit/detector.py",
-        "return finish(found.refined, found.scores, found.labels, found.rows, proposals.image_size, self.settings)",
-        "first = finish(found.boxes, found.scores, found.labels, torch.arange(len(found.rows)), proposals.image_size, "
-        "self.settings).proposal_rows\n"
-        "        return finish(found.refined[first], found.scores[first], found.labels[first], found.rows[first], "
-        "proposals.image_size, self.settings)",
+        "        reads = self.box_head.reads_features\n",
+        "        first = finish(boxes[rows], scores, labels, torch.arange(len(rows)), (10**6, 10**6), settings)\n"
+        "        rows, labels, scores = (t[first.proposal_rows] for t in (rows, labels, scores))\n"
+        "        reads = self.box_head.reads_features\n",
         "test_detector.py",
     ),
     Mutation(
