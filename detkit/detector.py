@@ -9,37 +9,27 @@ from typing import Any
 
 import numpy as np
 import torch
-import yaml
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from detkit.backbones.weight_sources import existing_file
 from detkit.backbones.weights import load_weights
 from detkit.box_heads.base import BoxHead
 from detkit.classifiers.base import Classifier
 from detkit.clock import Clock
-from detkit.components import load_components
 from detkit.config.build import construct
 from detkit.config.layout import RuntimeKeys
 from detkit.data.images import read_image
 from detkit.engine.compute import Compute
 from detkit.errors import ModelError
+from detkit.model_file import read_model_file
 from detkit.postprocess import Postprocess, finish, select
 from detkit.proposals.base import ProposalGenerator
 from detkit.regions.network import RegionNetwork
 from detkit.registry import BACKBONES, BOX_HEADS, CLASSIFIERS, PROPOSAL_GENERATORS, REGION_EXTRACTORS
 from detkit.structures import Boxes, Detections, Proposals
 
-MODEL_FILE = "model.yaml"
-REGISTRIES = {
-    "proposals": PROPOSAL_GENERATORS,
-    "backbone": BACKBONES,
-    "region_extractor": REGION_EXTRACTORS,
-    "classifier": CLASSIFIERS,
-    "box_head": BOX_HEADS,
-}
-"""The components of a detector, by their keys in MODEL_FILE."""
-DESCRIBED = (*REGISTRIES, "class_names", "classifier_layer", "box_head_layer", "postprocess", "compute", "import_paths")
 SHOWN_FROM = {"margin": 0.0, "probability": 0.5}
 """The least score that is shown where the caller gives none."""
 
@@ -188,41 +178,29 @@ def load(model: str | Path, *, device: str = "auto") -> Detector:
         ModelError: the folder is no model, or needs a component that is not registered.
     """
     folder = Path(model)
-    file = folder / MODEL_FILE
-    if not file.is_file():
-        raise ModelError(f"model {folder}: no {MODEL_FILE} there; expected a folder that training wrote, RUN/model")
-    try:
-        described = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ModelError(f"model {file}: not readable as YAML; export it again with detkit train") from error
-    missing = sorted(set(DESCRIBED) - set(described if isinstance(described, dict) else ()))
-    if missing:
-        raise ModelError(f"model {file}: {', '.join(missing)} missing; export it again with detkit train")
-    load_components()
-    for key, registry in REGISTRIES.items():
-        name = described[key]["NAME"]
-        if name not in registry:
-            raise ModelError(
-                f"model {folder}: its {key} {name} is not registered here; it came from "
-                f"{described['import_paths'].get(name)}: import that first, or give its folder with --project"
-            )
+    described = read_model_file(folder)
     return _assemble(folder, described, Compute.resolve(dtype=described["compute"]["dtype"], device=device))
 
 
 def _tensors(file: Path) -> dict[str, Tensor]:
     try:
         return load_file(file)
-    except (OSError, SafetensorError) as error:
+    except (OSError, SafetensorError, ValueError, RuntimeError, LookupError, TypeError) as error:
         raise ModelError(f"model {file}: missing or damaged ({error}); export it again with detkit train") from error
 
 
 def _assemble(folder: Path, described: dict[str, Any], compute: Compute) -> Detector:
+    network = folder / "network.safetensors"
+    _refuse_larger(described["backbone"], network)
     backbone = construct(BACKBONES, described["backbone"])
-    load_weights(backbone, str(folder / "network.safetensors"))
+    load_weights(backbone, str(network))
     extractor = construct(REGION_EXTRACTORS, described["region_extractor"], input_size=backbone.input_size)
     parts: dict[str, Any] = {}
     for key, registry in (("classifier", CLASSIFIERS), ("box_head", BOX_HEADS)):
-        dim = backbone.layers[described[f"{key}_layer"]].dim
+        layer = described[f"{key}_layer"]
+        if layer not in backbone.layers:
+            raise ModelError(f"model {folder}: no layer {layer!r} for its {key}; expected one of {[*backbone.layers]}")
+        dim = backbone.layers[layer].dim
         parts[key] = construct(registry, described[key], num_classes=len(described["class_names"]), feature_dim=dim)
         parts[key].load(_tensors(folder / f"{key}.safetensors"))
     scorer = RegionScorer(
@@ -235,3 +213,13 @@ def _assemble(folder: Path, described: dict[str, Any], compute: Compute) -> Dete
         scorer=scorer,
         settings=Postprocess(**described["postprocess"]),
     )
+
+
+def _refuse_larger(chosen: dict[str, Any], file: Path) -> None:
+    """A network of more numbers than its file has bytes would take memory for nothing."""
+    with torch.device("meta"):
+        needed = sum(t.numel() for t in construct(BACKBONES, chosen).state_dict().values())
+    if needed > (there := existing_file(str(file)).stat().st_size):
+        raise ModelError(
+            f"model {file}: {there} bytes, but the network of model.yaml has {needed} numbers; export it again"
+        )

@@ -44,12 +44,12 @@ class ModelError(DetkitError):
 
 
 def one_line(text: str) -> str:
-    """The text as one line of a terminal, cut at LONGEST characters.
+    """The text as one line of a terminal; of a text beyond LONGEST characters both ends.
 
     Names come out of files: a control character in them could break the line or repaint the screen, so such characters
     are escaped.
     """
-    shown = text if len(text) <= LONGEST else f"{text[:LONGEST]} ..."
+    shown = text if len(text) <= LONGEST else f"{text[: LONGEST // 2]} ... {text[-LONGEST // 2 :]}"
     return "".join(c if _is_harmless(c) else c.encode("unicode_escape").decode() for c in shown)
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import pickle
+import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
 
+import numpy as np
 import torch
 import torchvision
 from safetensors import SafetensorError, safe_open
@@ -16,6 +18,7 @@ from torch import Tensor
 from detkit.backbones.caffe_files import read_caffemodel, read_mean_image
 from detkit.backbones.preprocessing import Preprocessing
 from detkit.errors import WeightsError
+from detkit.reading import refuse_bomb
 
 MEAN_IMAGE = "preprocessing.mean"
 """The tensor of a .safetensors file that holds a mean image; a mean colour stands in the metadata."""
@@ -100,7 +103,7 @@ def _from_safetensors(path: Path) -> Weights:
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
-    except (SafetensorError, OSError) as error:
+    except (SafetensorError, OSError, ValueError, RuntimeError, LookupError, TypeError) as error:
         raise WeightsError(f"weights {path}: not a safetensors file: {_one_line(error)}") from error
     mean_image = tensors.pop(MEAN_IMAGE, None)
     form = _preprocessing(path, metadata, mean_image) if "std" in metadata else None
@@ -114,6 +117,10 @@ def _preprocessing(path: Path, metadata: Mapping[str, str], mean_image: Tensor |
         std = [float(v) for v in metadata["std"].split(",")]
         mean = [float(v) for v in metadata["mean"].split(",")] if mean_image is None else mean_image
         order = metadata.get("channels", "RGB")
+        if mean_image is not None and mean_image.ndim != 3:
+            raise ValueError(f"a mean image of shape {tuple(mean_image.shape)}")
+        if not np.isfinite([scale, *std, *np.ravel(mean)]).all():
+            raise ValueError(f"scale {scale}, mean and std are not all finite")
         if order not in ("RGB", "BGR") or len(mean) != 3 or len(std) != 3 or min(std) <= 0 or scale <= 0:
             raise ValueError(f"channels {order}, scale {scale}, {len(mean)} means, std {std}")
     except (ValueError, KeyError) as error:
@@ -127,24 +134,37 @@ def _preprocessing(path: Path, metadata: Mapping[str, str], mean_image: Tensor |
 def _from_pickle(path: Path) -> Weights:
     """A state dict, alone or as the entry ``state_dict`` or ``model`` of a checkpoint; ``module.`` is cut off."""
     try:
+        if zipfile.is_zipfile(path):
+            refuse_bomb(path)
         found: Any = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise WeightsError(
             f"weights {path}: refused, as it is no plain state dict and loading anything else could run code; "
             "save it again with torch.save(model.state_dict(), ...)"
         ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+    except Exception as error:  # torch and zipfile raise what they like on broken bytes
         raise WeightsError(f"weights {path}: not a file of torch.save: {_one_line(error)}") from error
     for key in ("state_dict", "model"):
         if isinstance(found, Mapping) and isinstance(found.get(key), Mapping):
             found = found[key]
-    if not isinstance(found, Mapping) or not all(isinstance(v, Tensor) for v in found.values()):
+    if not isinstance(found, Mapping) or not all(map(_is_plain, found.values())):
         raise WeightsError(
             f"weights {path}: holds no state dict (names and tensors); "
             "save it again with torch.save(model.state_dict(), ...)"
         )
     tensors = {str(name).removeprefix("module."): tensor for name, tensor in found.items()}
     return Weights(_widened(tensors), None, "", str(path))
+
+
+def _is_plain(value: object) -> bool:
+    """A tensor whose numbers all lie in its file: not sparse or quantised, nor a few numbers that stand for many."""
+    return (
+        isinstance(value, Tensor)
+        and value.layout is torch.strided
+        and value.device.type == "cpu"
+        and not value.is_quantized
+        and value.numel() * value.element_size() <= value.untyped_storage().nbytes()
+    )
 
 
 def _from_torchvision(spec: str, arch: str) -> Weights:

@@ -9,11 +9,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import detkit
-from detkit.cli import config, detect, estimate, evaluate, list_components, status, train
+from detkit.cli import config, data, detect, doctor, estimate, evaluate, list_components, status, train
 from detkit.errors import DetkitError
 from detkit.files import writing
 
-COMMANDS = (train, evaluate, detect, estimate, status, config, list_components)
+COMMANDS = (train, evaluate, detect, estimate, status, config, list_components, data, doctor)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -23,7 +23,7 @@ def ap_table(columns: Mapping[str, Mapping[str, Any]]) -> str:
     rows = [["class", *columns]]
     rows += [[name, *(_percent(c["AP"].get(name)) for c in columns.values())] for name in class_names]
     rows.append(["mAP", *(_percent(c["mAP"]) for c in columns.values())])
-    return _aligned(rows)
+    return aligned(rows)
 
 
 def metrics_table(metrics: Mapping[str, Mapping[str, Any]]) -> str:
@@ -36,7 +36,7 @@ def metrics_table(metrics: Mapping[str, Mapping[str, Any]]) -> str:
     for name, numbers in metrics.items():
         if name not in by_class:
             rows = [[f"  {key}", _number(value)] for key, value in _one_deep(numbers)]
-            parts.append(_aligned([[name, ""], *rows]))
+            parts.append(aligned([[name, ""], *rows]))
     return "\n\n".join(parts)
 
 
@@ -58,7 +58,7 @@ def _percent(fraction: float | None) -> str:
     return "-" if fraction is None else f"{100 * fraction:.1f}"
 
 
-def _aligned(rows: list[list[str]]) -> str:
+def aligned(rows: list[list[str]]) -> str:
     """Columns two spaces apart, the first to the left, the others to the right."""
     widths = [max(map(_width, column)) for column in zip(*rows)]
     lines = []

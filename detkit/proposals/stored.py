@@ -5,17 +5,13 @@ from __future__ import annotations
 import zlib
 from pathlib import Path
 from typing import Literal
-from zipfile import ZipFile
 
 import numpy as np
 
 from detkit.errors import DataError
-from detkit.reading import MIB, bounded_bytes
+from detkit.reading import MIB, bounded_bytes, check_unpacked, reason, refuse_bomb
 
 MAX_BYTES = 8192 * MIB
-FREE_BYTES = 64 * MIB
-MOST_TIMES = 100
-"""A file may unpack to FREE_BYTES, or to MOST_TIMES its size: boxes never pack as well as a bomb does."""
 _MAT_HEADER, _MAT_COMPRESSED = 128, 15
 
 
@@ -30,10 +26,8 @@ def read_npz(file: Path) -> dict[str, np.ndarray]:
         refuse_bomb(file)
         with np.load(file, allow_pickle=False) as arrays:
             return {name: arrays[name] for name in arrays.files}
-    except DataError:
-        raise
     except Exception as error:  # zip, zlib and numpy raise what they like on broken bytes, MemoryError too
-        raise DataError(f"{file}: not readable as .npz of plain arrays: {error or type(error).__name__}") from error
+        raise DataError(f"{file}: not readable as .npz of plain arrays: {reason(error)}") from error
 
 
 def read_mat(file: Path) -> dict[str, np.ndarray]:
@@ -49,29 +43,9 @@ def read_mat(file: Path) -> dict[str, np.ndarray]:
         arrays = loadmat(file)
     except NotImplementedError as error:
         raise DataError(f"{file}: MATLAB version 7.3 is not read; save it with -v7 or as .npz") from error
-    except DataError:
-        raise
     except Exception as error:  # as for .npz
-        raise DataError(f"{file}: not readable as .mat: {error or type(error).__name__}") from error
+        raise DataError(f"{file}: not readable as .mat: {reason(error)}") from error
     return {name: value for name, value in arrays.items() if not name.startswith("__")}
-
-
-def refuse_bomb(file: Path) -> None:
-    """Refuses a zip archive whose directory announces far more than its size; reading stops at what is announced.
-
-    Raises:
-        DataError: it does.
-        OSError: it cannot be read.
-        BadZipFile: it is no zip archive.
-    """
-    with ZipFile(file) as archive:
-        unpacked = sum(member.file_size for member in archive.infolist())
-    _check_unpacked(file, unpacked, file.stat().st_size)
-
-
-def _check_unpacked(file: Path, unpacked: int, size: int) -> None:
-    if unpacked > max(FREE_BYTES, MOST_TIMES * size):
-        raise DataError(f"{file}: {size} bytes unpack to {unpacked}, at most {MOST_TIMES} times as many are read")
 
 
 def _refuse_mat_bomb(file: Path) -> None:
@@ -86,5 +60,5 @@ def _refuse_mat_bomb(file: Path) -> None:
             while packed and not unzip.eof:
                 unpacked += len(unzip.decompress(packed, MIB))
                 packed = unzip.unconsumed_tail
-                _check_unpacked(file, unpacked, len(data))
+                check_unpacked(file, unpacked, len(data))
         at += 8 + size

@@ -9,8 +9,8 @@ from typing import Any
 import yaml
 
 from detkit.config.node import Config
-from detkit.detector import MODEL_FILE, REGISTRIES
 from detkit.files import replacing_folder, writing
+from detkit.model_file import MODEL_FILE, REGISTRIES
 from detkit.stages.common import NETWORK, network_ref, read_layer
 from detkit.stages.learn import BOX_HEAD, CLASSIFIER
 from detkit.stages.runner import Run

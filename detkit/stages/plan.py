@@ -60,24 +60,30 @@ class Datasets:
     Args:
         config: DATA and PRETRAIN_DATA.
         needs_images: False where only ground truths are looked at.
+        on_bad: what becomes of broken images, "stop" or "skip"; empty takes each slot's ON_BAD.
     """
 
-    def __init__(self, config: Config, *, needs_images: bool = True) -> None:
-        self._config, self._needs_images = config, needs_images
+    def __init__(self, config: Config, *, needs_images: bool = True, on_bad: str = "") -> None:
+        self._config, self._needs_images, self._on_bad = config, needs_images, on_bad
         self._built: dict[tuple[str, tuple[str, ...]], Dataset] = {}
 
     def __call__(self, role: str) -> Dataset:
         """The data set of FINETUNE, TRAIN or TEST, or of PRETRAIN_DATA.TRAIN or PRETRAIN_DATA.VAL."""
-        slot, _, key = role.rpartition(".")
-        slot = slot or "DATA"
-        node = self._config[slot]
-        splits = node[key]
-        splits = (splits,) if isinstance(splits, str) else tuple(splits)
+        slot, splits = self.slot(role), self.splits(role)
         if (slot, splits) not in self._built:
-            given = {"on_bad": node.ON_BAD, "needs_images": self._needs_images}
+            given = {"on_bad": self._on_bad or self._config[slot].ON_BAD, "needs_images": self._needs_images}
             self._built[slot, splits] = build(self._config, slot, splits=splits, **given)
             self._check_classes(slot)
         return self._built[slot, splits]
+
+    def slot(self, role: str) -> str:
+        """The config key of a role's data set: DATA or PRETRAIN_DATA."""
+        return role.rpartition(".")[0] or "DATA"
+
+    def splits(self, role: str) -> tuple[str, ...]:
+        """The splits of a role."""
+        splits = self._config[self.slot(role)][role.rpartition(".")[2]]
+        return (splits,) if isinstance(splits, str) else tuple(splits)
 
     def _check_classes(self, slot: str) -> None:
         """A label means the same class in every split."""

@@ -1,0 +1,41 @@
+"""``detkit data check``: the data of a recipe, before hours are spent on it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from detkit.cli.options import add_config, read_config
+
+
+def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
+    """Declares the command."""
+    group = commands.add_parser("data", help="data check: every problem of a recipe's data, counts and sizes")
+    inner = group.add_subparsers(dest="action", required=True, metavar="ACTION")
+    parser: argparse.ArgumentParser = inner.add_parser(
+        "check",
+        help="every problem of a recipe's data, counts and sizes",
+        description="Reads every image and annotation of the splits that the recipe uses, as training does. "
+        "Exit code: 0 where training would go through, 2 where a problem would stop it.",
+    )
+    parser.add_argument("--json", metavar="FILE", help="also write the report to this JSON file")
+    add_config(parser)
+    return parser
+
+
+def run(args: argparse.Namespace) -> int:
+    """Prints the report."""
+    from dataclasses import asdict
+
+    from detkit.files import write_atomically
+    from detkit.stages.data_check import SHARES, check_data, report_text
+
+    reports = check_data(read_config(args))
+    stops = sum(len(report.problems) for report in reports if report.stops)
+    if args.json:
+        answer = {"stops": bool(stops), "shares": SHARES, "splits": [asdict(report) for report in reports]}
+        write_atomically(Path(args.json), json.dumps(answer, indent=1, ensure_ascii=False).encode())
+    print(report_text(reports))
+    print(f"\n{args.config}: {f'{stops} problems would stop training' if stops else 'nothing would stop training'}")
+    return 2 if stops else 0

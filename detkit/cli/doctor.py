@@ -1,0 +1,29 @@
+"""``detkit doctor``: whether this machine has what detkit needs."""
+
+from __future__ import annotations
+
+import argparse
+
+
+def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
+    """Declares the command."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "doctor",
+        help="versions, OpenCV, devices, precision, disk and memory of this machine",
+        description="Works where torch or OpenCV cannot be imported, and says how to mend them. "
+        "Exit code: 0 where detkit can work, 2 where it cannot.",
+    )
+    return parser
+
+
+def run(args: argparse.Namespace) -> int:
+    """Prints a line for each thing, as it is found."""
+    from detkit.doctor import findings
+    from detkit.errors import one_line
+
+    num_bad = 0
+    for finding in findings():
+        num_bad += finding.level == "bad"
+        print(f"{finding.level:8} {finding.name:12} {one_line(finding.text)}", flush=True)
+    print(f"\n{num_bad} things to mend" if num_bad else "\ndetkit can work here")
+    return 2 if num_bad else 0

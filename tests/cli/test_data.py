@@ -1,0 +1,64 @@
+import json
+
+import pytest
+
+from detkit.cli.main import main
+from tests.reliability.bad_inputs import RAMP, encoded, thing, xml
+
+
+@pytest.fixture
+def recipe(tmp_path, monkeypatch):
+    """Three images to learn from, the first two equal, one of them without objects; the test has one broken image."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "VOC/ImageSets/Main").mkdir(parents=True)
+    texts = {
+        "a": xml(thing((1, 1, 10, 20)), thing((11, 1, 30, 40), "dog", "<difficult>1</difficult>")),
+        "b": xml(),
+        "c": xml(thing((1, 1, 20, 10)), size="<size><width>40</width><height>60</height></size>"),
+        "d": xml(thing((9, 1, 2, 9)), thing((9, 9, 9, 2), "dog")),
+    }
+    for shade, (name, text) in zip((1, 1, 2, 3), texts.items()):
+        (tmp_path / f"VOC/{name}.png").write_bytes(encoded(".png", RAMP // shade))
+        (tmp_path / f"VOC/{name}.xml").write_text(text)
+    (tmp_path / "VOC/ImageSets/Main/train.txt").write_text("a\nb\nc\n")
+    (tmp_path / "VOC/ImageSets/Main/test.txt").write_text("a\nd\n")
+    data = "{NAME: VOC, TRAIN: train, TEST: test, VOC: {ROOT: VOC, CLASSES: [cat, dog, cow]}}"
+    (tmp_path / "r.yaml").write_text(f"STAGES: [Propose, Classify, Evaluate]\nDATA: {data}\n")
+    return tmp_path / "r.yaml"
+
+
+def test_data_check_counts_measures_and_tells_every_problem(recipe, capsys):
+    assert main(["data", "check", "--config", str(recipe), "--json", "report.json"]) == 2
+    out = capsys.readouterr().out
+    answer = json.loads((recipe.parent / "report.json").read_text())
+    train, test = answer["splits"]
+    assert (train["roles"], train["num_images"], train["num_empty"], train["num_difficult"]) == (["TRAIN"], 3, 1, 1)
+    assert train["objects"] == {"cat": 2, "dog": 1, "cow": 0}
+    # widths of the boxes are 10, 20, 20: the median and the greatest are 20
+    assert train["quantiles"]["box width"][::3] == [10, 20, 20]
+    assert train["warnings"] == [
+        "VOC/c.xml: gives 40x60 pixels, its image has 60x40",
+        "class cow has no object to learn from",
+        "image b of train is the same picture as a of train",
+    ]
+    assert not train["stops"]
+    assert answer["stops"] and test["stops"]
+    assert [line.partition(" has")[0] for line in test["problems"]] == [
+        "d: VOC/d.xml:1: object 1 of 2 (cat)",
+        "d: VOC/d.xml:1: object 2 of 2 (dog)",
+    ]
+    assert test["warnings"] == ["image a of test is the same picture as a of train"]
+    assert "stops: d: VOC/d.xml:1: object 2 of 2 (dog) has an inverted box" in out
+    assert "2 problems would stop training" in out
+
+
+def test_data_check_of_sound_data_ends_with_0(recipe, capsys):
+    assert main(["data", "check", "--config", str(recipe), "DATA.TEST=train"]) == 0
+    out = capsys.readouterr().out
+    assert "TRAIN, TEST (train)" in out and "nothing would stop training" in out
+
+
+def test_data_check_tells_what_the_stages_would_refuse(recipe, capsys):
+    (recipe.parent / "VOC/ImageSets/Main/none.txt").write_text("b\n")
+    assert main(["data", "check", "--config", str(recipe), "DATA.TRAIN=none", "DATA.TEST=train"]) == 2
+    assert "stops: DATA.TRAIN: " in capsys.readouterr().out
