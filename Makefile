@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test soak mutants clean
+.PHONY: demo test soak mutants bench clean
 
 demo: $(STAMP)
 	$(BIN)/detkit train --config projects/rcnn/quick.yaml
@@ -23,6 +23,10 @@ soak: $(STAMP)
 # Breaks one rule after the other in a copy and shows that the tests see it: minutes.
 mutants: $(STAMP)
 	$(BIN)/python tests/reference/mutations.py
+
+# Measures speed, memory and disk into docs/performance.md, on a machine that does nothing else.
+bench: $(STAMP)
+	$(BIN)/python benchmarks/run.py --out runs/benchmarks --page docs/performance.md $(BENCH)
 
 $(STAMP): setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV)

@@ -1,0 +1,66 @@
+"""The loop that extraction is compared with: what one would write first."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from detkit.backbones.base import Backbone
+from detkit.data.images import read_image
+from detkit.regions.base import RegionExtractor
+from detkit.regions.index import RegionIndex
+
+BATCH = 128
+
+
+def plain_alexnet(backbone: Backbone) -> nn.Sequential:
+    """AlexNet to fc7 with torch's own operators and the backbone's weights."""
+
+    def pool() -> nn.Module:
+        return nn.MaxPool2d(3, 2, ceil_mode=True)
+
+    def norm() -> nn.Module:
+        return nn.LocalResponseNorm(5, alpha=1e-4, beta=0.75, k=1.0)
+
+    layers: list[tuple[str, nn.Module]] = [
+        ("conv1", nn.Conv2d(3, 96, 11, stride=4)),
+        ("relu1", nn.ReLU()),
+        ("norm1", norm()),
+        ("pool1", pool()),
+        ("conv2", nn.Conv2d(96, 256, 5, padding=2, groups=2)),
+        ("relu2", nn.ReLU()),
+        ("norm2", norm()),
+        ("pool2", pool()),
+        ("conv3", nn.Conv2d(256, 384, 3, padding=1)),
+        ("relu3", nn.ReLU()),
+        ("conv4", nn.Conv2d(384, 384, 3, padding=1, groups=2)),
+        ("relu4", nn.ReLU()),
+        ("conv5", nn.Conv2d(384, 256, 3, padding=1, groups=2)),
+        ("relu5", nn.ReLU()),
+        ("pool5", pool()),
+        ("flat", nn.Flatten()),
+        ("fc6", nn.Linear(9216, 4096)),
+        ("relu6", nn.ReLU()),
+        ("fc7", nn.Linear(4096, 4096)),
+        ("relu7", nn.ReLU()),
+    ]
+    net = nn.Sequential(OrderedDict(layers)).eval()
+    net.load_state_dict(backbone.state_dict())
+    return net
+
+
+@torch.inference_mode()
+def plain_loop(net: nn.Module, backbone: Backbone, extractor: RegionExtractor, index: RegionIndex) -> Tensor:
+    """(R, 4096) float32: image after image, nothing at the same time as anything else, batches of 128, NCHW, eager."""
+    parts = []
+    for image, sample in enumerate(index.samples):
+        pixels, rows = read_image(sample.path), index.rows(image)
+        for start in range(rows.start, rows.stop, BATCH):
+            boxes = index.boxes[start : min(start + BATCH, rows.stop)]
+            crops = extractor.prepare(pixels, boxes, np.zeros(len(boxes), bool))
+            given = backbone.preprocessing(torch.from_numpy(crops["crops"]), torch.from_numpy(crops["valid"]))
+            parts.append(net(given.contiguous()))
+    return torch.cat(parts)
