@@ -27,6 +27,8 @@ from detkit.errors import DetkitError, ModelError
 
 CHECKPOINT = "checkpoint.safetensors"
 METRICS = "metrics.jsonl"
+CALIBRATION_IMAGES = 16
+"""Images that the new head's centre and scale are taken from."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,7 +131,7 @@ def train(
     if start == 0 and settings.head_norm:
         net.eval()
         with torch.no_grad(), compute.autocast():
-            head.calibrate(task.features(task.make_batch(0).inputs).float(), settings.head_norm)
+            head.calibrate(_first_features(task), settings.head_norm)
         net.train()
     image_ids: Sequence[str] = ()
 
@@ -166,6 +168,20 @@ def train(
         Trainer(step, hooks).run(start, stop)
     net.eval()
     return head.folded()
+
+
+def _first_features(task: Task) -> Tensor:
+    """(N, D) float32 features of the first batches, as many as show ``CALIBRATION_IMAGES`` images, at most that many.
+
+    Regions of one image have much in common: the centre and spread of two images are not those of the data.
+    """
+    features: list[Tensor] = []
+    images: set[str] = set()
+    while len(images) < CALIBRATION_IMAGES and len(features) < CALIBRATION_IMAGES:
+        batch = task.make_batch(len(features))
+        images.update(batch.image_ids)
+        features.append(task.features(batch.inputs).float())
+    return torch.cat(features)
 
 
 def _new_head(dim: int, task: Task, settings: SolverSettings, seed: int) -> NewHead:

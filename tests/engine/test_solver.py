@@ -159,3 +159,13 @@ def test_a_checkpoint_of_another_network_is_named(run, backbone):
     run(backbone())
     with pytest.raises(ModelError, match=r"another network: head\.linear\.bias is \(3,\), expected \(4,\); delete it"):
         run(backbone(), num_outputs=4)
+
+
+@pytest.mark.parametrize(("images", "batches"), [(1, 16), (2, 8), (7, 3), (40, 1)], ids=["one", "two", "seven", "many"])
+def test_a_centred_head_is_calibrated_on_sixteen_images_or_batches(run, backbone, images, batches):
+    def make_batch(iteration):
+        pixels, labels = noise_batch(iteration).inputs, noise_batch(iteration).labels
+        return Batch(pixels, labels, [f"{iteration}.{image}" for image in range(images)])
+
+    _, passes = run(backbone(), make_batch=make_batch, head_norm=5.0)
+    assert len(passes) == batches + SETTINGS["iterations"]
