@@ -1,0 +1,60 @@
+"""A full disk, a folder that cannot be written, an image that goes away: one line, and nothing is lost."""
+
+from __future__ import annotations
+
+import resource
+from pathlib import Path
+
+from tests.reliability.harness import Steps
+
+LIMIT = 1500  # bytes: less than the features of an image take, more than was said until then
+
+
+def only_line(ended) -> str:
+    """The one line that a run ends with."""
+    assert ended.code == 2, ended.said
+    assert "Traceback" not in ended.said
+    return ended.said.splitlines()[-1]
+
+
+def test_a_full_disk_names_the_file_and_keeps_what_is_finished(whole, job):
+    whole.without(job, "extract", "classify", "regress", "detect", "evaluate")
+
+    def fill(path: Path) -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (LIMIT, LIMIT))
+
+    line = only_line(job.run(prepare=Steps(None, of="os.rename artifacts/extract", act=fill)))
+    assert line.startswith("detkit train: artifacts/extract/")
+    assert ".safetensors: cannot be written: " in line and "File too large" in line
+    assert line.endswith("; what is finished stays")
+    whole.check(job)
+
+
+def test_a_log_that_cannot_be_written_ends_the_run_in_one_line(job):
+    (job.folder / "run").mkdir()
+    (job.folder / "run" / "log.txt").symlink_to("/dev/full")
+    assert "cannot be written: No space left on device" in only_line(job.run())
+
+
+def test_a_file_in_the_way_of_a_folder_is_named(job):
+    (job.folder / "taken").write_text("mine")
+    assert "taken/run" in (line := only_line(job.run("OUTPUT_DIR=taken/run"))) and "Not a directory" in line
+    line = only_line(job.run("ARTIFACTS=taken"))
+    assert "taken" in line and "cannot be written: " in line
+    assert (job.folder / "taken").read_text() == "mine"
+
+
+def test_an_image_that_goes_away_is_named_and_the_run_goes_on_when_it_is_back(whole, job):
+    whole.without(job, "extract", "classify", "detect", "evaluate")
+    lost = next(file for file in (job.folder / "cache").rglob("000002.png") if is_trained_on(file))
+    image = lost.read_bytes()
+    line = only_line(job.run(prepare=Steps(None, of="os.mkdir artifacts/extract", act=lambda path: lost.unlink())))
+    assert line.startswith("detkit train: ") and f"{lost.name}: cannot read the image: No such file" in line
+    line = only_line(job.run())
+    assert f"{lost.name}: cannot read the image: No such file" in line
+    lost.write_bytes(image)
+    whole.check(job)
+
+
+def is_trained_on(file: Path) -> bool:
+    return len(list(file.parent.glob("*.png"))) == 9
