@@ -46,10 +46,10 @@ def differences(step: Step, last: Plan) -> list[str]:
     if step.label not in last:
         return []
     old, new = last[step.label], described([step])[step.label]
-    lines = [f"{key}: {now}, was {before}" for key, before, now in _changes(old["config"], new["config"])]
-    lines += [f"{key}: {now}, was {before}" for key, before, now in _changes(old["extra"], new["extra"])]
-    if old["data"] != new["data"]:
-        lines.append(f"the images or annotations of {', '.join(step.data)}")
+    changes = [*_changes(old["config"], new["config"]), *_changes(old["extra"], new["extra"])]
+    lines = [f"{key}: {_shown(now)}, was {_shown(before)}" for key, before, now in changes]
+    if old["data"] != new["data"] and step.data:
+        lines.append(f"other images or annotations in {', '.join(step.data)}")
     if old["version"] != new["version"]:
         lines.append(f"detkit's way of doing it: version {new['version']}, was {old['version']}")
     inputs = step.inputs.items()
@@ -66,3 +66,7 @@ def _changes(old: Any, new: Any, path: str = "") -> Iterator[tuple[str, Any, Any
             yield from _changes(old.get(key), new.get(key), f"{path}.{key}" if path else key)
     elif old != new:
         yield path, old, new
+
+
+def _shown(value: Any) -> str:
+    return "not set" if value in (None, "") else str(value)

@@ -1,0 +1,208 @@
+"""A changed setting makes again exactly the stages that depend on it: a row for every key of a full config."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from detkit.config import load_config
+from detkit.config.build import build
+from detkit.config.node import Config
+from detkit.engine.compute import Compute
+from detkit.stages import common
+from detkit.stages.plan import Datasets, Step, plan
+from detkit.stages.record import described, differences
+
+SMALL = [f"{slot}.Shapes.{key}=2" for slot in ("DATA", "PRETRAIN_DATA") for key in ("VAL_IMAGES", "TEST_IMAGES")]
+SMALL += ["DATA.Shapes.TRAIN_IMAGES=2", "PRETRAIN_DATA.Shapes.TRAIN_IMAGES=8", "COMPUTE.DTYPE=float32"]
+SMALL += ["DATA.Shapes.WIDTH=64", "PRETRAIN_DATA.Shapes.WIDTH=64"]
+
+STEPS = {
+    "P": "pretrain",
+    "a": "propose finetune",
+    "b": "propose train",
+    "c": "propose test",
+    "F": "finetune",
+    "x": "extract train",
+    "y": "extract test",
+    "C": "classify train",
+    "R": "regress train",
+    "D": "detect test",
+    "E": "evaluate test",
+}
+"""The steps of the config, by the letters that the table has for them."""
+
+# Settings of one section, each with another legal value, and the steps whose results then are others.
+TABLE = [
+    ("", "", {"PROJECT": None, "OUTPUT_DIR": "elsewhere", "ARTIFACTS": "elsewhere"}),
+    ("", "PFxyCRDE", {"SEED": 4}),
+    ("", "E", {"EVALUATORS": ["VOC"]}),
+    ("", "", {"STAGES": None}),
+    ("EVALUATION", "", {"COCO": None}),
+    ("EVALUATION.ProposalRecall", "E", {"THRESHOLDS": [0.5], "COUNTS": [10], "STRICT": True, "SEED": 1}),
+    ("EVALUATION.VOC", "E", {"IOU": [0.5], "GRID": "exact", "STRICT_IOU": True}),
+    ("DATA", "aFxyCRDE", {"FINETUNE": "val"}),
+    ("DATA", "bxCRDE", {"TRAIN": "val"}),
+    ("DATA", "cyDE", {"TEST": "val"}),
+    ("DATA", "FxyCRDE", {"TRAIN_DIFFICULT": "ignore"}),
+    ("DATA", "", {"NAME": None, "ON_BAD": "skip"}),
+    ("DATA.Shapes", "abcFxyCRDE", {"WIDTH": 80, "MAX_SHAPES": 3, "SEED": 1, "FRAMED": True}),
+    ("DATA.Shapes", "abFxyCRDE", {"TRAIN_IMAGES": 3, "SHUFFLE_LABELS": True}),
+    ("DATA.Shapes", "cyDE", {"TEST_IMAGES": 3}),
+    ("DATA.Shapes", "", {"VAL_IMAGES": 3}),
+    ("PRETRAIN_DATA", "PFxyCRDE", {"TRAIN": "val", "VAL": ""}),
+    ("PRETRAIN_DATA", "", {"NAME": None, "ON_BAD": "skip"}),
+    ("PRETRAIN_DATA.Shapes", "PFxyCRDE", {"TRAIN_IMAGES": 9, "VAL_IMAGES": 3, "WIDTH": 80, "SEED": 1}),
+    ("PRETRAIN_DATA.Shapes", "PFxyCRDE", {"SHUFFLE_LABELS": True}),
+    ("PRETRAIN_DATA.Shapes", "", {"TEST_IMAGES": 3, "MAX_SHAPES": 3, "FRAMED": None}),
+    ("PROPOSALS", "abcFxyCRDE", {"NAME": "SlidingWindow"}),
+    ("PROPOSALS", "xCRDE", {"TRAIN_MAX_BOXES": 9}),
+    ("PROPOSALS.SelectiveSearch", "abcFxyCRDE", {"MODE": "fast", "MIN_SIDE": 10.0, "WIDTH": 80, "MAX_BOXES": 9}),
+    ("BACKBONE", "PFxyCRDE", {"NAME": "CaffeNet", "WEIGHTS": "random"}),
+    ("BACKBONE.TinyNet", "PFxyCRDE", {"INPUT_SIZE": 40, "WIDTH": 8, "FC_DIM": 16, "DROPOUT": 0.5}),
+    ("REGION_EXTRACTOR", "FxyCRDE", {"NAME": "SharedMap"}),
+    ("REGION_EXTRACTOR.WarpedCrops", "FxyCRDE", {"PADDING": 3, "MODE": "square"}),
+    ("REGION_EXTRACTOR.WarpedCrops", "FxyCRDE", {"CONTEXT": False, "PIXELS": "float32"}),
+    ("REGION_SAMPLER", "FxyCRDE", {"NAME": "ImageCentric"}),
+    ("REGION_SAMPLER.FixedFraction", "FxyCRDE", {"BATCH_SIZE": 64, "FOREGROUND_FRACTION": 0.5}),
+    ("CLASSIFIER", "CDE", {"NAME": "Softmax", "LAYER": "fc6"}),
+    (
+        "CLASSIFIER.LinearSVM",
+        "CDE",
+        {"C": 0.01, "POSITIVE_WEIGHT": 1.0, "BIAS_SCALE": 1.0, "TARGET_NORM": 10.0, "NEGATIVE_IOU": 0.2}
+        | {"IGNORE": "any_class", "TOL": 0.01, "MAX_ITER": 10, "RETRAIN_AFTER": 10, "HARD_MARGIN": -1.0}
+        | {"EVICT_BELOW": -1.3, "PASSES": 2, "FOLDS": 2},
+    ),
+    ("BOX_HEAD", "RDE", {"NAME": "SGDLinear", "LAYER": "fc6"}),
+    ("BOX_HEAD.Ridge", "RDE", {"ALPHA": 1.0, "MIN_IOU": 0.5, "TARGET_NORM": 10.0}),
+    ("BOX_HEAD.Ridge", "RDE", {"BIAS": False, "WIDTHS": "inclusive"}),
+    ("RUNTIME", "", {"DEVICE": "cpu", "WORKERS": 1, "THREADS": 1, "BATCH": 32}),
+    ("COMPUTE", "PFxyCRDE", {"DTYPE": "bfloat16"}),
+    ("COMPUTE", "", {"COMPILE": None}),
+    ("FEATURES", "", {"STORE": ["TRAIN"]}),
+    ("FEATURES", "xy", {"LAYERS": ["pool5", "fc7"]}),
+    (
+        "POSTPROCESS",
+        "DE",
+        {"TOP_PER_IMAGE": 9, "TOP_PER_CLASS": 9, "NMS_IOU": 0.5, "ONE_CLASS_PER_REGION": True, "REFINE_ABOVE": 0.0},
+    ),
+    (
+        "FINETUNE",
+        "FxyCRDE",
+        {"ITERATIONS": 9, "LR": 0.1, "LR_DROP_EVERY": 9, "LR_GAMMA": 0.5, "MOMENTUM": 0.5, "WEIGHT_DECAY": 0.1}
+        | {"BIAS_LR_FACTOR": 1.0, "HEAD_LR_FACTOR": 1.0, "HEAD_NORM": 20.0, "HEAD_STD": 0.1, "MIRROR": False},
+    ),
+    ("FINETUNE", "", {"CHECKPOINT_EVERY": 9, "ALLOW_WHOLE_IMAGES": True}),
+    (
+        "PRETRAIN",
+        "PFxyCRDE",
+        {"ITERATIONS": 9, "LR": 0.1, "LR_DROP_EVERY": 9, "LR_GAMMA": 0.5, "MOMENTUM": 0.5, "WEIGHT_DECAY": 0.1}
+        | {"BIAS_LR_FACTOR": 1.0, "HEAD_LR_FACTOR": 2.0, "HEAD_NORM": 20.0, "HEAD_STD": 0.1, "MIRROR": False}
+        | {"BATCH_SIZE": 8, "RESIZE": 60},
+    ),
+    ("PRETRAIN", "", {"CHECKPOINT_EVERY": 9}),
+]
+ROWS = {f"{section}.{key}".strip("."): (value, steps) for section, steps, keys in TABLE for key, value in keys.items()}
+NOT_TRIED = {
+    "PROJECT": "imports a folder; what is chosen from it has keys of its own",
+    "STAGES": "which steps there are; what each gives is the same",
+    "EVALUATION.COCO": "has no settings",
+    "DATA.NAME": "the content of the images is hashed, whatever they come from",
+    "PRETRAIN_DATA.NAME": "likewise",
+    "PRETRAIN_DATA.Shapes.FRAMED": "scenes of several shapes are refused",
+    "COMPUTE.COMPILE": "hashed as it works out on the machine; see test_compute",
+}
+"""Keys that have no other value to try here, and why."""
+ALSO = {
+    "CLASSIFIER.NAME": ["CLASSIFIER.LAYER=fc7"],
+    "BACKBONE.NAME": ["CLASSIFIER.LAYER=fc7", "REGION_EXTRACTOR.WarpedCrops.PADDING=4"],
+    "REGION_EXTRACTOR.NAME": ["FINETUNE.ALLOW_WHOLE_IMAGES=true"],
+}
+"""What must be set with it so that the config is legal; changes nothing itself."""
+
+
+TOLD = {
+    "DATA": "other images or annotations in ",
+    "DATA.TRAIN_DIFFICULT": "DATA.TRAIN_DIFFICULT: ignore, was use",
+    "PRETRAIN_DATA": "",
+    "BACKBONE.WEIGHTS": "weights: random, was not set",
+    "COMPUTE.DTYPE": "COMPUTE: bfloat16, was float32",
+    "FEATURES.LAYERS": "layers.fc6: not set, was all",
+}
+"""What ``detkit status`` says of a change where that is not the key."""
+
+
+def leaves(tree: Mapping[str, Any], path: str = "") -> dict[str, Any]:
+    """Every key of a config with its value."""
+    found = {}
+    for key, value in tree.items():
+        name = f"{path}.{key}".strip(".")
+        found.update(leaves(value, name) if isinstance(value, Mapping) and value else {name: value})
+    return found
+
+
+def quick(*words: str) -> Config:
+    return load_config("projects/rcnn/quick.yaml", [*SMALL, *words])
+
+
+def steps_of(config: Config) -> list[Step]:
+    return plan(config, Datasets(config), Compute.resolve(dtype=config.COMPUTE.DTYPE, device="cpu"))
+
+
+BACKBONES: dict[str, Any] = {}
+
+
+def built(config: Config, slot: str, **given: Any) -> Any:
+    """Builds each backbone once: a plan asks for its layers thirty times."""
+    if slot != "BACKBONE":
+        return build(config, slot, **given)
+    key = json.dumps(config.component(slot))
+    if key not in BACKBONES:
+        BACKBONES[key] = build(config, slot)
+    return BACKBONES[key]
+
+
+@pytest.fixture(scope="module")
+def before(tmp_path_factory):
+    """The steps before anything is changed, and the one folder in which scenes are drawn once for all rows."""
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DETKIT_CACHE", str(folder))
+        patch.setattr(common, "build", built)
+        yield folder, steps_of(quick())
+
+
+def test_every_key_of_a_full_config_has_its_row():
+    assert set(leaves(quick().selected())) == set(ROWS)
+    assert {key for key, (value, _) in ROWS.items() if value is None} == set(NOT_TRIED)
+
+
+def tried():
+    """Every key that has another value; in the suite one for each set of steps, the others in the long form."""
+    seen = set()
+    for key, (value, steps) in ROWS.items():
+        if value is not None:
+            yield pytest.param(key, marks=[pytest.mark.soak] if steps in seen else [])
+            seen.add(steps)
+
+
+@pytest.mark.parametrize("key", tried())
+def test_a_changed_setting_makes_again_what_depends_on_it(before, key, monkeypatch):
+    folder, old = before
+    monkeypatch.setenv("DETKIT_CACHE", str(folder))
+    monkeypatch.setattr(common, "build", built)
+    value, expected = ROWS[key]
+    config = quick(f"{key}={json.dumps(value)}", *ALSO.get(key, ()))
+    new = steps_of(config)
+    digests = {step.label: step.digest for step in old}
+    changed = {step.label for step in new if digests[step.label] != step.digest}
+    assert changed == {STEPS[letter] for letter in expected}
+
+    last = described(old)
+    told = [line for step in new for line in differences(step, last)]
+    assert bool(told) == bool(changed)
+    if changed:
+        assert any(TOLD.get(key, TOLD.get(key.split(".")[0], key)) in line for line in told), told
