@@ -23,10 +23,10 @@ from detkit.regions.warped_crops import WarpedCrops
 WORKERS = 1
 
 
-def computes() -> dict[str, Compute]:
-    """The ways to compute that this machine has: each dtype that is fast here, eager and compiled."""
+def computes(*, quick: bool) -> dict[str, Compute]:
+    """The ways to compute that this machine has: each dtype that is fast here; compiled, too, unless ``quick``."""
     found: dict[str, Compute] = {}
-    for compile in (False, True):
+    for compile in (False,) if quick else (False, True):
         for dtype in ("float32", "auto"):
             compute = Compute.resolve(dtype=dtype, device="cpu", compile=compile)
             found.setdefault(compute.name, compute)
@@ -42,7 +42,7 @@ def figures(setting: Setting) -> list[Figure]:
     actions: dict[str, Callable[[], Tensor]] = {"plain": lambda: plain_loop(net, backbone, extractor, index)}
     networks = {
         name: RegionNetwork(backbone, extractor, compute=compute, batch=16 if setting.quick else 64)
-        for name, compute in computes().items()
+        for name, compute in computes(quick=setting.quick).items()
     }
     for name, network in networks.items():
         actions[name] = lambda network=network: extracted(index, network)

@@ -21,7 +21,7 @@ from inputs import Setting
 import detkit
 from detkit.engine.compute import Compute
 
-FAMILIES = ("startup", "extraction", "detection", "proposals", "mining", "streamed", "curves")
+FAMILIES = ("startup", "extraction", "processes", "detection", "proposals", "mining", "streamed", "curves")
 
 
 def main() -> int:
