@@ -63,6 +63,7 @@ def test_proposals_come_in_list_order_with_their_size(items):
 
 def test_workers_give_what_this_process_gives_and_end_with_the_first_error(items):
     generator = EdgeBoxes(min_box_area=50)
+    others = set(multiprocessing.active_children())
     here = list(propose_many(generator, items, workers=0))
     assert sum(len(p) for _, p in here) > 0
     items[4][1].write_bytes(b"no image")
@@ -74,7 +75,7 @@ def test_workers_give_what_this_process_gives_and_end_with_the_first_error(items
         assert torch.equal(found.objectness, here[at][1].objectness)
     with pytest.raises(DataError, match=r"4\.png"):
         next(there)
-    assert not multiprocessing.active_children()
+    assert set(multiprocessing.active_children()) <= others
 
 
 def test_short_lists_start_no_process(items):
