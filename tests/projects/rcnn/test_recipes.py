@@ -10,6 +10,8 @@ from detkit.config import load_config
 
 ROOT = Path(__file__).resolve().parents[3]
 RECIPES = sorted(p.name for p in (ROOT / "projects" / "rcnn").glob("[a-z]*.yaml"))
+PADDINGS_OF_SMALL_CROPS = {"quick.yaml": 4, "caffenet_115px_svm.yaml": 8, "mobilenet_svm.yaml": 11}
+BATCHES_OF_LARGE_NETWORKS = {"mobilenet_svm.yaml": (16, 64), "vgg16_svm.yaml": (6, 24)}
 SMALL = (
     "DATA.Shapes.TRAIN_IMAGES=8",
     "DATA.Shapes.TEST_IMAGES=3",
@@ -33,14 +35,14 @@ def test_all_recipes_of_the_paper_are_there():
 @pytest.mark.parametrize("name", RECIPES)
 def test_recipe_loads_with_the_papers_constants(name):
     config = load_config(f"projects/rcnn/{name}")
-    assert config.REGION_EXTRACTOR.WarpedCrops.PADDING == {"quick.yaml": 4, "caffenet_115px_svm.yaml": 8}.get(name, 16)
+    assert config.REGION_EXTRACTOR.WarpedCrops.PADDING == PADDINGS_OF_SMALL_CROPS.get(name, 16)
     assert config.POSTPROCESS.NMS_IOU == 0.3
     assert config.BOX_HEAD.Ridge.MIN_IOU == 0.6
     if config.CLASSIFIER.NAME == "LinearSVM":
         assert config.CLASSIFIER.LinearSVM.NEGATIVE_IOU == 0.3
     drawn = config.REGION_SAMPLER.FixedFraction
     foreground = int(drawn.BATCH_SIZE * drawn.FOREGROUND_FRACTION)
-    assert (foreground, drawn.BATCH_SIZE) == ((6, 24) if name == "vgg16_svm.yaml" else (32, 128))
+    assert (foreground, drawn.BATCH_SIZE) == BATCHES_OF_LARGE_NETWORKS.get(name, (32, 128))
 
 
 @pytest.mark.parametrize("name", ["alexnet_svm", "alexnet_softmax", "alexnet_voc2012", "caffenet_svm", "vgg16_svm"])
