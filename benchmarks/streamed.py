@@ -12,7 +12,7 @@ from pathlib import Path
 from figures import Figure
 from inputs import ROOT, Setting
 
-STREAMED, STORED = "FEATURES.STORE=[]", "FEATURES.STORE=[TRAIN, TEST]"
+STREAMED, STORED = "FEATURES.STORE=stream", "FEATURES.ROLES=[TRAIN, TEST]"
 
 
 def figures(setting: Setting) -> list[Figure]:

@@ -208,7 +208,7 @@ def _disk() -> Finding:
     free = shutil.disk_usage(folder).free / 1e9
     text = f"{free:.1f} GB free in {folder} for artefacts"
     if free < LEAST_FREE_GB:
-        return Finding("warning", "disk", f"{text}; set ARTIFACTS to a folder with more, or FEATURES.STORE=[]")
+        return Finding("warning", "disk", f"{text}; set ARTIFACTS to a folder with more, or FEATURES.STORE=stream")
     return Finding("ok", "disk", text)
 
 

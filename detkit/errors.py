@@ -43,6 +43,10 @@ class ModelError(DetkitError):
     """A model folder or artefact that cannot be loaded."""
 
 
+class ProcessLostError(DetkitError):
+    """Another process of the run has ended, so this one cannot go on."""
+
+
 def one_line(text: str) -> str:
     """The text as one line of a terminal; of a text beyond LONGEST characters both ends.
 

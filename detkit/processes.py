@@ -1,4 +1,4 @@
-"""What worker processes do the same way."""
+"""What processes do the same way: the workers of one, and several that torchrun starts for one run."""
 
 from __future__ import annotations
 
@@ -6,6 +6,16 @@ import multiprocessing
 import os
 import signal
 import threading
+
+
+def started_by_torchrun() -> bool:
+    """Whether this process is one of those that torchrun starts."""
+    return "TORCHELASTIC_RUN_ID" in os.environ
+
+
+def is_first_process() -> bool:
+    """Whether this process speaks for the run: it is its only one, or the first of those that torchrun started."""
+    return not started_by_torchrun() or os.environ["RANK"] == "0"
 
 
 def follow_parent() -> None:

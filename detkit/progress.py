@@ -48,8 +48,20 @@ class LineProgress:
             print(f"{self.label}: {self.done}/{self.total} {self.unit} done", file=self.stream, flush=True)
 
 
-def progress(label: str, total: int, unit: str, done: int = 0) -> Progress:
-    """A bar on a terminal, lines elsewhere; both on standard error."""
+class NoProgress:
+    """Shows nothing."""
+
+    def update(self, count: int = 1) -> None:
+        """Nothing."""
+
+    def close(self) -> None:
+        """Nothing."""
+
+
+def progress(label: str, total: int, unit: str, done: int = 0, *, shown: bool = True) -> Progress:
+    """A bar on a terminal, lines elsewhere, both on standard error; nothing where it is not to be shown."""
+    if not shown:
+        return NoProgress()
     if sys.stderr.isatty():
         return tqdm(total=total, initial=done, desc=label, unit=unit, dynamic_ncols=True)
     return LineProgress(label, total, unit, done)

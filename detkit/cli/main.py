@@ -10,8 +10,9 @@ from contextlib import contextmanager
 
 import detkit
 from detkit.cli import config, data, detect, doctor, estimate, evaluate, list_components, status, train
-from detkit.errors import DetkitError
+from detkit.errors import ConfigError, DetkitError, ProcessLostError
 from detkit.files import writing
+from detkit.processes import is_first_process, started_by_torchrun
 
 COMMANDS = (train, evaluate, detect, estimate, status, config, list_components, data, doctor)
 
@@ -39,12 +40,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if rest:
         args.overrides += rest  # KEY=VALUE words on both sides of an option
     try:
+        if started_by_torchrun() and args.command != "train":
+            raise ConfigError("only detkit train runs in several processes; start this without torchrun")
         with _termination_interrupts(), writing():
             return int(args.run(args))
     except DetkitError as error:
         if args.debug:
             raise
-        print(f"detkit {args.command}: {error}", file=sys.stderr)
+        if is_first_process() or not isinstance(error, ProcessLostError):
+            print(f"detkit {args.command}: {error}", file=sys.stderr)
         return 2
     except BrokenPipeError:
         return 0
@@ -58,6 +62,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         return 2
     except KeyboardInterrupt:
+        if not is_first_process():
+            return 130
         hint = "; the same command goes on from here" if args.command == "train" else ""
         print(f"\ndetkit {args.command}: interrupted{hint}", file=sys.stderr)
         return 130

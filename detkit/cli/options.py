@@ -8,8 +8,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from detkit.processes import is_first_process
+
 if TYPE_CHECKING:
     from detkit.config import Config
+    from detkit.engine.world import World
     from detkit.stages.runner import Run
 
 
@@ -26,18 +29,21 @@ def read_config(args: argparse.Namespace) -> Config:
     return load_config(args.config, args.overrides)
 
 
-def read_run(args: argparse.Namespace) -> Run:
-    """The run of the config that the arguments name."""
+def read_run(args: argparse.Namespace, *world: World) -> Run:
+    """The run of the config that the arguments name, in one process or in several."""
     from detkit.stages.runner import Run
 
-    return Run.of(read_config(args), Path(args.config).stem)
+    return Run.of(read_config(args), Path(args.config).stem, *world)
 
 
 def log_to(folder: Path | None = None) -> None:
-    """Sends detkit's messages to standard error and, with a folder, to its log.txt."""
+    """Sends detkit's messages to standard error and, with a folder, to its log.txt; only those of the first process."""
     log = logging.getLogger("detkit")
     log.setLevel(logging.INFO)
     log.handlers.clear()
+    if not is_first_process():
+        log.setLevel(logging.ERROR)
+        return
     screen = logging.StreamHandler(sys.stderr)
     screen.setFormatter(logging.Formatter("%(message)s"))
     log.addHandler(screen)

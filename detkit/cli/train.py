@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
 from detkit.cli.options import add_config, log_to, read_run
+
+if TYPE_CHECKING:
+    from detkit.engine.world import World
+    from detkit.stages.runner import Run
 
 
 def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
@@ -24,16 +29,23 @@ def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> int:
     """Runs the recipe and prints its AP table."""
+    from detkit.engine.world import World
     from detkit.stages.outputs import write_outputs
 
-    job = read_run(args)
-    job.check_stages(args.first, args.last)
-    log_to(job.folder)
-    first = args.first or (job.steps[0].name if args.fresh and job.steps else "")
-    if not first and not args.last and job.is_finished():
-        print(f"{args.config}: finished before; --fresh makes it again")
-    with job.alone():
-        job.execute(first=first, last=args.last)
-        for line in write_outputs(job):
-            print(line)
+    with World.joined() as world:
+        job = world.first_alone(lambda: _checked(args, world))
+        log_to(job.folder)
+        first = args.first or (job.steps[0].name if args.fresh and job.steps else "")
+        if world.is_first and not first and not args.last and job.is_finished():
+            print(f"{args.config}: finished before; --fresh makes it again")
+        with job.alone():
+            job.execute(first=first, last=args.last)
+            for line in write_outputs(job) if world.is_first else []:
+                print(line)
     return 0
+
+
+def _checked(args: argparse.Namespace, world: World) -> Run:
+    job = read_run(args, world)
+    job.check_stages(args.first, args.last)
+    return job

@@ -139,11 +139,14 @@ class FeatureKeys:
     """What becomes of features.
 
     Args:
-        store: roles (TRAIN, TEST) whose features are kept on disk; the others are computed when they are read.
+        store: disk keeps features in float16 for all that read them; stream keeps none and computes them as they are
+            read.
+        roles: the roles (TRAIN, TEST) whose features are kept; those of the others are computed as they are read.
         layers: layers to keep for every region; empty keeps what the classifier and the box head read.
     """
 
-    store: tuple[Literal["TRAIN", "TEST"], ...] = ("TRAIN",)
+    store: Literal["disk", "stream"] = "disk"
+    roles: tuple[Literal["TRAIN", "TEST"], ...] = ("TRAIN",)
     layers: tuple[str, ...] = ()
 
 

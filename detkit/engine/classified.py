@@ -13,6 +13,7 @@ from detkit.data.base import Dataset
 from detkit.data.images import read_image
 from detkit.engine.seeding import rng_for
 from detkit.engine.solver import Batch
+from detkit.engine.world import ALONE, World
 from detkit.errors import DataError
 
 
@@ -71,17 +72,19 @@ class CropBatches:
     mirror: bool
     seed: int
 
-    def __call__(self, iteration: int) -> Batch:
-        """The batch; its inputs are (B, crop, crop, 3) uint8 RGB."""
-        rows = self.rows(iteration)
+    def __call__(self, iteration: int, world: World = ALONE) -> Batch:
+        """The batch, or a process's part of it; its inputs are (B, crop, crop, 3) uint8 RGB."""
+        every = self.rows(iteration)
         rng = rng_for(self.seed, "pretrain", "crop", iteration)
-        corners = rng.integers(0, self.side - self.crop + 1, (len(rows), 2))
-        flips = rng.random(len(rows)) < 0.5 if self.mirror else np.zeros(len(rows), bool)
+        corners = rng.integers(0, self.side - self.crop + 1, (len(every), 2))
+        flips = rng.random(len(every)) < 0.5 if self.mirror else np.zeros(len(every), bool)
+        own = np.array(world.own(range(len(every))), np.int64)
+        rows = every[own]
         pixels = np.empty((len(rows), self.crop, self.crop, 3), np.uint8)
-        for out, row, (y, x), flip in zip(pixels, rows, corners, flips):
+        for out, row, (y, x), flip in zip(pixels, rows, corners[own], flips[own]):
             part = _resized(self.images.paths[row], self.side)[y : y + self.crop, x : x + self.crop]
             out[:] = part[:, ::-1] if flip else part
-        return Batch(pixels, self.images.labels[rows], [self.images.ids[row] for row in rows])
+        return Batch(pixels, self.images.labels[rows], [self.images.ids[row] for row in rows], total=len(every))
 
     def rows(self, iteration: int) -> np.ndarray:
         """(B,) the images of an iteration."""
@@ -109,7 +112,7 @@ class CentreBatches:
         rows = slice(i * self.batch_size, (i + 1) * self.batch_size)
         centre = slice((self.side - self.crop) // 2, (self.side - self.crop) // 2 + self.crop)
         pixels = np.stack([_resized(path, self.side)[centre, centre] for path in self.images.paths[rows]])
-        return Batch(pixels, self.images.labels[rows], self.images.ids[rows])
+        return Batch(pixels, self.images.labels[rows], self.images.ids[rows], total=len(pixels))
 
 
 def _resized(path: Path, side: int) -> np.ndarray:

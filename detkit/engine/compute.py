@@ -41,18 +41,20 @@ class Compute:
         dtype: Literal["auto", "float32", "bfloat16"] = "auto",
         device: str = "auto",
         compile: bool = False,
+        local_rank: int = 0,
     ) -> Self:
         """The settings that this machine gets.
 
         Args:
             dtype: auto takes bfloat16 where the device multiplies it faster than float32.
-            device: auto takes the first CUDA device, or the CPU where there is none; else a name that torch knows.
+            device: auto takes a CUDA device, or the CPU where there is none; else a name that torch knows.
             compile: asked for; where nothing can be compiled a warning is given and it is off.
+            local_rank: which CUDA device auto takes; processes of one run that share a machine take turns.
 
         Raises:
             ConfigError: the device does not exist here.
         """
-        where = _device(device)
+        where = _device(device, local_rank)
         if dtype == "auto":
             dtype = "bfloat16" if _is_fast_at_bfloat16(where) else "float32"
         return cls(where, getattr(torch, dtype), compile and _can_compile(where))
@@ -79,9 +81,9 @@ class Compute:
         return torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32)
 
 
-def _device(name: str) -> torch.device:
+def _device(name: str, local_rank: int) -> torch.device:
     if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
+        name = f"cuda:{local_rank % torch.cuda.device_count()}" if torch.cuda.is_available() else "cpu"
     try:
         device = torch.device(name)
         torch.empty(0, device=device)

@@ -15,6 +15,7 @@ from detkit.data.images import read_image
 from detkit.engine.compute import Compute
 from detkit.engine.seeding import rng_for
 from detkit.engine.solver import Batch, SolverSettings, Task, train
+from detkit.engine.world import ALONE, World
 from detkit.errors import ConfigError
 from detkit.regions.base import RegionExtractor, RegionSampler
 from detkit.regions.index import RegionIndex
@@ -49,6 +50,7 @@ def finetune(
     workers: int,
     seed: int,
     folder: Path,
+    world: World = ALONE,
 ) -> LinearHead:
     """Trains the backbone, in place, to tell the K classes and background of regions apart.
 
@@ -65,6 +67,7 @@ def finetune(
         workers: processes that decode and warp.
         seed: with it every random number is fixed.
         folder: keeps the checkpoint and metrics.jsonl; a run that was cut off goes on from there.
+        world: the processes that share each step.
 
     Returns:
         The new last layer: K classes, then background.
@@ -75,6 +78,7 @@ def finetune(
         DetkitError: the loss is no number.
     """
     refuse_costly_steps(extractor, sampler, settings)
+    extractor.run_on(compute.device)
     batches = RegionBatches(index, extractor, sampler, mirror=settings.mirror, seed=seed)
     sampler.draw(index, rng_for(seed, "finetune", "draw", 0))  # what the index caches is then there before workers fork
     task = Task(
@@ -82,9 +86,9 @@ def finetune(
         num_outputs=index.num_classes + 1,
         make_batch=batches,
         features=lambda inputs: extractor.forward(backbone, inputs, [backbone.last_layer])[backbone.last_layer],
-        accuracies=region_accuracies,
+        right=regions_right,
     )
-    head = train(backbone, task, settings, compute=compute, workers=workers, seed=seed, folder=folder)
+    head = train(backbone, task, settings, compute=compute, workers=workers, seed=seed, folder=folder, world=world)
     return LinearHead(head.weight.detach().cpu(), head.bias.detach().cpu())
 
 
@@ -120,23 +124,23 @@ class RegionBatches:
     mirror: bool
     seed: int
 
-    def __call__(self, iteration: int) -> Batch:
-        """The batch, its regions grouped by image."""
+    def __call__(self, iteration: int, world: World = ALONE) -> Batch:
+        """The batch, its regions grouped by image; each process takes some of the images."""
         rng = rng_for(self.seed, "finetune", "draw", iteration)
         rows = self.sampler.draw(self.index, rng)
         flips = rng.random(len(rows)) < 0.5 if self.mirror else np.zeros(len(rows), bool)
-        inputs, order, ids = [], [], []
-        for image, positions in self.index.by_image(rows):
+        inputs, order, ids = [], [np.zeros(0, np.int64)], []
+        for image, positions in world.own(list(self.index.by_image(rows))):
             sample = self.index.samples[image]
             boxes = self.index.boxes[rows[positions]]
             inputs.append(self.extractor.prepare(read_image(sample.path), boxes, flips[positions]))
             order.append(positions)
             ids.append(sample.image_id)
-        return Batch(inputs, self.index.label[rows[np.concatenate(order)]], ids)
+        return Batch(inputs, self.index.label[rows[np.concatenate(order)]], ids, total=len(rows))
 
 
-def region_accuracies(scores: Tensor, labels: Tensor) -> dict[str, float]:
-    """The shares of regions that are told right, of foreground and of background; a kind without regions is left out.
+def regions_right(scores: Tensor, labels: Tensor) -> dict[str, tuple[int, int]]:
+    """How many foreground and how many background regions are told right, of how many.
 
     Args:
         scores: (N, K+1), background last.
@@ -145,4 +149,4 @@ def region_accuracies(scores: Tensor, labels: Tensor) -> dict[str, float]:
     right = scores.argmax(1) == labels
     is_background = labels == scores.shape[1] - 1
     kinds = {"foreground_accuracy": right[~is_background], "background_accuracy": right[is_background]}
-    return {name: float(of_kind.float().mean()) for name, of_kind in kinds.items() if len(of_kind)}
+    return {name: (int(of_kind.sum()), len(of_kind)) for name, of_kind in kinds.items()}

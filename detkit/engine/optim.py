@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from detkit.engine.world import World
+
 
 @dataclass(frozen=True, eq=False)
 class ParameterRule:
@@ -63,6 +65,18 @@ class CaffeSGD:
     ) -> None:
         self.rules, self.momentum, self.weight_decay = dict(rules), momentum, weight_decay
         self.velocity: dict[str, Tensor] = {name: torch.zeros_like(r.parameter) for name, r in self.rules.items()}
+
+    def add_up_gradients(self, world: World) -> None:
+        """Gives every process the sum of all processes' gradients; one that no process has stays away."""
+        if world.size == 1:
+            return
+        parameters = [rule.parameter for rule in self.rules.values()]
+        has_gradient = torch.tensor([p.grad is not None for p in parameters], dtype=torch.int32)
+        world.add_up([has_gradient])
+        learnt = [p for p, processes in zip(parameters, has_gradient.tolist(), strict=True) if processes]
+        for p in learnt:
+            p.grad = torch.zeros_like(p) if p.grad is None else p.grad
+        world.add_up(p.grad for p in learnt if p.grad is not None)
 
     @torch.no_grad()
     def step(self, lr: float) -> None:

@@ -17,6 +17,7 @@ from detkit.engine.classified import CentreBatches, ClassifiedImages, CropBatche
 from detkit.engine.compute import Compute
 from detkit.engine.solver import SolverSettings, Task, train
 from detkit.engine.stream import stream
+from detkit.engine.world import ALONE, World
 from detkit.errors import ConfigError, DataError
 
 
@@ -49,6 +50,7 @@ def pretrain(
     workers: int,
     seed: int,
     folder: Path,
+    world: World = ALONE,
 ) -> dict[str, float]:
     """Trains the backbone, in place, to name the one object of an image: a random crop, mirrored or not.
 
@@ -61,9 +63,11 @@ def pretrain(
         workers: processes that decode and resize.
         seed: with it every random number is fixed.
         folder: keeps the checkpoint and metrics.jsonl; a run that was cut off goes on from there.
+        world: the processes that share each step.
 
     Returns:
-        ``top1`` and ``top5``, shares of the validation images, and ``num_images``, their number; empty without any.
+        ``top1`` and ``top5``, shares of the validation images, and ``num_images``, their number; empty without
+        any, and in all processes but the first.
 
     Raises:
         ConfigError: PRETRAIN.RESIZE is smaller than the crop.
@@ -78,10 +82,10 @@ def pretrain(
         num_outputs=len(train_set.class_names),
         make_batch=CropBatches(images, settings.batch_size, side, crop, mirror=settings.mirror, seed=seed),
         features=lambda pixels: _last_layer(backbone, pixels, compute),
-        accuracies=lambda scores, labels: {"accuracy": float((scores.argmax(1) == labels).float().mean())},
+        right=lambda scores, labels: {"accuracy": (int((scores.argmax(1) == labels).sum()), len(labels))},
     )
-    head = train(backbone, task, settings, compute=compute, workers=workers, seed=seed, folder=folder)
-    if judged is None:
+    head = train(backbone, task, settings, compute=compute, workers=workers, seed=seed, folder=folder, world=world)
+    if judged is None or not world.is_first:
         return {}
     val = CentreBatches(judged, settings.batch_size, side, crop)
     ranks = []

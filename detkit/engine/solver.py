@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol
 
 import numpy as np
 import torch
@@ -22,7 +24,8 @@ from detkit.engine.hooks import Checkpoint, FiniteLoss, MetricsWriter, ProgressH
 from detkit.engine.optim import CaffeSGD, caffe_rules, step_lr
 from detkit.engine.seeding import torch_seed
 from detkit.engine.stream import stream
-from detkit.engine.trainer import Metrics, Trainer
+from detkit.engine.trainer import Trainer
+from detkit.engine.world import ALONE, World
 from detkit.errors import DetkitError, ModelError
 
 CHECKPOINT = "checkpoint.safetensors"
@@ -73,11 +76,20 @@ class Batch:
         inputs: what the step's forward pass reads.
         labels: (N,) int64, in the order of its rows.
         image_ids: the images it comes from, for messages.
+        total: rows of the step in all processes.
     """
 
     inputs: Any
     labels: np.ndarray
     image_ids: Sequence[str]
+    total: int
+
+
+class BatchMaker(Protocol):
+    """Makes a process's part of the batch of an iteration."""
+
+    def __call__(self, iteration: int, world: World) -> Batch:
+        """Depends on its arguments alone."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,16 +100,17 @@ class Task:
         name: "finetune" or "pretrain": labels bars and messages, seeds the random numbers; in capitals it is the
             section of the config.
         num_outputs: rows of the head.
-        make_batch: the batch of an iteration, by its number alone; runs in workers.
+        make_batch: runs in workers.
         features: (N, D) last layer of a batch's inputs.
-        accuracies: numbers to write beside the loss, from (N, num_outputs) scores and (N,) labels.
+        right: shares to write beside the loss, from (N, num_outputs) scores and (N,) labels: by name, how many are
+            right of how many.
     """
 
     name: str
     num_outputs: int
-    make_batch: Callable[[int], Batch]
+    make_batch: BatchMaker
     features: Callable[[Any], Tensor]
-    accuracies: Callable[[Tensor, Tensor], Metrics]
+    right: Callable[[Tensor, Tensor], Mapping[str, tuple[int, int]]]
 
 
 def train(
@@ -109,11 +122,15 @@ def train(
     workers: int,
     seed: int,
     folder: Path,
+    world: World = ALONE,
 ) -> nn.Linear:
     """Trains all layers of a backbone, in place, and a new head by softmax cross-entropy averaged over the batch.
 
     A run that was cut off goes on from the checkpoint in ``folder`` and ends, on one machine's CPU, with the same bits
     as one that was not. The backbone is left in eval mode.
+
+    Several processes each take a part of every batch and add their gradients up, so a step is the same step, but for
+    rounding and for what dropout draws. Process 0 keeps the checkpoint and the metrics.
 
     Raises:
         DetkitError: the loss or a weight is no number, or making a batch failed.
@@ -127,12 +144,14 @@ def train(
     )
     optimizer = CaffeSGD(rules, momentum=settings.momentum, weight_decay=settings.weight_decay)
     state = _State(net, optimizer, folder / CHECKPOINT)
-    start, stop = state.load(), settings.iterations
-    if start == 0 and settings.head_norm:
+    start, stop = state.load() if world.is_first else 0, settings.iterations
+    if start == 0 and settings.head_norm and world.is_first:
         net.eval()
         with torch.no_grad(), compute.autocast():
             head.calibrate(_first_features(task), settings.head_norm)
         net.train()
+    start = world.tell(start)
+    world.copy_first(state.tensors().values())
     image_ids: Sequence[str] = ()
 
     def step(iteration: int) -> dict[str, float]:
@@ -140,13 +159,17 @@ def train(
         batch = next(batches)
         image_ids = batch.image_ids
         labels = torch.from_numpy(batch.labels).to(compute.device)
-        with torch_seed(seed, task.name, "step", iteration), compute.autocast():
+        with torch_seed(seed, task.name, "step", iteration, *world.others_number), compute.autocast():
             scores = head(task.features(batch.inputs)).float()
-        loss = F.cross_entropy(scores, labels)
+        loss = F.cross_entropy(scores, labels, reduction="sum") / batch.total
         loss.backward()
+        optimizer.add_up_gradients(world)
+        metrics = _metrics(loss.detach(), task.right(scores.detach(), labels), world)
+        if not math.isfinite(metrics["loss"]):
+            image_ids = world.gather(image_ids)
         lr = step_lr(settings.lr, iteration, every=settings.lr_drop_every, gamma=settings.lr_gamma)
         optimizer.step(lr)
-        return {"loss": loss.item(), "lr": lr, **task.accuracies(scores.detach(), labels)}
+        return {"lr": lr, **metrics}
 
     advice = f"lower {task.name.upper()}.LR (now {settings.lr})"
 
@@ -164,10 +187,19 @@ def train(
         Checkpoint(save, settings.checkpoint_every),
         ProgressHook(task.name),
     ]
-    with closing(stream(task.make_batch, start, stop, workers)) as batches:
-        Trainer(step, hooks).run(start, stop)
+    with closing(stream(partial(task.make_batch, world=world), start, stop, workers)) as batches:
+        Trainer(step, hooks if world.is_first else []).run(start, stop)
     net.eval()
     return head.folded()
+
+
+def _metrics(loss: Tensor, right: Mapping[str, tuple[int, int]], world: World) -> dict[str, float]:
+    """The loss and the shares of a step in all processes; a share of nothing is left out."""
+    numbers = torch.tensor([float(loss), *(float(n) for pair in right.values() for n in pair)], dtype=torch.float64)
+    world.add_up([numbers])
+    total, *counts = numbers.tolist()
+    shares = {name: hits / of for name, hits, of in zip(right, counts[::2], counts[1::2], strict=True) if of}
+    return {"loss": total, **shares}
 
 
 def _first_features(task: Task) -> Tensor:
@@ -178,7 +210,7 @@ def _first_features(task: Task) -> Tensor:
     features: list[Tensor] = []
     images: set[str] = set()
     while len(images) < CALIBRATION_IMAGES and len(features) < CALIBRATION_IMAGES:
-        batch = task.make_batch(len(features))
+        batch = task.make_batch(len(features), ALONE)
         images.update(batch.image_ids)
         features.append(task.features(batch.inputs).float())
     return torch.cat(features)

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from detkit.backbones.base import Backbone
@@ -23,11 +24,17 @@ class RegionExtractor(ABC):
     A registered extractor's constructor takes ``input_size`` (the backbone's crop side) from the builder.
 
     Attributes:
-        per_image: True where one image's regions must be prepared together (a shared map), so that a step's cost grows
-            with its images; False where it grows with its regions, and a batch may hold those of several images.
+        per_image: True where a step's cost grows with its images (a shared map), False where it grows with its regions.
+        hands_over_images: True where ``prepare`` hands over the image, so that all regions of one are prepared at once;
+            False where it hands over pixels of each region, and a batch may hold regions of several images.
     """
 
     per_image: bool
+    hands_over_images: bool = False
+
+    def run_on(self, device: torch.device) -> None:
+        """Is told where the network will run, before anything is prepared."""
+        return
 
     @abstractmethod
     def prepare(self, image: np.ndarray, boxes: Boxes, flips: np.ndarray) -> RegionInputs:

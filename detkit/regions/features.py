@@ -43,6 +43,14 @@ class RegionFeatures(ABC):
         """One layer, as a classifier or box head reads it."""
         return _LayerSource(self, layer)
 
+    def serve(self) -> None:
+        """In processes other than the first: computes for it until it needs no more features."""
+        return
+
+    def dismiss(self) -> None:
+        """In the first process: tells the others that it needs no more features."""
+        return
+
     def every_row(self) -> list[Request]:
         """A request for all rows of every image that has any, in list order."""
         spans = (self.index.rows(i) for i in range(self.index.num_images))
@@ -89,7 +97,7 @@ class ComputedFeatures(RegionFeatures):
         """Computes in passes of one shape; regions of neighbouring images share them."""
         requests = [(image, rows) for image, rows in requests if len(rows)]
         extractor = self.network.extractor
-        batches = _Batches(self.index, extractor, _plan(requests, self.network.batch, extractor.per_image))
+        batches = _Batches(self.index, extractor, _plan(requests, self.network.batch, extractor.hands_over_images))
         parts: dict[str, list[Tensor]] = {layer: [] for layer in layers}
         waiting = iter(requests)
         current = next(waiting, None)
@@ -169,9 +177,9 @@ class _Batches:
         return self.extractor.prepare(self._last[1], self.index.boxes[rows], np.zeros(len(rows), bool))
 
 
-def _plan(requests: Sequence[Request], batch: int, per_image: bool) -> list[list[Request]]:
+def _plan(requests: Sequence[Request], batch: int, whole_images: bool) -> list[list[Request]]:
     """The pieces of each network pass."""
-    if per_image:
+    if whole_images:
         return [[request] for request in requests]
     passes: list[list[Request]] = []
     for first in range(0, len(requests), IMAGES_TOGETHER):

@@ -30,6 +30,7 @@ class RegionNetwork:
     def __init__(self, backbone: Backbone, extractor: RegionExtractor, *, compute: Compute, batch: int) -> None:
         self.layers = backbone.layers
         self.extractor, self.compute, self.batch = extractor, compute, batch
+        extractor.run_on(compute.device)
         self._backbone = compute.prepare(fuse_for_inference(backbone))
 
     @torch.inference_mode()
@@ -51,7 +52,7 @@ class RegionNetwork:
             clock: is told of the stages warp and network.
         """
         clock = clock or Clock()
-        step = len(boxes) if self.extractor.per_image else self.batch
+        step = len(boxes) if self.extractor.hands_over_images else self.batch
         parts: dict[str, list[Tensor]] = {layer: [torch.zeros(0, self.layers[layer].dim)] for layer in layers}
         for start in range(0, len(boxes), max(step, 1)):
             piece = boxes[start : start + step]

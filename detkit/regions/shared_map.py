@@ -41,6 +41,7 @@ class SharedMap(RegionExtractor):
     """
 
     per_image = True
+    hands_over_images = True
 
     def __init__(
         self,

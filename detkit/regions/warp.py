@@ -25,6 +25,10 @@ class WarpWindows:
     place: np.ndarray
     mirrored_place: np.ndarray
 
+    def placed(self, flips: np.ndarray) -> np.ndarray:
+        """(n, 4) int64, where the clips stand, each mirrored or not as (n,) bool says."""
+        return np.where(np.asarray(flips, bool)[:, None], self.mirrored_place, self.place)
+
 
 def warp_windows(
     boxes: np.ndarray,
@@ -94,7 +98,7 @@ def warp_crops(
         (n, size, size, 3) crops of the dtype ``pixels``, 0 where there is no pixel, and (n, 4) int16 rectangles of
         the crop's real pixels.
     """
-    place = np.where(np.asarray(flips, bool)[:, None], windows.mirrored_place, windows.place)
+    place = windows.placed(flips)
     crops = np.zeros((len(place), size, size, 3), pixels)
     for crop, flip, (x1, y1, x2, y2), (left, top, right, bottom) in zip(
         crops, flips, windows.clip.tolist(), place.tolist(), strict=True

@@ -12,6 +12,7 @@ from torch import Tensor
 from detkit.backbones.base import Backbone
 from detkit.config.ranges import NonNegative
 from detkit.regions.base import RegionExtractor, RegionInputs, check_padding
+from detkit.regions.device_warp import warp_on_device
 from detkit.regions.passes import device_of, in_passes, no_rows
 from detkit.regions.warp import warp_crops, warp_windows
 from detkit.registry import REGION_EXTRACTORS
@@ -21,6 +22,9 @@ from detkit.structures import Boxes
 @REGION_EXTRACTORS.register()
 class WarpedCrops(RegionExtractor):
     """One crop, one network pass for each region.
+
+    Workers cut and resize the crops of a network on the CPU. For one on a GPU they decode only: an image is far smaller
+    than its crops, and the GPU cuts them in no time.
 
     Args:
         input_size: the backbone's crop side.
@@ -50,11 +54,21 @@ class WarpedCrops(RegionExtractor):
         self.context = context
         self.pixels: Literal["uint8", "float32"] = pixels
 
+    def run_on(self, device: torch.device) -> None:
+        """Chooses who warps."""
+        self.hands_over_images = device.type != "cpu"
+
     def prepare(self, image: np.ndarray, boxes: Boxes, flips: np.ndarray) -> RegionInputs:
-        """``crops`` (n, S, S, 3) of the dtype ``pixels`` and ``valid`` (n, 4) int16, the rectangle of real pixels."""
+        """``valid`` (n, 4), the rectangle of real pixels, and ``crops`` (n, S, S, 3) of the dtype ``pixels``.
+
+        Where the device warps, what crops are made from stands in their place: ``image``, ``clips`` (n, 4), ``flips``.
+        """
         windows = warp_windows(
             boxes.numpy(), (image.shape[0], image.shape[1]), self.input_size, self.padding, self.mode, self.context
         )
+        if self.hands_over_images:
+            valid = windows.placed(flips)
+            return {"image": image, "clips": windows.clip, "flips": np.asarray(flips, bool), "valid": valid}
         crops, valid = warp_crops(image, windows, flips, self.input_size, self.pixels)
         return {"crops": crops, "valid": valid}
 
@@ -62,14 +76,21 @@ class WarpedCrops(RegionExtractor):
         self, backbone: Backbone, inputs: Sequence[RegionInputs], layers: Sequence[str], pad_to: int = 0
     ) -> dict[str, Tensor]:
         """The crops of all images run together; they reach the network's device in their own dtype."""
-        filled = [i for i in inputs if len(i["crops"])]
+        filled = [i for i in inputs if len(i["valid"])]
         if not filled:
             return no_rows(backbone, layers)
         device = device_of(backbone)
-        columns = [torch.from_numpy(np.concatenate([i[name] for i in filled])) for name in ("crops", "valid")]
+        crops = torch.cat([self._crops(i, device) for i in filled])
+        valid = torch.cat([torch.from_numpy(i["valid"]) for i in filled])
 
         def run(crops: Tensor, valid: Tensor) -> dict[str, Tensor]:
             pixels = backbone.preprocessing(crops.to(device), valid.to(device))
             return backbone(pixels.contiguous(memory_format=torch.channels_last), layers)
 
-        return in_passes(run, columns, pad_to)
+        return in_passes(run, [crops, valid], pad_to)
+
+    def _crops(self, prepared: RegionInputs, device: torch.device) -> Tensor:
+        if "crops" in prepared:
+            return torch.from_numpy(prepared["crops"])
+        image, clips, places, flips = (torch.from_numpy(prepared[k]) for k in ("image", "clips", "valid", "flips"))
+        return warp_on_device(image.to(device), clips, places, flips, self.input_size, self.pixels)

@@ -11,6 +11,8 @@ from typing import Any, ClassVar
 from detkit.config.node import Config
 from detkit.data.base import Dataset
 from detkit.engine.compute import Compute
+from detkit.engine.world import ALONE, World
+from detkit.progress import Progress, progress
 
 Ref = tuple[str, str]
 """A step of a run: the stage's name and the role of its data ("" where it has none)."""
@@ -29,6 +31,7 @@ class Context:
         dataset: the data set of a role that the stage declares; KeyError for another.
         compute: device and dtype.
         workers: processes for decoding and warping.
+        world: the processes of the run.
     """
 
     config: Config
@@ -39,6 +42,19 @@ class Context:
     dataset: Callable[[str], Dataset]
     compute: Compute
     workers: int
+    world: World = ALONE
+
+    def progress(self, what: str, total: int, unit: str, done: int = 0) -> Progress:
+        """How far this process is with its part, shown by the first process alone.
+
+        Args:
+            what: names the work; the role is put behind it.
+            total: units of this process.
+            unit: what one is called.
+            done: units that are there already.
+        """
+        label = f"{what} {self.role.lower()}" + (f" (1/{self.world.size})" if self.world.size > 1 else "")
+        return progress(label, total, unit, done, shown=self.world.is_first)
 
 
 class Stage(ABC):
@@ -49,12 +65,15 @@ class Stage(ABC):
         settings: config sections that exist because this stage does.
         unhashed: config keys that are handed to ``run`` and not hashed.
         neutral: keys within ``sections`` that are handed on and, because they change no result, not hashed.
+        shared: whether ``run`` is called in every process of the run, to divide the work by ``context.world``, not
+            in the first alone.
     """
 
     version: ClassVar[int] = 1
     settings: ClassVar[Mapping[str, Callable[..., Any]]] = {}
     unhashed: ClassVar[tuple[str, ...]] = ()
     neutral: ClassVar[tuple[str, ...]] = ()
+    shared: ClassVar[bool] = False
 
     def check(self, config: Config) -> None:
         """Refuses settings that do not fit each other, before any stage runs.

@@ -16,6 +16,7 @@ from detkit.data.base import Dataset
 from detkit.engine.seeding import rng_for
 from detkit.errors import ConfigError, DataError
 from detkit.regions.features import ComputedFeatures, RegionFeatures, StoredFeatures
+from detkit.regions.gathered import GatheredFeatures
 from detkit.regions.index import RegionIndex
 from detkit.regions.network import RegionNetwork
 from detkit.registry import BOX_HEADS, CLASSIFIERS, nearest
@@ -131,6 +132,14 @@ def _drawn(proposals: Proposals, most: int, image_id: str) -> Proposals:
         return proposals
     rows = torch.from_numpy(np.sort(rng_for(0, "proposals", image_id).permutation(len(proposals))[:most]))
     return Proposals(proposals.boxes[rows], proposals.objectness[rows], proposals.image_size)
+
+
+def gathered_features(context: Context, index: RegionIndex) -> RegionFeatures:
+    """The features of these regions for what learns from them in the first process; the others must serve it."""
+    features = region_features(context, index)
+    if isinstance(features, ComputedFeatures) and context.world.size > 1:
+        return GatheredFeatures(features, context.world)
+    return features
 
 
 def region_features(context: Context, index: RegionIndex) -> RegionFeatures:

@@ -13,7 +13,7 @@ from torch import Tensor
 from detkit.config.node import Config
 from detkit.detector import RegionScorer
 from detkit.postprocess import Postprocess, finish, set_thresholds
-from detkit.progress import progress
+from detkit.regions.features import IMAGES_TOGETHER
 from detkit.registry import STAGES
 from detkit.stages.base import Context, Ref, Stage
 from detkit.stages.common import (
@@ -43,6 +43,7 @@ class Detect(Stage):
     """
 
     settings = {"POSTPROCESS": Postprocess}
+    shared = True
 
     def sections(self, config: Config) -> tuple[str, ...]:
         """What was learnt is in the inputs; here it is which parts read what, and the caps."""
@@ -69,13 +70,16 @@ class Detect(Stage):
         """Writes detections.safetensors and, last, before_box_head.safetensors."""
         shards = ImageShards(context.folder, "candidates", len(context.dataset(context.role)))
         if not (context.folder / UNREFINED).is_file():
-            self._detect(context, shards)
-        shards.remove()
+            settings = settings_of(Postprocess, context.config.POSTPROCESS)
+            _add_candidates(context, shards, settings)
+            context.world.wait()
+            if context.world.is_first:
+                self._finish(context, shards, settings)
+        if context.world.is_first:
+            shards.remove()
 
-    def _detect(self, context: Context, shards: ImageShards) -> None:
+    def _finish(self, context: Context, shards: ImageShards, settings: Postprocess) -> None:
         dataset = context.dataset(context.role)
-        settings = settings_of(Postprocess, context.config.POSTPROCESS)
-        _add_candidates(context, shards, settings, len(dataset.class_names))
         found = list(shards)
         limits = set_thresholds(
             torch.cat([one["scores"] for one in found]),
@@ -109,14 +113,15 @@ def load_scorer(config: Config, classifier: Path, box_head: Path, num_classes: i
     return RegionScorer(parts[0], read[0], parts[1], read[1])
 
 
-def _add_candidates(context: Context, shards: ImageShards, settings: Postprocess, num_classes: int) -> None:
-    """Keeps the candidates of every image that an interrupted run has not kept."""
+def _add_candidates(context: Context, shards: ImageShards, settings: Postprocess) -> None:
+    """Keeps the candidates of this process's images that an interrupted run has not kept."""
     index = region_index(context, context.role, with_truths=False)
     features = region_features(context, index)
     inputs = context.inputs
-    scorer = load_scorer(context.config, inputs["classifier"], inputs["box_head"], num_classes)
-    missing = shards.missing()
-    bar = progress(f"detect {context.role.lower()}", index.num_images, "image", done=index.num_images - len(missing))
+    scorer = load_scorer(context.config, inputs["classifier"], inputs["box_head"], index.num_classes)
+    own = context.world.own(range(index.num_images), IMAGES_TOGETHER)
+    missing = shards.missing(own)
+    bar = context.progress("detect", len(own), "image", done=len(own) - len(missing))
     requests = [(image, rows) for image, rows in features.every_row() if image in set(missing)]
     specs = network_layers(context.config)
     without = {layer: torch.zeros(0, specs[layer].dim) for layer in scorer.layers}

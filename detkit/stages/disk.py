@@ -44,6 +44,6 @@ def refuse_small_disk(root: Path, needed: Mapping[str, int]) -> None:
         steps = ", ".join(f"{label} {size / 1e9:.3g} GB" for label, size in needed.items() if size)
         raise ConfigError(
             f"ARTIFACTS: stored features need {total / 1e9:.3g} GB ({steps}), {free / 1e9:.3g} GB are free at {root}; "
-            "store none (FEATURES.STORE []), fewer layers (FEATURES.LAYERS) or boxes (PROPOSALS.TRAIN_MAX_BOXES), "
+            "store none (FEATURES.STORE stream), fewer layers (FEATURES.LAYERS) or boxes (PROPOSALS.TRAIN_MAX_BOXES), "
             "or set ARTIFACTS to a folder on a larger disk"
         )

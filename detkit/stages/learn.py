@@ -24,11 +24,11 @@ from detkit.stages.common import (
     FEATURE_SECTIONS,
     HEAD,
     build_reader,
+    gathered_features,
     layers_read,
     network_layers,
     network_ref,
     refuse_without_truths,
-    region_features,
     region_index,
 )
 from detkit.stages.regions import feature_cache
@@ -49,6 +49,7 @@ class _Learner(Stage):
 
     slot: ClassVar[str]
     file: ClassVar[str]
+    shared = True
 
     def check(self, config: Config) -> None:
         """Builds the component."""
@@ -79,7 +80,12 @@ class _Learner(Stage):
         most = context.config.PROPOSALS.TRAIN_MAX_BOXES
         index = region_index(context, context.role, with_truths=True, max_boxes=most)
         component, layer = build_reader(context.config, self.slot, index.num_classes)
-        self.fit(component, region_features(context, index).source(layer), context)
+        features = gathered_features(context, index)
+        if not context.world.is_first:
+            features.serve()
+            return
+        self.fit(component, features.source(layer), context)
+        features.dismiss()
         save_tensors(context.folder / self.file, component.state())
         write_atomically(context.folder / REPORT, json.dumps(component.report(), indent=1).encode())
 

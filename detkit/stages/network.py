@@ -39,6 +39,7 @@ class Pretrain(Stage):
     settings = {"PRETRAIN": PretrainSettings}
     unhashed = ("BACKBONE.WEIGHTS",)
     neutral = ("PRETRAIN.CHECKPOINT_EVERY",)
+    shared = True
 
     def check(self, config: Config) -> None:
         """Builds the network; where it is trained, its crops lie within the resized pictures."""
@@ -72,7 +73,8 @@ class Pretrain(Stage):
         """Writes network.safetensors, and accuracy.json where it was trained."""
         if not (context.folder / NETWORK).is_file():
             self._make(context)
-        (context.folder / CHECKPOINT).unlink(missing_ok=True)
+        if context.world.is_first:
+            (context.folder / CHECKPOINT).unlink(missing_ok=True)
 
     def _make(self, context: Context) -> None:
         config, spec = context.config, context.config.BACKBONE.WEIGHTS
@@ -91,7 +93,11 @@ class Pretrain(Stage):
                 workers=context.workers,
                 seed=config.SEED,
                 folder=context.folder,
+                world=context.world,
             )
+        if not context.world.is_first:
+            return
+        if not spec:
             write_atomically(context.folder / ACCURACY, json.dumps(accuracy).encode())
             log.info("pretrain: %s", ", ".join(f"{k} {v:.4g}" for k, v in accuracy.items()))
         save_weights(context.folder / NETWORK, backbone)
@@ -106,6 +112,7 @@ class Finetune(Stage):
 
     settings = {"FINETUNE": FinetuneSettings}
     neutral = ("FINETUNE.CHECKPOINT_EVERY", "FINETUNE.ALLOW_WHOLE_IMAGES")
+    shared = True
 
     def check(self, config: Config) -> None:
         """Builds the extractor and the sampler; refuses a pair whose steps would take for ever."""
@@ -142,7 +149,8 @@ class Finetune(Stage):
         """Writes network.safetensors and, last, head.safetensors."""
         if not (context.folder / HEAD).is_file():
             self._make(context)
-        (context.folder / CHECKPOINT).unlink(missing_ok=True)
+        if context.world.is_first:
+            (context.folder / CHECKPOINT).unlink(missing_ok=True)
 
     def _make(self, context: Context) -> None:
         config = context.config
@@ -157,6 +165,9 @@ class Finetune(Stage):
             workers=context.workers,
             seed=config.SEED,
             folder=context.folder,
+            world=context.world,
         )
+        if not context.world.is_first:
+            return
         save_weights(context.folder / NETWORK, backbone)
         save_tensors(context.folder / HEAD, {"weight": head.weight, "bias": head.bias})

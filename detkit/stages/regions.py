@@ -12,7 +12,6 @@ import torch
 from detkit.config.build import build
 from detkit.config.node import Config
 from detkit.errors import ConfigError
-from detkit.progress import progress
 from detkit.proposals.pool import propose_many
 from detkit.regions.features import IMAGES_TOGETHER, Request, feature_file
 from detkit.regions.index import RegionIndex
@@ -36,6 +35,8 @@ from detkit.stages.shards import ImageShards, save_tensors
 class Propose(Stage):
     """Proposals of every image of every split that the recipe uses. Source: R-CNN, section 2.1."""
 
+    shared = True
+
     def sections(self, config: Config) -> tuple[str, ...]:
         """The generator."""
         return ("PROPOSALS.*",)
@@ -55,15 +56,19 @@ class Propose(Stage):
         shards = ImageShards(context.folder, Path(PROPOSALS).stem, len(context.dataset(context.role)))
         if not shards.path.is_file():
             self._propose(context, shards)
-            shards.merge()
-        shards.remove()
+            context.world.wait()
+            if context.world.is_first:
+                shards.merge()
+        if context.world.is_first:
+            shards.remove()
 
     def _propose(self, context: Context, shards: ImageShards) -> None:
         dataset = context.dataset(context.role)
-        missing = shards.missing()
+        own = context.world.own(range(len(dataset)))
+        missing = shards.missing(own)
         items = [(dataset[i].image_id, dataset[i].path) for i in missing]
         workers = context.workers + 1 if context.workers else 0
-        bar = progress(f"propose {context.role.lower()}", len(dataset), "image", done=len(dataset) - len(missing))
+        bar = context.progress("propose", len(own), "image", done=len(own) - len(missing))
         for at, found in propose_many(build(context.config, "PROPOSALS"), items, workers):
             shards.save(missing[at], {"boxes": found.boxes.tensor, "objectness": found.objectness})
             bar.update()
@@ -72,9 +77,10 @@ class Propose(Stage):
 
 @STAGES.register()
 class Extract(Stage):
-    """Features of regions, kept on disk for the splits of FEATURES.STORE."""
+    """Features of regions, kept on disk for FEATURES.ROLES unless they are streamed."""
 
     unhashed = ("BOX_HEAD.*", "DATA.TRAIN_DIFFICULT")
+    shared = True
 
     def sections(self, config: Config) -> tuple[str, ...]:
         """What decides a feature; what decides the rows is in ``extra``."""
@@ -110,9 +116,9 @@ class Extract(Stage):
         index = _index(context)
         wanted = rows_kept(context.config, context.extra["layers"], index)
         every = region_features(context, index)
-        requests = _unfinished(every.every_row(), context.folder)
-        done = len(every.every_row()) - len(requests)
-        bar = progress(f"extract {context.role.lower()}", done + len(requests), "image", done=done)
+        own = context.world.own(every.every_row(), IMAGES_TOGETHER)
+        requests = _unfinished(own, context.folder)
+        bar = context.progress("extract", len(own), "image", done=len(own) - len(requests))
         rows_of = dict(requests)
         for image, layers in every.images(requests, list(wanted)):
             tensors = {}
@@ -133,9 +139,9 @@ def _index(context: Context) -> RegionIndex:
 
 def extracted_roles(config: Config) -> tuple[str, ...]:
     """The roles whose features the recipe keeps on disk."""
-    if "Extract" not in config.STAGES:
+    if "Extract" not in config.STAGES or config.FEATURES.STORE == "stream":
         return ()
-    return tuple(role for role in ("TRAIN", "TEST") if role in config.FEATURES.STORE and layers_read(config, role))
+    return tuple(role for role in ("TRAIN", "TEST") if role in config.FEATURES.ROLES and layers_read(config, role))
 
 
 def feature_cache(config: Config, role: str) -> Mapping[str, Ref]:

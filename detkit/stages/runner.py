@@ -17,6 +17,7 @@ from detkit.config.node import Config
 from detkit.data.base import Dataset
 from detkit.data.cache import cache_dir
 from detkit.engine.compute import Compute
+from detkit.engine.world import ALONE, World
 from detkit.errors import ConfigError
 from detkit.files import locked, remove_folder, write_atomically, writing
 from detkit.registry import nearest
@@ -44,6 +45,7 @@ class Run:
         datasets: the data sets of its roles.
         compute: device and dtype, as resolved here.
         steps: what there is to do, in order.
+        world: the processes that do it.
     """
 
     config: Config
@@ -52,25 +54,32 @@ class Run:
     datasets: Datasets
     compute: Compute
     steps: list[Step]
+    world: World = ALONE
 
     @classmethod
-    def of(cls, config: Config, name: str) -> Run:
+    def of(cls, config: Config, name: str, world: World = ALONE) -> Run:
         """The run of a config.
 
         Args:
             config: the config.
             name: the config file's name without its ending: the run's folder is runs/NAME unless OUTPUT_DIR is set.
+            world: the processes that work on it.
 
         Raises:
             ConfigError: a key does not fit the others, or the device does not exist.
             DataError: a data set cannot be read.
         """
         runtime = config.RUNTIME
-        compute = Compute.resolve(dtype=config.COMPUTE.DTYPE, device=runtime.DEVICE, compile=config.COMPUTE.COMPILE)
+        compute = Compute.resolve(
+            dtype=config.COMPUTE.DTYPE,
+            device=runtime.DEVICE,
+            compile=config.COMPUTE.COMPILE,
+            local_rank=world.local_rank,
+        )
         datasets = Datasets(config)
         root = Path(config.ARTIFACTS) if config.ARTIFACTS else cache_dir() / "artifacts"
         folder = Path(config.OUTPUT_DIR) if config.OUTPUT_DIR else Path("runs") / name
-        return cls(config, folder, ArtifactStore(root), datasets, compute, plan(config, datasets, compute))
+        return cls(config, folder, ArtifactStore(root), datasets, compute, plan(config, datasets, compute), world)
 
     def find(self, stage: str, role: str = "") -> Path | None:
         """The finished artefact of a step, or None; a step that the recipe does not have has none."""
@@ -109,9 +118,15 @@ class Run:
 
     @property
     def workers(self) -> int:
-        """Processes for decoding and warping, as resolved here."""
+        """Processes for decoding and warping, as resolved here; of several that share a machine each has its part."""
         workers: int = self.config.RUNTIME.WORKERS
-        return max(1, (os.cpu_count() or 1) - 1) if workers < 0 else workers
+        if workers >= 0:
+            return workers
+        return max(1, self._cores - 1) if self.world.size == 1 else self._cores - 1
+
+    @property
+    def _cores(self) -> int:
+        return max(1, (os.cpu_count() or 1) // self.world.local_size)
 
     def check_stages(self, *names: str) -> None:
         """Refuses a stage that the recipe does not have; an empty name is none.
@@ -129,23 +144,29 @@ class Run:
             first: from this stage on, artefacts are made again; empty for none.
             last: the stage after which to stop; empty for the end.
         """
-        if self.config.RUNTIME.THREADS:
-            torch.set_num_threads(self.config.RUNTIME.THREADS)
+        if self.config.RUNTIME.THREADS or self.world.size > 1:  # torchrun would leave each process one thread
+            torch.set_num_threads(self.config.RUNTIME.THREADS or self._cores)
         begin, end = self._position(first, 0, len(self.steps)), self._position(last, -1, len(self.steps) - 1)
         if first and begin > end:
             raise ConfigError(f"--from {first} --until {last}: the recipe has them in the other order")
+        if self.world.is_first:
+            self._prepare(self.steps[begin:] if first else [])
+        stored: dict[str, int] = {}
+        for step in self.steps[: end + 1]:
+            if self.world.is_first:
+                self._refuse_small_disk(self.steps[: end + 1], stored)
+            self._make(step)
+
+    def _prepare(self, again: Sequence[Step]) -> None:
+        """Removes what is to be made again, and what an earlier config left; writes down what this run is."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        for step in self.steps[begin:] if first else []:
+        for step in again:
             self.store.remove(step.name, step.digest)
         if not self.is_finished() or last_plan(self.folder) != described(self.steps):
             self._remove_outputs()
         keep_plan(self.folder, self.steps)
         write_atomically(self.folder / "config.yaml", self.config.text().encode())
         write_atomically(self.folder / "env.json", json.dumps(environment(self.compute), indent=1).encode())
-        stored: dict[str, int] = {}
-        for step in self.steps[: end + 1]:
-            self._refuse_small_disk(self.steps[: end + 1], stored)
-            self._make(step)
 
     def _refuse_small_disk(self, steps: Sequence[Step], stored: dict[str, int]) -> None:
         """Refuses to go on where what is still to be stored does not fit.
@@ -162,7 +183,13 @@ class Run:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Keeps other runs out of the run's folder, which is made; one that is there is waited for."""
+        """Keeps other runs out of the run's folder, which is made; one that is there is waited for.
+
+        The other processes of this run go in with the first.
+        """
+        if not self.world.is_first:
+            yield
+            return
         self.folder.mkdir(parents=True, exist_ok=True)
         with locked(self.folder / ".lock", lambda: log.info("waits for another run that writes to %s", self.folder)):
             yield
@@ -176,25 +203,42 @@ class Run:
             path.unlink(missing_ok=True)
 
     def _make(self, step: Step) -> None:
+        if not self.world.is_first:
+            self._help(step)
+            return
         if not self.is_needed(step):
             there = self.store.find(step.name, step.digest) is not None
             log.info("%s: %s", step.label, "there already" if there else "not needed, what reads it is there")
+            self.world.tell(False)
             return
         start = time.monotonic()
         with self.store.make(step.name, step.digest, step.description) as folder:
             if folder is None:
                 log.info("%s: made by another run meanwhile", step.label)
+            else:
+                log.info("%s: %s", step.label, "goes on" if any(folder.iterdir()) else "starts")
+            self.world.tell(folder is not None and step.stage.shared)
+            if folder is None:
                 return
-            log.info("%s: %s", step.label, "goes on" if any(folder.iterdir()) else "starts")
-            context = self._context(step, folder)
-            assert set(step.inputs) <= set(context.inputs), "a step runs after those that it reads"
-            step.stage.run(context)
+            self._run(step, folder)
         seconds = time.monotonic() - start
         log.info("%s: done in %.1f s", step.label, seconds)
         line = {"step": step.label, "digest": step.digest[:12], "seconds": round(seconds, 2)}
         path = self.folder / "metrics.jsonl"
         with writing(path), path.open("a", encoding="utf-8") as metrics:
             metrics.write(json.dumps(line) + "\n")
+
+    def _help(self, step: Step) -> None:
+        """What the other processes do for a step that the first one makes."""
+        if self.world.tell():
+            self._run(step, self.store.partial(step.name, step.digest))
+
+    def _run(self, step: Step, folder: Path) -> None:
+        context = self._context(step, folder)
+        assert set(step.inputs) <= set(context.inputs), "a step runs after those that it reads"
+        step.stage.run(context)
+        if step.stage.shared:
+            self.world.wait()
 
     def _context(self, step: Step, folder: Path) -> Context:
         found = {label: self.store.find(s.name, s.digest) for label, s in {**step.inputs, **step.caches}.items()}
@@ -208,6 +252,7 @@ class Run:
             dataset=step.data.__getitem__,
             compute=self.compute,
             workers=self.workers,
+            world=self.world,
         )
 
     def _position(self, stage: str, which: int, otherwise: int) -> int:

@@ -35,9 +35,9 @@ class ImageShards:
         self._parts = folder / f"{name}.images"
         self._parts.mkdir(exist_ok=True)
 
-    def missing(self) -> list[int]:
-        """The images whose result is not there, ascending."""
-        return [i for i in range(self.count) if not self._file(i).is_file()]
+    def missing(self, images: Sequence[int]) -> list[int]:
+        """Those of the images whose result is not there."""
+        return [i for i in images if not self._file(i).is_file()]
 
     def save(self, image: int, tensors: Mapping[str, Tensor]) -> None:
         """Keeps one image's result."""

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from detkit.engine.classified import CentreBatches, ClassifiedImages, CropBatches
+from detkit.engine.world import World
 from detkit.errors import DataError
 from detkit.structures import Annotations, Boxes, Sample
 
@@ -114,3 +115,14 @@ def test_an_image_of_a_split_without_annotations_is_named(classified):
     dataset.samples[0] = Sample("image0", dataset[0].path, (10, 14), None)
     with pytest.raises(DataError, match="has 0 annotations"):
         ClassifiedImages.of(dataset)
+
+
+def test_processes_share_the_pictures_of_a_batch(classified):
+    make = crops(classified(5), 4, mirror=True)
+    whole, parts = make(1), [make(1, World(rank, 3)) for rank in range(3)]
+    assert [len(part.labels) for part in parts] == [2, 1, 1]
+    assert {part.total for part in parts} == {4}
+    for rank, part in enumerate(parts):
+        assert np.array_equal(part.inputs, whole.inputs[rank::3])
+        assert np.array_equal(part.labels, whole.labels[rank::3])
+        assert part.image_ids == whole.image_ids[rank::3]

@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from detkit.engine import finetune as finetune_module
-from detkit.engine.finetune import FinetuneSettings, RegionBatches, finetune, region_accuracies
+from detkit.engine.finetune import FinetuneSettings, RegionBatches, finetune, regions_right
 from detkit.engine.seeding import rng_for
+from detkit.engine.world import World
 from detkit.errors import ConfigError, DataError
 from detkit.regions.base import RegionSampler
 from detkit.regions.fixed_fraction import FixedFraction
@@ -135,11 +136,14 @@ def test_a_longer_run_tells_classes_and_background_apart(tune, tmp_path):
 
 def test_accuracy_is_told_for_foreground_and_background_apart():
     scores = torch.tensor([[2.0, 1, 0], [0, 1, 2], [0, 0, 1], [3, 0, 1]])
-    assert region_accuracies(scores, torch.tensor([0, 1, 2, 2])) == {
-        "foreground_accuracy": 0.5,
-        "background_accuracy": 0.5,
+    assert regions_right(scores, torch.tensor([0, 1, 2, 2])) == {
+        "foreground_accuracy": (1, 2),
+        "background_accuracy": (1, 2),
     }
-    assert region_accuracies(scores[:1], torch.tensor([0])) == {"foreground_accuracy": 1.0}
+    assert regions_right(scores[:1], torch.tensor([0])) == {
+        "foreground_accuracy": (1, 1),
+        "background_accuracy": (0, 0),
+    }
 
 
 def test_convolving_all_images_of_a_data_set_wide_batch_is_refused(tune, toy):
@@ -172,3 +176,28 @@ def test_nothing_to_draw_from_is_said_before_a_worker_starts(tune, toy):
     toy.index.label[:] = -1
     with pytest.raises(DataError, match="fine-tuning: a step needs 12 background regions, but the split has none"):
         tune(workers=2)
+
+
+def test_processes_share_the_images_of_a_batch(toy):
+    make = batches(toy, FixedFraction(batch_size=16))
+    whole, parts = make(4), [make(4, World(rank, 3)) for rank in range(3)]
+    assert sorted(i for part in parts for i in part.image_ids) == sorted(whole.image_ids)
+    assert {part.total for part in parts} == {whole.total} == {16}
+    labels, crops = dict(zip(whole.image_ids, by_image(whole), strict=True)), {}
+    for part in parts:
+        crops.update(zip(part.image_ids, by_image(part), strict=True))
+    assert crops.keys() == labels.keys()
+    for image, (own, pixels) in crops.items():
+        assert np.array_equal(own, labels[image][0])
+        assert np.array_equal(pixels, labels[image][1])
+
+
+def test_a_process_may_have_no_image_of_a_batch(toy):
+    part = batches(toy, Fixed([0, 4]))(0, World(2, 3))
+    assert (part.inputs, part.labels.tolist(), part.image_ids, part.total) == ([], [], [], 2)
+
+
+def by_image(batch):
+    """(labels, crops) of each image of a batch."""
+    counts = np.cumsum([len(i["crops"]) for i in batch.inputs])[:-1]
+    return list(zip(np.split(batch.labels, counts), [i["crops"] for i in batch.inputs], strict=True))

@@ -113,3 +113,34 @@ def test_a_parameter_without_gradient_stays_and_a_gradient_is_used_once():
 )
 def test_rate_of_the_paper_drops_every_20000_steps(iteration, expected):
     assert math.isclose(step_lr(0.001, iteration, every=20_000, gamma=0.1), expected, rel_tol=1e-12)
+
+
+class Twins:
+    """Two processes, of which the other has the same gradients."""
+
+    size = 2
+
+    def add_up(self, tensors):
+        for tensor in tensors:
+            tensor.mul_(2)
+
+
+def test_gradients_of_all_processes_are_added_up_and_unused_parameters_stay_unused():
+    used, unused = scalar(1.0), scalar(1.0)
+    sgd = CaffeSGD({"used": ParameterRule(used), "unused": ParameterRule(unused)}, momentum=0.0, weight_decay=0.5)
+    used.grad = torch.tensor([3.0], dtype=torch.float64)
+    sgd.add_up_gradients(Twins())
+    assert used.grad.tolist() == [6.0]
+    assert unused.grad is None
+
+
+def test_a_process_without_a_part_of_the_batch_takes_the_gradients_of_the_others():
+    class Other(Twins):
+        def add_up(self, tensors):
+            for tensor in tensors:
+                tensor.add_(1)
+
+    w = scalar(1.0)
+    sgd = CaffeSGD({"w": ParameterRule(w)})
+    sgd.add_up_gradients(Other())
+    assert w.grad.tolist() == [1.0]

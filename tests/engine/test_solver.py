@@ -8,17 +8,19 @@ import torch
 from detkit.engine.checkpoint import load_checkpoint
 from detkit.engine.seeding import rng_for
 from detkit.engine.solver import Batch, SolverSettings, Task, train
+from detkit.engine.world import ALONE
 from detkit.errors import DetkitError, ModelError
 
 SETTINGS = {"iterations": 6, "lr": 0.05, "lr_drop_every": 4, "checkpoint_every": 2}
 
 
-def noise_batch(iteration):
+def noise_batch(iteration, world=ALONE):
     """Sixteen noise images whose class is the brightest channel."""
     pixels = rng_for(5, "noise", iteration).random((16, 8, 8, 3), dtype=np.float32)
     labels = rng_for(5, "labels", iteration).integers(0, 3, 16)
     pixels[np.arange(16), :, :, labels] += 2
-    return Batch(pixels, labels, [f"image{iteration}"])
+    own = world.own(range(16))
+    return Batch(pixels[own], labels[own], [f"image{iteration}"], total=16)
 
 
 class HaltError(Exception):
@@ -43,7 +45,7 @@ def run(tmp_path, cpu):
             num_outputs=num_outputs,
             make_batch=make_batch,
             features=features,
-            accuracies=lambda scores, labels: {"accuracy": float((scores.argmax(1) == labels).float().mean())},
+            right=lambda scores, labels: {"accuracy": (int((scores.argmax(1) == labels).sum()), len(labels))},
         )
         settings = SolverSettings(**{**SETTINGS, **changes})
         head = train(net, task, settings, compute=cpu, workers=workers, seed=seed, folder=tmp_path / folder)
@@ -142,7 +144,7 @@ def test_the_checkpoint_holds_weights_velocities_and_the_iteration(run, backbone
 
 
 def test_a_loss_that_is_no_number_stops_with_its_images_and_keeps_the_last_state(run, backbone, tmp_path):
-    def poisoned(iteration):
+    def poisoned(iteration, world):
         batch = noise_batch(iteration)
         batch.inputs[:] = np.nan if iteration == 3 else batch.inputs
         return batch
@@ -163,9 +165,9 @@ def test_a_checkpoint_of_another_network_is_named(run, backbone):
 
 @pytest.mark.parametrize(("images", "batches"), [(1, 16), (2, 8), (7, 3), (40, 1)], ids=["one", "two", "seven", "many"])
 def test_a_centred_head_is_calibrated_on_sixteen_images_or_batches(run, backbone, images, batches):
-    def make_batch(iteration):
+    def make_batch(iteration, world):
         pixels, labels = noise_batch(iteration).inputs, noise_batch(iteration).labels
-        return Batch(pixels, labels, [f"{iteration}.{image}" for image in range(images)])
+        return Batch(pixels, labels, [f"{iteration}.{image}" for image in range(images)], total=16)
 
     _, passes = run(backbone(), make_batch=make_batch, head_norm=5.0)
     assert len(passes) == batches + SETTINGS["iterations"]

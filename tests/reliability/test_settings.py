@@ -82,7 +82,7 @@ TABLE = [
     ("RUNTIME", "", {"DEVICE": "cpu", "WORKERS": 1, "THREADS": 1, "BATCH": 32}),
     ("COMPUTE", "PFxyCRDE", {"DTYPE": "bfloat16"}),
     ("COMPUTE", "", {"COMPILE": None}),
-    ("FEATURES", "", {"STORE": ["TRAIN"]}),
+    ("FEATURES", "", {"STORE": "stream", "ROLES": ["TRAIN"]}),
     ("FEATURES", "xy", {"LAYERS": ["pool5", "fc7"]}),
     (
         "POSTPROCESS",

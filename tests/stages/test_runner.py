@@ -102,8 +102,8 @@ def test_interrupted_run_goes_on_and_ends_with_the_same_bits(recipe, monkeypatch
 
 
 def test_features_stored_and_computed_on_demand_give_the_same_classifiers_and_detections(recipe):
-    train(recipe, "FEATURES.STORE=[TRAIN, TEST]", "ARTIFACTS=stored")
-    train(recipe, "FEATURES.STORE=[]", "ARTIFACTS=streamed")
+    train(recipe, "FEATURES.ROLES=[TRAIN, TEST]", "ARTIFACTS=stored")
+    train(recipe, "FEATURES.STORE=stream", "ARTIFACTS=streamed")
     assert Path("stored/extract").is_dir()
     assert not Path("streamed/extract").exists()
     for name in ("classify", "regress"):
@@ -159,7 +159,7 @@ def test_second_run_waits_for_the_artifact_that_the_first_is_making_and_uses_it(
 
 
 def test_softmax_and_a_head_that_reads_nothing_need_no_stored_features(recipe):
-    words = ["FEATURES.STORE=[TRAIN]", "FEATURES.LAYERS=[]"]
+    words = ["FEATURES.ROLES=[TRAIN]", "FEATURES.LAYERS=[]"]
     assert train(recipe, "CLASSIFIER.NAME=Softmax", *words) == 0
     assert train(recipe, "BOX_HEAD.NAME=Identity", "BOX_HEAD.LAYER=pool5", *words) == 0
 
@@ -174,8 +174,8 @@ def test_features_that_were_removed_are_not_made_again_while_their_readers_are_t
 
 
 def test_fewer_training_boxes_are_drawn_alike_whether_features_are_stored_or_computed(recipe):
-    train(recipe, "PROPOSALS.TRAIN_MAX_BOXES=9", "FEATURES.STORE=[TRAIN]", "ARTIFACTS=stored")
-    train(recipe, "PROPOSALS.TRAIN_MAX_BOXES=9", "FEATURES.STORE=[]", "ARTIFACTS=streamed")
+    train(recipe, "PROPOSALS.TRAIN_MAX_BOXES=9", "FEATURES.ROLES=[TRAIN]", "ARTIFACTS=stored")
+    train(recipe, "PROPOSALS.TRAIN_MAX_BOXES=9", "FEATURES.STORE=stream", "ARTIFACTS=streamed")
     assert detections(Path("stored")) == detections(Path("streamed"))
     file = next(Path("stored").glob("extract/*/000000.safetensors"))
     assert len(load_file(file)["fc7"]) <= 9 + 4  # with at most four ground truths

@@ -16,7 +16,7 @@ def test_images_with_none_one_and_many_rows_survive_the_merge(tmp_path):
 def test_missing_images_are_those_not_saved(tmp_path):
     shards = ImageShards(tmp_path, "found", 3)
     shards.save(1, {"a": torch.ones(2)})
-    assert ImageShards(tmp_path, "found", 3).missing() == [0, 2]
+    assert ImageShards(tmp_path, "found", 3).missing(range(3)) == [0, 2]
 
 
 def test_merged_shards_leave_one_file(tmp_path):

@@ -1,0 +1,61 @@
+"""Features that several processes compute and the first one reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import chain
+
+import torch
+from torch import Tensor
+
+from detkit.engine.world import Outbox, World
+from detkit.regions.features import IMAGES_TOGETHER, ComputedFeatures, RegionFeatures, Request
+
+
+class GatheredFeatures(RegionFeatures):
+    """The same features in the same order as those of one process.
+
+    Groups of ``IMAGES_TOGETHER`` images are dealt out in turns, so batches are those of one process, too. Each of the
+    other processes works at most two groups ahead of the reader.
+
+    Args:
+        computed: what each process computes with.
+        world: the processes.
+    """
+
+    def __init__(self, computed: ComputedFeatures, world: World) -> None:
+        self.index, self.computed, self.world = computed.index, computed, world
+
+    def dim(self, layer: str) -> int:
+        """D, from the network."""
+        return self.computed.dim(layer)
+
+    def images(self, requests: Sequence[Request], layers: Sequence[str]) -> Iterator[tuple[int, dict[str, Tensor]]]:
+        """Sends the requests to all processes and reads their answers in turn; only in the first process."""
+        requests = [(image, rows) for image, rows in requests if len(rows)]
+        self.world.tell((requests, layers))
+        own = self._own(requests, layers)
+        for i, (image, rows) in enumerate(requests):
+            owner = self.world.owner(i // IMAGES_TOGETHER)
+            if owner == self.world.rank:
+                yield next(own)
+                continue
+            shapes = {layer: (len(rows), self.dim(layer)) for layer in layers}
+            parts = {layer: torch.empty(shape, dtype=torch.float16) for layer, shape in shapes.items()}
+            yield image, {layer: self.world.receive(part, owner).float() for layer, part in parts.items()}
+
+    def serve(self) -> None:
+        """Answers the first process's requests until it says that there are no more."""
+        while (asked := self.world.tell()) is not None:
+            requests, layers = asked
+            outbox = Outbox(ahead=2 * IMAGES_TOGETHER * len(layers))
+            for features in chain.from_iterable(found.values() for _, found in self._own(requests, layers)):
+                outbox.send(features.half())
+            outbox.close()
+
+    def dismiss(self) -> None:
+        """Lets the others go on to the next stage."""
+        self.world.tell(None)
+
+    def _own(self, requests: Sequence[Request], layers: Sequence[str]) -> Iterator[tuple[int, dict[str, Tensor]]]:
+        return self.computed.images(self.world.own(requests, IMAGES_TOGETHER), layers)
