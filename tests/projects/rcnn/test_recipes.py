@@ -10,7 +10,7 @@ from detkit.config import load_config
 
 ROOT = Path(__file__).resolve().parents[3]
 RECIPES = sorted(p.name for p in (ROOT / "projects" / "rcnn").glob("[a-z]*.yaml"))
-PADDINGS_OF_SMALL_CROPS = {"quick.yaml": 4, "caffenet_115px_svm.yaml": 8, "mobilenet_svm.yaml": 11}
+PADDINGS_OF_SMALL_CROPS = {"quick.yaml": 4, "caffenet_115px_svm.yaml": 8}
 BATCHES_OF_LARGE_NETWORKS = {"mobilenet_svm.yaml": (16, 64), "vgg16_svm.yaml": (6, 24)}
 SMALL = (
     "DATA.Shapes.TRAIN_IMAGES=8",
