@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from detkit.cli import list_components
 from detkit.cli.detect import _files
 from detkit.cli.main import main
 from detkit.config import load_config
@@ -98,6 +99,36 @@ def test_mistake_gets_one_line_and_exit_2_and_leaves_nothing(words, message, cap
     assert message in err
     assert err.count("\n") == 1
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("library", ["libxcb.so.1", "libGL.so.1", "libgthread-2.0.so.0"])
+def test_missing_system_library_is_one_line_with_its_debian_packages(library, capsys, monkeypatch):
+    def refuse(args):
+        raise ImportError(f"{library}: cannot open shared object file: No such file or directory")
+
+    monkeypatch.setattr(list_components, "run", refuse)
+    code, _, err = run(capsys, "list")
+    assert code == 2
+    assert err == (
+        f"detkit list: the system library {library} is missing; "
+        "on Debian: apt-get install libgl1 libglib2.0-0 libxcb1\n"
+    )
+
+
+def test_import_that_fails_for_another_reason_is_raised(monkeypatch):
+    def refuse(args):
+        raise ImportError("No module named 'cv2'")
+
+    monkeypatch.setattr(list_components, "run", refuse)
+    with pytest.raises(ImportError, match="cv2"):
+        main(["list"])
+
+
+def test_debug_shows_the_traceback_of_a_mistake_and_ends_with_2(capsys):
+    code, _, err = run(capsys, "config", "--debug", "--config", "projects/rcnn/quick.yaml", "SEED=-1")
+    assert code == 2
+    assert err.startswith("Traceback")
+    assert err.splitlines()[-1].endswith("ConfigError: command line: SEED: expected a whole number 0 or more, got -1")
 
 
 def test_folder_that_is_no_model_is_named(capsys, tmp_path, monkeypatch):

@@ -12,7 +12,6 @@ import detkit
 from detkit.cli.main import main
 from detkit.config import load_config
 from detkit.data.images import read_image
-from detkit.errors import DetkitError
 from detkit.regions.network import RegionNetwork
 from detkit.stages.artifacts import ArtifactStore
 from detkit.stages.detect import DETECTIONS
@@ -227,8 +226,3 @@ def test_damaged_model_folder_is_one_line(recipe, capsys):
 def test_layer_that_the_backbone_does_not_have_names_the_nearest(recipe, capsys):
     assert train(recipe, "CLASSIFIER.LAYER=fc77") == 2
     assert "TinyNet has no layer 'fc77'. Did you mean fc7?" in capsys.readouterr().err
-
-
-def test_debug_shows_the_mistake_itself(recipe):
-    with pytest.raises(DetkitError):
-        train(recipe, "--debug", "SEED=-1")
