@@ -9,6 +9,8 @@ import pytest
 from safetensors.torch import load_file
 
 import detkit
+from detkit.backbones.tiny import TinyNet
+from detkit.backbones.weights import save_weights
 from detkit.cli.main import main
 from detkit.config import load_config
 from detkit.data.images import read_image
@@ -185,6 +187,27 @@ def test_outputs_of_another_config_do_not_stay_beside_the_new_one(recipe):
     assert train(recipe, "POSTPROCESS.NMS_IOU=0.5", "--until", "Detect") == 0
     results = json.loads(Path("runs/tiny/results.json").read_text(encoding="utf-8"))
     assert results.keys() == {"data", "pretrain"}
+    assert Path("runs/tiny/model/model.yaml").is_file()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["BACKBONE.WEIGHTS=other.safetensors"], "but TinyNet needs"),
+        (["BACKBONE.WEIGHTS=torchvision:DEFAULT"], "torchvision has none for this backbone"),
+        (["PROPOSALS.NAME=Precomputed"], "Precomputed.PATH: not set"),
+        (["PROPOSALS.NAME=Precomputed", "PROPOSALS.Precomputed.PATH=gone"], "Precomputed.PATH: gone does not exist"),
+    ],
+)
+def test_a_mistake_in_weights_or_proposals_costs_no_earlier_output(recipe, capsys, words, message):
+    save_weights(Path("other.safetensors"), TinyNet(width=9))
+    train(recipe)
+    results = Path("runs/tiny/results.json").read_bytes()
+    capsys.readouterr()
+    assert train(recipe, *words) == 2
+    err = capsys.readouterr().err
+    assert message in err and err.count("\n") == 1
+    assert Path("runs/tiny/results.json").read_bytes() == results
     assert Path("runs/tiny/model/model.yaml").is_file()
 
 
