@@ -125,6 +125,22 @@ def test_until_stops_and_from_makes_the_rest_again(recipe):
     assert again == {"classify", "regress", "detect", "evaluate"}
 
 
+def test_fresh_until_a_stage_leaves_the_later_results(recipe):
+    train(recipe)
+    before = finished()
+    assert train(recipe, "--fresh", "--until", "propose") == 0
+    after = finished()
+    assert after.keys() == before.keys()
+    assert {name.split("/")[0] for name, at in after.items() if before[name] != at} == {"pretrain", "propose"}
+
+
+def test_stored_features_that_are_asked_for_are_made_though_their_readers_are_there(recipe):
+    train(recipe)
+    before = finished()
+    train(recipe, "--from", "extract", "--until", "extract")
+    assert {name.split("/")[0] for name, at in finished().items() if before[name] != at} == {"extract"}
+
+
 def test_unknown_stage_is_answered_with_those_of_the_recipe(recipe, capsys):
     assert train(recipe, "--from", "clasify") == 2
     assert "Did you mean classify?" in capsys.readouterr().err
