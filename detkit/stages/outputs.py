@@ -94,6 +94,11 @@ def _write_detections(run: Run, detected: Path) -> None:
 def _data_report(run: Run) -> dict[str, dict[str, Any]]:
     """What each role's data set left out and repaired."""
     return {
-        role: {"skipped": list(dataset.skipped), "num_warnings": len(dataset.warnings)}
+        role: {
+            "skipped": list(dataset.skipped),
+            "num_skipped": len(dataset.skipped),
+            "num_warnings": len(dataset.warnings),
+            "num_size_differences": dataset.num_size_differences,
+        }
         for role, dataset in run.data().items()
     }

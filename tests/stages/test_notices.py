@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import cv2
@@ -47,6 +48,14 @@ def test_oddities_of_the_data_stand_in_the_log_before_anything_is_made(photograp
     ]
     said = capsys.readouterr()
     assert all(line in said.err and line in said.out for line in before)
+
+
+def test_results_count_skipped_images_and_sizes_that_differ(photographs):
+    words = ["STAGES=[Pretrain, Propose, Classify, Regress, Detect, Evaluate]", "CLASSIFIER.NAME=LinearSVM"]
+    assert main(["train", *photographs, *words]) == 0
+    for report in json.loads(Path("runs/tiny/results.json").read_text())["data"].values():
+        assert (report["num_skipped"], report["num_warnings"], report["num_size_differences"]) == (1, 7, 7)
+        assert len(report["skipped"]) == 1
 
 
 def test_data_without_oddities_needs_no_notice(recipe, capsys):
