@@ -13,7 +13,6 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from detkit.backbones.weight_sources import existing_file
 from detkit.backbones.weights import load_weights
 from detkit.box_heads.base import BoxHead
 from detkit.classifiers.base import Classifier
@@ -217,9 +216,11 @@ def _assemble(folder: Path, described: dict[str, Any], compute: Compute) -> Dete
 
 def _refuse_larger(chosen: dict[str, Any], file: Path) -> None:
     """A network of more numbers than its file has bytes would take memory for nothing."""
+    if not file.is_file():
+        raise ModelError(f"model {file}: missing or damaged; export it again with detkit train")
     with torch.device("meta"):
         needed = sum(t.numel() for t in construct(BACKBONES, chosen).state_dict().values())
-    if needed > (there := existing_file(str(file)).stat().st_size):
+    if needed > (there := file.stat().st_size):
         raise ModelError(
             f"model {file}: {there} bytes, but the network of model.yaml has {needed} numbers; export it again"
         )

@@ -23,6 +23,7 @@ MEND_OPENCV = (
     f"pip uninstall -y {' '.join(OPENCV)} && pip install opencv-contrib-python "
     "(or opencv-contrib-python-headless where there is no screen)"
 )
+MEND_LIBRARIES = "on Debian: apt-get install libgl1 libglib2.0-0 libxcb1"
 MEND_TORCH = "pip install --force-reinstall torch torchvision (both at once, so that pip takes a pair)"
 LEAST_FREE_GB = 5.0
 MOST_DIFFERENCE = 1e-2
@@ -65,6 +66,7 @@ def _guarded(name: str, look: Callable[[], Iterator[Finding]], mend: str) -> Ite
     try:
         yield from look()
     except Exception as error:  # a broken install raises anything, and the rest is still worth a look
+        mend = MEND_LIBRARIES if missing_library(error) else mend
         yield Finding("bad", name, f"{type(error).__name__}: {' '.join(str(error).split())[:300]}; {mend}")
 
 
@@ -92,6 +94,12 @@ def _opencv() -> Iterator[Finding]:
         )
     else:
         yield Finding("ok", "OpenCV", f"{cv2.__version__} with ximgproc ({there})")
+
+
+def missing_library(error: Exception) -> str:
+    """The system library that an import did not find, or an empty string where it failed for another reason."""
+    found = re.search(r"(lib\S+\.so\S*): cannot open shared object file", str(error))
+    return found[1] if found else ""
 
 
 def opencv_distributions() -> dict[str, str]:

@@ -7,6 +7,12 @@ import time
 from typing import Protocol, TextIO
 
 from tqdm import tqdm
+from typing_extensions import Self
+
+FIRST_LINE, LINE_EVERY = 5.0, 30.0
+"""Seconds until the first line, and between lines."""
+SHORTEST = 1.0
+"""Seconds of a loop that gets no bar."""
 
 
 class Progress(Protocol):
@@ -18,43 +24,60 @@ class Progress(Protocol):
     def close(self) -> None:
         """The loop has ended."""
 
+    def __enter__(self) -> Self:
+        """The progress itself, closed when the block is left: by an error too, whose text then has its own line."""
 
-class LineProgress:
+    def __exit__(self, *error: object) -> None:
+        """Closes."""
+
+
+class _Closing:
+    """Closes where the block is left."""
+
+    def close(self) -> None:
+        """The loop has ended."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+
+class LineProgress(_Closing):
     """A line now and then, for output that is no terminal: done of total, rate, time left."""
 
     def __init__(self, label: str, total: int, unit: str, done: int = 0, stream: TextIO | None = None) -> None:
         self.label, self.total, self.unit = label, total, unit
         self.done = self.first = done
         self.stream = stream or sys.stderr
-        self.start = self.last = time.monotonic()
+        self.start = time.monotonic()
+        self.next = self.start + FIRST_LINE
 
     def update(self, count: int = 1) -> None:
-        """Prints where the last line is half a minute old."""
+        """Prints where it is time for a line."""
         self.done += count
         now = time.monotonic()
-        if now - self.last >= 30:
-            self.last = now
+        if now >= self.next:
+            self.next = now + LINE_EVERY
             rate = (self.done - self.first) / (now - self.start)
-            left = (self.total - self.done) / rate if rate else float("inf")
+            left = f"{(self.total - self.done) / rate:.0f} s" if rate else "unknown time"
             print(
-                f"{self.label}: {self.done}/{self.total} {self.unit}, {rate:.1f} {self.unit}/s, {left:.0f} s left",
+                f"{self.label}: {self.done}/{self.total} {self.unit}, {rate:.1f} {self.unit}/s, {left} left",
                 file=self.stream,
                 flush=True,
             )
 
     def close(self) -> None:
-        """Prints the total when any line was printed before."""
-        if self.last != self.start:
+        """Prints how far it came when any line was printed before."""
+        if self.next > self.start + FIRST_LINE:
             print(f"{self.label}: {self.done}/{self.total} {self.unit} done", file=self.stream, flush=True)
 
 
-class NoProgress:
+class NoProgress(_Closing):
     """Shows nothing."""
 
     def update(self, count: int = 1) -> None:
-        """Nothing."""
-
-    def close(self) -> None:
         """Nothing."""
 
 
@@ -63,5 +86,5 @@ def progress(label: str, total: int, unit: str, done: int = 0, *, shown: bool = 
     if not shown:
         return NoProgress()
     if sys.stderr.isatty():
-        return tqdm(total=total, initial=done, desc=label, unit=unit, dynamic_ncols=True)
+        return tqdm(total=total, initial=done, desc=label, unit=unit, dynamic_ncols=True, delay=SHORTEST)
     return LineProgress(label, total, unit, done)

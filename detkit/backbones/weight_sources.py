@@ -59,12 +59,34 @@ def read_weights(spec: str, arch: str = "") -> Weights:
     """
     if spec.startswith("torchvision:"):
         return _from_torchvision(spec, arch)
+    path = _file_of_known_kind(spec)
+    return _READERS[path.suffix](path)
+
+
+def read_outline(spec: str, arch: str = "") -> Weights | None:
+    """The weights without their numbers: tensors on the device "meta"; None where only reading everything tells.
+
+    Args:
+        spec: as for ``read_weights``.
+        arch: likewise.
+
+    Raises:
+        WeightsError: missing, of an unknown kind or name, or with a header that cannot be read.
+    """
+    if spec.startswith("torchvision:"):
+        _named_in_torchvision(spec, arch)
+        return None
+    path = _file_of_known_kind(spec)
+    return _from_safetensors(path, _outline) if path.suffix == ".safetensors" else None
+
+
+def _file_of_known_kind(spec: str) -> Path:
     path = existing_file(spec)
     if path.suffix not in _READERS:
         raise WeightsError(
             f"weights {spec}: unknown kind of file {path.suffix!r}; allowed: {', '.join(_READERS)} and torchvision:NAME"
         )
-    return _READERS[path.suffix](path)
+    return path
 
 
 def existing_file(spec: str) -> Path:
@@ -98,11 +120,21 @@ def companion_files(path: Path) -> list[Path]:
     return found
 
 
-def _from_safetensors(path: Path) -> Weights:
+def _whole(file: Any, name: str) -> Tensor:
+    tensor: Tensor = file.get_tensor(name)
+    return tensor
+
+
+def _outline(file: Any, name: str) -> Tensor:
+    """A tensor of the stored shape without numbers; the mean image with them, which are few."""
+    return _whole(file, name) if name == MEAN_IMAGE else torch.empty(file.get_slice(name).get_shape(), device="meta")
+
+
+def _from_safetensors(path: Path, read: Callable[[Any, str], Tensor] = _whole) -> Weights:
     try:
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+            tensors = {name: read(file, name) for name in file.keys()}  # noqa: SIM118 (no mapping)
     except (SafetensorError, OSError, ValueError, RuntimeError, LookupError, TypeError) as error:
         raise WeightsError(f"weights {path}: not a safetensors file: {_one_line(error)}") from error
     mean_image = tensors.pop(MEAN_IMAGE, None)
@@ -167,14 +199,18 @@ def _is_plain(value: object) -> bool:
     )
 
 
-def _from_torchvision(spec: str, arch: str) -> Weights:
+def _named_in_torchvision(spec: str, arch: str) -> Any:
     if not arch:
         raise WeightsError(f"weights {spec}: torchvision has none for this backbone; allowed: a file")
     known = torchvision.models.get_model_weights(arch).__members__
     name = spec.removeprefix("torchvision:")
     if name not in known:
         raise WeightsError(f"weights {spec}: torchvision has no such weights of {arch}; allowed: {', '.join(known)}")
-    chosen = known[name]
+    return known[name]
+
+
+def _from_torchvision(spec: str, arch: str) -> Weights:
+    chosen = _named_in_torchvision(spec, arch)
     try:
         tensors = chosen.get_state_dict(progress=False, check_hash=True)
     except (OSError, RuntimeError) as error:

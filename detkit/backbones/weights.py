@@ -13,7 +13,14 @@ from torch import Tensor
 
 from detkit.backbones.base import Backbone
 from detkit.backbones.networks import nearest_network, network_name
-from detkit.backbones.weight_sources import MEAN_IMAGE, Weights, companion_files, existing_file, read_weights
+from detkit.backbones.weight_sources import (
+    MEAN_IMAGE,
+    Weights,
+    companion_files,
+    existing_file,
+    read_outline,
+    read_weights,
+)
 from detkit.errors import WeightsError
 from detkit.files import replacing
 
@@ -35,6 +42,24 @@ def load_weights(backbone: Backbone, spec: str) -> None:
         WeightsError: missing, unreadable, of another network, or not to be downloaded.
     """
     _fill(backbone, read_weights(spec, getattr(backbone, "arch", "")))
+
+
+def refuse_misfit(backbone: Backbone, spec: str) -> None:
+    """Refuses weights that cannot fill a backbone, as far as that is known without reading or downloading them.
+
+    Names and shapes are those of a .safetensors file's header; of ``torchvision:NAME`` the name is looked up, and of
+    other files the suffix.
+
+    Args:
+        backbone: may be on the device "meta".
+        spec: as for ``load_weights``.
+
+    Raises:
+        WeightsError: missing, of another network, or with a header that cannot be read.
+    """
+    outline = read_outline(spec, getattr(backbone, "arch", ""))
+    if outline is not None:
+        _fitting(backbone, outline)
 
 
 def weights_identity(spec: str) -> str:
@@ -70,36 +95,43 @@ def save_weights(path: Path, backbone: Backbone) -> None:
 
 
 def _fill(backbone: Backbone, weights: Weights) -> None:
+    fitting = _fitting(backbone, weights)
+    for key, tensor in fitting.items():
+        if not bool(torch.isfinite(tensor).all()):
+            raise WeightsError(
+                f"weights {weights.source}: tensor {key} holds values that are not finite; use another file"
+            )
+    backbone.load_state_dict(fitting, strict=False)
+    form = weights.preprocessing
+    backbone.preprocessing = form or backbone.preprocessing
+    if form is None:
+        name = network_name(backbone)
+        _log.info("weights %s: they do not say how pixels were prepared: as %s has it", weights.source, name)
+    if unused := sorted(set(weights.tensors) - set(backbone.state_dict())):
+        _log.info("weights %s: not used: %s", weights.source, ", ".join(unused))
+
+
+def _fitting(backbone: Backbone, weights: Weights) -> dict[str, Tensor]:
+    """The tensors that the backbone takes, by name; refused where one is missing or of another shape."""
     name = network_name(backbone)
     if weights.network not in ("", name):
         raise WeightsError(f"weights {weights.source}: they are of {weights.network}, not of {name}")
     own = backbone.state_dict()
     needed = [key for key in own if key in weights.tensors or not key.endswith("num_batches_tracked")]
     for key in needed:
-        _check_tensor(backbone, weights, key, own[key])
+        given = weights.tensors.get(key)
+        if given is None or given.shape != own[key].shape:
+            have = f"there is no tensor {key}" if given is None else f"tensor {key} has the shape {tuple(given.shape)}"
+            raise WeightsError(
+                f"weights {weights.source}: {have}, but {name} needs {tuple(own[key].shape)}."
+                f"{nearest_network(weights.tensors, backbone)}"
+            )
     form, side = weights.preprocessing, backbone.input_size
     if form is not None and form.mean.ndim == 3 and form.mean.shape != (3, side, side):
         raise WeightsError(
             f"weights {weights.source}: the mean image is {tuple(form.mean.shape)}, but {name} needs {(3, side, side)}"
         )
-    backbone.load_state_dict({key: weights.tensors[key] for key in needed}, strict=False)
-    backbone.preprocessing = form or backbone.preprocessing
-    if form is None:
-        _log.info("weights %s: they do not say how pixels were prepared: as %s has it", weights.source, name)
-    if unused := sorted(set(weights.tensors) - set(own)):
-        _log.info("weights %s: not used: %s", weights.source, ", ".join(unused))
-
-
-def _check_tensor(backbone: Backbone, weights: Weights, key: str, own: Tensor) -> None:
-    given = weights.tensors.get(key)
-    if given is None or given.shape != own.shape:
-        have = f"there is no tensor {key}" if given is None else f"tensor {key} has the shape {tuple(given.shape)}"
-        raise WeightsError(
-            f"weights {weights.source}: {have}, but {network_name(backbone)} needs {tuple(own.shape)}."
-            f"{nearest_network(weights.tensors, backbone)}"
-        )
-    if not bool(torch.isfinite(given).all()):
-        raise WeightsError(f"weights {weights.source}: tensor {key} holds values that are not finite; use another file")
+    return {key: weights.tensors[key] for key in needed}
 
 
 def _sha256(path: Path) -> str:

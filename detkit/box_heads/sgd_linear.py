@@ -62,7 +62,7 @@ class SGDLinear(LinearBoxHead):
         self.lr, self.momentum, self.weight_decay = lr, momentum, weight_decay
 
     def fit(self, source: FeatureSource, rng: np.random.Generator, *, progress: Progress | None = None) -> Self:
-        """Learns all classes together; the generator orders the examples. Progress is told at the end.
+        """Learns all classes together; the generator orders the examples. Progress moves on with the steps.
 
         Raises:
             ConfigError: the error grew without bound.
@@ -82,13 +82,13 @@ class SGDLinear(LinearBoxHead):
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
+            if progress is not None:
+                progress.update(self.num_classes * (step + 1) // steps - self.num_classes * step // steps)
         if not bool(torch.isfinite(weight).all()):
             raise ConfigError(f"SGDLinear: learning diverged with LR {self.lr} and MOMENTUM {self.momentum}; lower LR")
         self.weight_ = weight.detach().view(self.num_classes, 4, -1)
         self.bias_ = bias.detach().view(self.num_classes, 4)
         self.describe(examples, epochs=self.epochs)
-        if progress is not None:
-            progress.update(self.num_classes)
         return self
 
     def _batches(

@@ -61,7 +61,8 @@ def _of_run(args: argparse.Namespace) -> dict[str, object]:
     if job.find("Detect", "TEST") is None:
         raise ModelError(f"{args.config}: nothing was detected yet; run: detkit train --config {args.config}")
     log_to(job.folder)
-    job.execute(first="Evaluate")
-    write_outputs(job)
-    results: dict[str, object] = json.loads((job.folder / "results.json").read_text(encoding="utf-8"))
+    with job.alone():
+        job.execute(first="Evaluate")
+        write_outputs(job)
+        results: dict[str, object] = json.loads((job.folder / "results.json").read_text(encoding="utf-8"))
     return results

@@ -50,7 +50,11 @@ def run(args: argparse.Namespace) -> int:
 
 def _print_keys(prefix: str, component: Callable[..., Any]) -> None:
     from detkit.config.check import expected
-    from detkit.config.schema import fields_of
+    from detkit.config.schema import fields_of, texts_of
+    from detkit.config.yaml_file import value_text
 
+    texts = texts_of(component)
     for key, field in fields_of(component).items():
-        print(f"  {prefix}{key} = {field.default!r}  ({expected(field.annotation)})")
+        print(f"  {prefix}{key} = {value_text(field.default)}  ({expected(field.annotation)})")
+        if key in texts:
+            print(f"      {texts[key]}")

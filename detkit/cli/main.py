@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
+import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import detkit
 from detkit.cli import config, data, detect, doctor, estimate, evaluate, list_components, status, train
+from detkit.doctor import MEND_LIBRARIES, missing_library
 from detkit.errors import ConfigError, DetkitError, ProcessLostError
 from detkit.files import writing
 from detkit.processes import is_first_process, started_by_torchrun
@@ -46,20 +48,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return int(args.run(args))
     except DetkitError as error:
         if args.debug:
-            raise
-        if is_first_process() or not isinstance(error, ProcessLostError):
+            traceback.print_exc()
+        elif is_first_process() or not isinstance(error, ProcessLostError):
             print(f"detkit {args.command}: {error}", file=sys.stderr)
         return 2
     except BrokenPipeError:
         return 0
     except ImportError as error:
-        if "libGL" not in str(error) and "libgthread" not in str(error):
+        library = missing_library(error)
+        if not library:
             raise
-        print(
-            f"detkit {args.command}: OpenCV needs a system library ({error}); "
-            "on Debian: apt-get install libgl1 libglib2.0-0",
-            file=sys.stderr,
-        )
+        print(f"detkit {args.command}: the system library {library} is missing; {MEND_LIBRARIES}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         if not is_first_process():

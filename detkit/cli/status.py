@@ -12,7 +12,7 @@ def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     parser = commands.add_parser(
         "status",
         help="which stages of a recipe are done, and where their results lie",
-        description="A line a step: done, begun or to do, and its folder. Below a step that is not done stands what "
+        description="A line a step: done, begun, to do or not needed, and its folder. Below one to be made stands what "
         "changed since the last run that wrote to the recipe's folder.",
     )
     add_config(parser)
@@ -26,9 +26,8 @@ def run(args: argparse.Namespace) -> int:
     job = read_run(args)
     last = last_plan(job.folder)
     for step in job.steps:
-        folder, partial = job.store.find(step.name, step.digest), job.store.partial(step.name, step.digest)
-        state = "done" if folder else "begun" if partial.is_dir() else "to do"
-        print(f"{step.label:16} {state:6} {folder or partial.with_suffix('')}")
-        for difference in [] if folder else differences(step, last):
+        state, partial = job.state(step), job.store.partial(step.name, step.digest)
+        print(f"{step.label:16} {state:10} {partial.with_suffix('')}")
+        for difference in differences(step, last) if state in ("begun", "to do") else []:
             print(f"{'':16} since the last run: {difference}")
     return 0

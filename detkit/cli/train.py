@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 from typing import TYPE_CHECKING
 
 from detkit.cli.options import add_config, log_to, read_run
@@ -10,6 +11,8 @@ from detkit.cli.options import add_config, log_to, read_run
 if TYPE_CHECKING:
     from detkit.engine.world import World
     from detkit.stages.runner import Run
+
+log = logging.getLogger("detkit")
 
 
 def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
@@ -30,11 +33,14 @@ def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
 def run(args: argparse.Namespace) -> int:
     """Runs the recipe and prints its AP table."""
     from detkit.engine.world import World
+    from detkit.stages.notices import notices
     from detkit.stages.outputs import write_outputs
 
     with World.joined() as world:
         job = world.first_alone(lambda: _checked(args, world))
         log_to(job.folder)
+        for line in notices(job):
+            log.warning(line)
         first = args.first or (job.steps[0].name if args.fresh and job.steps else "")
         if world.is_first and not first and not args.last and job.is_finished():
             print(f"{args.config}: finished before; --fresh makes it again")

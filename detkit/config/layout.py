@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from detkit.config.ranges import NonNegative, Positive
+from detkit.config.ranges import Filled, NonNegative, Positive
 from detkit.config.schema import Field, fields_of
 from detkit.registry import (
     BACKBONES,
@@ -190,8 +190,8 @@ def layout() -> Tree:
         "SEED": Field(Annotated[int, NonNegative], 3),
         "OUTPUT_DIR": Field(str, ""),
         "ARTIFACTS": Field(str, ""),
-        "STAGES": Field(list[str], list(DEFAULT_STAGES)),
-        "EVALUATORS": Field(list[str], ["VOC"]),
+        "STAGES": Field(Annotated[list[str], Filled], list(DEFAULT_STAGES)),
+        "EVALUATORS": Field(Annotated[list[str], Filled], ["VOC"]),
         "EVALUATION": _nodes(EVALUATORS),
     }
     for key, slot in SLOTS.items():

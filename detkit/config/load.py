@@ -80,7 +80,7 @@ def find_config(path: Path) -> Path:
     for candidate in (path, installed / path):
         if candidate.is_file():
             return candidate.resolve()
-    names = sorted(p.relative_to(installed).as_posix() for p in installed.glob("projects/*/*.yaml"))
+    names = sorted(p.relative_to(installed).as_posix() for p in installed.glob("projects/*/[!_]*.yaml"))
     close = difflib.get_close_matches(path.as_posix(), names, n=1)
     hint = f"Did you mean {close[0]}?" if close else f"Recipes: {', '.join(names) or 'none found'}."
     raise ConfigError(f"config {path}: no such file in {Path.cwd()} or {installed}. {hint}")

@@ -1,27 +1,32 @@
-"""The ranges that hyper-parameters are annotated with, as ``Annotated[float, Positive]``."""
+"""The ranges that config keys are annotated with, as ``Annotated[float, Positive]``."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
 class Range:
-    """The numbers that are allowed.
+    """The numbers, or numbers of entries, that are allowed.
 
     Args:
         text: the range in words, for messages.
         low: least value, or None.
         high: greatest value, or None.
         open_low: True leaves ``low`` itself out.
+        of: gives the number of a value that is none itself.
     """
 
     text: str
     low: float | None = None
     high: float | None = None
     open_low: bool = False
+    of: Callable[[Any], float] = float
 
-    def __contains__(self, value: float) -> bool:
+    def __contains__(self, given: Any) -> bool:
+        value = self.of(given)
         if self.low is not None and (value < self.low or (self.open_low and value == self.low)):
             return False
         return self.high is None or value <= self.high
@@ -30,3 +35,5 @@ class Range:
 Positive = Range("greater than 0", low=0, open_low=True)
 NonNegative = Range("0 or more", low=0)
 Fraction = Range("from 0 to 1", low=0, high=1)
+Filled = Range("(at least one entry)", low=1, of=len)
+"""Lists that are not empty."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, is_dataclass
 from typing import Any, get_type_hints
@@ -31,6 +32,16 @@ def fields_of(component: Callable[..., Any]) -> dict[str, Field]:
         for name, p in inspect.signature(component).parameters.items()
         if p.default is not inspect.Parameter.empty
     }
+
+
+def texts_of(component: Callable[..., Any]) -> dict[str, str]:
+    """What docstrings say of each config key of a component: the Args of its class and of the bases, a line each."""
+    texts: dict[str, str] = {}
+    for documented in reversed(getattr(component, "__mro__", (component,))):
+        section = re.search(r"^Args:\n((?: +.*\n)+)", inspect.cleandoc(documented.__doc__ or "") + "\n", re.MULTILINE)
+        for name, text in re.findall(r"^    (\w+): (.*(?:\n {5,}.*)*)", section[1] if section else "", re.MULTILINE):
+            texts[name.upper()] = " ".join(text.split())
+    return {key: texts[key] for key in fields_of(component) if key in texts}
 
 
 def given_of(component: Callable[..., Any]) -> set[str]:

@@ -64,6 +64,12 @@ def parse_value(text: str) -> Any:
         return text
 
 
+def value_text(value: Any) -> str:
+    """A value as a config file and the command line take it, on one line."""
+    text: str = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=float("inf"))
+    return text.strip().removesuffix("\n...")
+
+
 def read_leaves(path: Path) -> list[Leaf]:
     """Every value of a config file, in file order.
 

@@ -19,11 +19,13 @@ class Dataset(ABC):
         class_names: the K class names; label k is ``class_names[k]``.
         skipped: one line for each image left out under ``on_bad="skip"``.
         warnings: one line for each oddity that was repaired, for example an image size that differs from its XML.
+        num_size_differences: how many of them are such sizes.
     """
 
     class_names: tuple[str, ...]
     skipped: list[str]
     warnings: list[str]
+    num_size_differences: int = 0
 
     @property
     def problems(self) -> Sequence[str]:

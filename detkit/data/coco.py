@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from detkit.data.coco_json import COCOFile, COCOImage, read_coco_json
 from detkit.data.images import MAX_MEGAPIXELS, Megapixels
 from detkit.data.listed import Entry, ListedDataset
-from detkit.data.repairs import cut_to_image, size_differs
+from detkit.data.repairs import cut_to_image
 from detkit.errors import ConfigError, DataError
 from detkit.registry import DATASETS
 from detkit.structures import Annotations
@@ -73,8 +73,7 @@ class COCO(ListedDataset):
         self.image_numbers = tuple(numbers[sample.image_id] for sample in self)
 
     def _annotate(self, file: COCOFile, image: COCOImage, size: tuple[int, int]) -> Annotations | None:
-        if image.size is not None and image.size != size:
-            self.warnings.append(size_differs(f"{file.path}: image {image.number}", image.size, size))
+        self._compare_size(f"{file.path}: image {image.number}", image.size, size)
         truths = file.truths(image)
         if truths is None:
             return None

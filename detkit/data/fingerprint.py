@@ -70,8 +70,7 @@ def _within(found: ImageFacts | DataError, path: Path, max_megapixels: float) ->
 def _inspect_new(
     paths: Sequence[Path], table: sqlite3.Connection, max_megapixels: float
 ) -> Iterator[ImageFacts | DataError]:
-    bar = progress("check images", len(paths), "image")
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with progress("check images", len(paths), "image") as bar, ThreadPoolExecutor(os.cpu_count()) as pool:
         for start in range(0, len(paths), SAVE_EVERY):
             part = paths[start : start + SAVE_EVERY]
             # The key is taken before the file is read: a change in between makes it stale, not wrong.
@@ -82,7 +81,6 @@ def _inspect_new(
                 bar.update()
             _remember(table, keys, found)
             yield from found
-    bar.close()
 
 
 def fingerprint(class_names: Sequence[str], samples: Iterable[Sample], hashes: Iterable[str]) -> str:

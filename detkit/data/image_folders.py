@@ -44,12 +44,16 @@ class ImageFolders(ListedDataset):
         max_megapixels: Annotated[float, Megapixels] = MAX_MEGAPIXELS,
     ) -> None:
         if not root:
-            raise ConfigError("the ROOT of ImageFolders is empty; set it to the folder that holds train/ and val/")
+            raise ConfigError(
+                "PRETRAIN_DATA.ImageFolders.ROOT is empty; set it to the folder that holds train/ and val/, "
+                "or set BACKBONE.WEIGHTS"
+            )
         top = Path(root)
         if not top.is_dir():
             raise DataError(
-                f"data set ImageFolders: no folder {top} (looked in {top.absolute()}); set ROOT to a folder with the "
-                "layout split/class/image, such as ImageNet's"
+                f"data set ImageFolders: no folder {top} (looked in {top.absolute()}); set "
+                "PRETRAIN_DATA.ImageFolders.ROOT to a folder with the layout split/class/image, such as ImageNet's, or "
+                "set BACKBONE.WEIGHTS"
             )
         self.warnings = []
         self.class_names = _classes(top)

@@ -13,6 +13,7 @@ from typing import Literal
 from detkit.data.base import Dataset
 from detkit.data.fingerprint import ImageFacts, fingerprint, inspect_images
 from detkit.data.images import MAX_MEGAPIXELS, image_size
+from detkit.data.repairs import size_differs
 from detkit.errors import DataError
 from detkit.structures import Annotations, Sample
 
@@ -78,6 +79,12 @@ class ListedDataset(Dataset):
         if not self._samples:
             reason = f"all {len(entries)} are broken, the first: {self.skipped[0]}" if entries else "the split is empty"
             raise DataError(f"data set {type(self).__name__}: no image to use: {reason}", self._problems)
+
+    def _compare_size(self, where: Path | str, told: tuple[int, int] | None, size: tuple[int, int]) -> None:
+        """Warns of, and counts, an annotation whose (height, width) is not the image's."""
+        if told is not None and told != size:
+            self.warnings.append(size_differs(where, told, size))
+            self.num_size_differences += 1
 
     def __len__(self) -> int:
         return len(self._samples)

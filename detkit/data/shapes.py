@@ -117,19 +117,18 @@ class Shapes(ListedDataset):
 
     def _draw(self, folder: Path, split: str, count: int) -> None:
         truths = []
-        bar = progress(f"draw {split}", count, "image")
-        for n in range(count):
-            rng = np.random.default_rng([self.seed, _SPLITS.index(split), int(self.framed), n])
-            width, height = (int(side * rng.uniform(1, 1.25)) for side in (self.width, self.width * 3 // 4))
-            if self.framed:
-                scene = draw_framed(rng, (height, width))
-            else:
-                scene = draw_scene(rng, (height, width), int(rng.integers(1, self.max_shapes + 1)))
-            _, png = cv2.imencode(".png", scene.pixels[..., ::-1])
-            (folder / f"{n:06d}.png").write_bytes(png.tobytes())
-            truths.append({"boxes": scene.boxes, "labels": scene.labels})
-            bar.update()
-        bar.close()
+        with progress(f"draw {split}", count, "image") as bar:
+            for n in range(count):
+                rng = np.random.default_rng([self.seed, _SPLITS.index(split), int(self.framed), n])
+                width, height = (int(side * rng.uniform(1, 1.25)) for side in (self.width, self.width * 3 // 4))
+                if self.framed:
+                    scene = draw_framed(rng, (height, width))
+                else:
+                    scene = draw_scene(rng, (height, width), int(rng.integers(1, self.max_shapes + 1)))
+                _, png = cv2.imencode(".png", scene.pixels[..., ::-1])
+                (folder / f"{n:06d}.png").write_bytes(png.tobytes())
+                truths.append({"boxes": scene.boxes, "labels": scene.labels})
+                bar.update()
         (folder / "truths.json").write_text(json.dumps(truths), encoding="utf-8")
 
 

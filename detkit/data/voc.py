@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 from detkit.config.ranges import Fraction, NonNegative
 from detkit.data.images import MAX_MEGAPIXELS, Megapixels
 from detkit.data.listed import Entry, ListedDataset
-from detkit.data.repairs import cut_to_image, every, size_differs
+from detkit.data.repairs import cut_to_image, every
 from detkit.data.voc_files import drawn_splits, find_voc_files, listed_ids
 from detkit.data.voc_xml import VOCAnnotation, VOCObject, read_voc_xml
 from detkit.errors import ConfigError, DataError
@@ -99,8 +99,7 @@ class VOC(ListedDataset):
         if file is None:
             return None
         annotation = read(file)
-        if annotation.size is not None and annotation.size != size:
-            self.warnings.append(size_differs(file, annotation.size, size))
+        self._compare_size(file, annotation.size, size)
         kept = every(functools.partial(self._is_kept, thing) for thing in annotation.objects)
         objects = list(itertools.compress(annotation.objects, kept))
         boxes, cut = cut_to_image([thing.box for thing in objects], [thing.where for thing in objects], size)

@@ -54,13 +54,13 @@ def find_voc_files(root: Path, needs_images: bool = True) -> VOCFiles:
     """The folders below the root: VOC's own layout, images/ and annotations/, or all files side by side.
 
     Raises:
-        DataError: there is no such folder, or no image in it; the message says where data sets are had.
+        DataError: there is no such folder, or no image in it; the message says what is expected there.
     """
     if not root.is_dir():
         raise DataError(
-            f"data set VOC: no folder {root} (looked in {root.absolute()}); get VOC from "
-            "http://host.robots.ox.ac.uk/pascal/VOC/, unpack it and set DATA.VOC.ROOT to the folder that holds "
-            "Annotations, JPEGImages and ImageSets, or to a folder of images and XML files"
+            f"data set VOC: no folder {root} (looked in {root.absolute()}); set DATA.VOC.ROOT to a folder with your "
+            "images and an XML file of the same name beside each, or to VOC's own, which holds Annotations, "
+            "JPEGImages and ImageSets (http://host.robots.ox.ac.uk/pascal/VOC/)"
         )
     images = _first_folder(root, "JPEGImages", "images")
     annotations = _first_folder(root, "Annotations", "annotations")

@@ -19,6 +19,7 @@ from detkit.engine.solver import SolverSettings, Task, train
 from detkit.engine.stream import stream
 from detkit.engine.world import ALONE, World
 from detkit.errors import ConfigError, DataError
+from detkit.progress import progress
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,10 +90,12 @@ def pretrain(
         return {}
     val = CentreBatches(judged, settings.batch_size, side, crop)
     ranks = []
-    with torch.inference_mode(), compute.autocast():
+    bar = progress("pretrain: accuracy", len(judged.labels), "image")
+    with torch.inference_mode(), compute.autocast(), bar:
         for batch in stream(val, 0, len(val), workers):
             scores = head(_last_layer(backbone, batch.inputs, compute)).float().cpu()
             ranks.append(_ranks(scores, torch.from_numpy(batch.labels)))
+            bar.update(len(batch.labels))
     return _accuracy(torch.cat(ranks))
 
 

@@ -28,20 +28,21 @@ class Precomputed(ProposalGenerator):
       VOC2007.
 
     In ``.npz`` boxes are detkit's own: continuous x1, y1, x2, y2 with x2 and y2 exclusive. In ``.mat`` they are
-    inclusive pixels, written as ``order`` and ``base`` say.
+    inclusive pixels, written as ``order`` and ``base`` say; they have no default, as a wrong one shifts or swaps boxes
+    that may still lie inside the image.
 
     Args:
         path: the folder or file.
-        order: columns of a ``.mat``; R-CNN's own files have y first.
-        base: the number of the first pixel in a ``.mat``; MATLAB counts from 1.
+        order: columns of a ``.mat``; the VOC2007 file and R-CNN's own files have y first.
+        base: the number of the first pixel in a ``.mat``: 1 where MATLAB wrote it, 0 where Python did.
     """
 
     def __init__(
         self,
         *,
         path: str = "",
-        order: Literal["x1y1x2y2", "y1x1y2x2"] = "x1y1x2y2",
-        base: Literal[0, 1] = 1,
+        order: Literal["x1y1x2y2", "y1x1y2x2"] | None = None,
+        base: Literal[0, 1] | None = None,
     ) -> None:
         self.path = path
         self.order = order
@@ -52,15 +53,23 @@ class Precomputed(ProposalGenerator):
         return {**self.__dict__, "_table": None}
 
     def files(self) -> tuple[Path, ...]:
-        """The stored proposals."""
-        path = Path(self.path)
-        return tuple(sorted(p for p in path.rglob("*") if p.is_file())) if path.is_dir() else (path,)
+        """The stored proposals.
+
+        Raises:
+            ConfigError: ``path`` is not set, does not exist or is no such file, or it holds a ``.mat`` and ``order`` or
+                ``base`` is not set.
+        """
+        path = self._existing()
+        found = tuple(sorted(p for p in path.rglob("*") if p.is_file())) if path.is_dir() else (path,)
+        if any(file.suffix == ".mat" for file in found):
+            self._convention()
+        return found
 
     def propose(self, image: np.ndarray, image_id: str = "") -> Proposals:
         """The stored proposals of an image, in the order of the file.
 
         Raises:
-            ConfigError: ``path`` is not set or does not exist.
+            ConfigError: as for ``files``.
             DataError: nothing is stored for the image, a file cannot be read, or a box is not inside the image.
         """
         file, arrays = self._stored(image_id)
@@ -74,19 +83,35 @@ class Precomputed(ProposalGenerator):
         return Proposals(Boxes.of(boxes), torch.from_numpy(objectness), size)
 
     def _exclusive(self, boxes: np.ndarray) -> np.ndarray:
-        if self.order == "y1x1y2x2":
+        order, base = self._convention()
+        if order == "y1x1y2x2":
             boxes = boxes[:, [1, 0, 3, 2]]
-        return boxes - self.base + np.array([0, 0, 1, 1])
+        return boxes - base + np.array([0, 0, 1, 1])
+
+    def _convention(self) -> tuple[str, int]:
+        """Order and base of the boxes of a .mat file."""
+        if self.order is None or self.base is None:
+            raise ConfigError(
+                "Precomputed: a .mat file does not say how its boxes are written: set ORDER to x1y1x2y2 or y1x1y2x2, "
+                f"and BASE, the number of the first pixel, to 0 or 1 (ORDER is {self.order or 'not set'}, "
+                f"BASE is {'not set' if self.base is None else self.base})"
+            )
+        return self.order, self.base
+
+    def _existing(self) -> Path:
+        path = Path(self.path)
+        if not self.path or not path.exists():
+            problem = f"{self.path} does not exist" if self.path else "not set"
+            raise ConfigError(f"Precomputed.PATH: {problem}; give a folder of .npz or .mat files, or one such file")
+        if not path.is_dir() and path.suffix not in (".npz", ".mat"):
+            raise ConfigError(f"Precomputed.PATH: {path} is neither a folder nor .npz nor .mat")
+        return path
 
     def _stored(self, image_id: str) -> tuple[Path, Mapping[str, np.ndarray]]:
         """The file that holds an image's proposals, and its arrays."""
         if PurePosixPath(image_id).is_absolute() or ".." in PurePosixPath(image_id).parts or "\0" in image_id:
             raise DataError(f"image id {image_id!r} leads out of the folder of proposals; expected a path inside it")
-        path = Path(self.path)
-        if not self.path or not path.exists():
-            raise ConfigError(
-                f"Precomputed.PATH: {self.path!r} does not exist; give a folder of .npz or .mat files, or one such file"
-            )
+        path = self._existing()
         if path.is_dir():
             return _from_folder(path, image_id)
         if self._table is None:
@@ -112,8 +137,6 @@ def _table(file: Path) -> Mapping[str, np.ndarray]:
     """The boxes of each image of one file."""
     if file.suffix == ".npz":
         return read_npz(file)
-    if file.suffix != ".mat":
-        raise ConfigError(f"Precomputed.PATH: {file} is neither a folder nor .npz nor .mat")
     arrays = read_mat(file)
     if "images" not in arrays or "boxes" not in arrays:
         raise DataError(

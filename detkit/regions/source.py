@@ -45,6 +45,35 @@ class FeatureSource(ABC):
         return total / max(len(rows), 1) or 1.0
 
 
+class ArraySource(FeatureSource):
+    """Features held in memory.
+
+    Args:
+        index: R regions.
+        features: (R, D) numbers, a row a region.
+
+    Raises:
+        ValueError: another number of rows.
+    """
+
+    def __init__(self, index: RegionIndex, features: np.ndarray | Tensor) -> None:
+        self._features = torch.as_tensor(features).half().float()
+        if self._features.ndim != 2 or len(self._features) != len(index):
+            raise ValueError(f"features: expected ({len(index)}, D), got {tuple(self._features.shape)}")
+        self.index, self.dim = index, self._features.shape[1]
+
+    def take(self, rows: np.ndarray) -> Tensor:
+        """(M, D) float32 features of these rows, in this order."""
+        return self._features[torch.as_tensor(rows)]
+
+    def blocks(self) -> Iterator[tuple[int, Tensor]]:
+        """(image, (n, D) float32 features of all its rows) in list order; images without rows are left out."""
+        for image in range(self.index.num_images):
+            rows = self.index.rows(image)
+            if rows.stop > rows.start:
+                yield image, self._features[rows]
+
+
 def norm_sample(index: RegionIndex, rng: np.random.Generator, num_images: int = 200, num_rows: int = 200) -> np.ndarray:
     """Ascending rows: up to ``num_images`` images drawn at random, up to ``num_rows`` random regions of each."""
     images = np.sort(rng.permutation(index.num_images)[:num_images])

@@ -121,25 +121,24 @@ def _add_candidates(context: Context, shards: ImageShards, settings: Postprocess
     scorer = load_scorer(context.config, inputs["classifier"], inputs["box_head"], index.num_classes)
     own = context.world.own(range(index.num_images), IMAGES_TOGETHER)
     missing = shards.missing(own)
-    bar = context.progress("detect", len(own), "image", done=len(own) - len(missing))
     requests = [(image, rows) for image, rows in features.every_row() if image in set(missing)]
     specs = network_layers(context.config)
     without = {layer: torch.zeros(0, specs[layer].dim) for layer in scorer.layers}
     empty = ((image, without) for image in missing if len(index.boxes[index.rows(image)]) == 0)
-    for image, layers in chain(empty, features.images(requests, scorer.layers)):
-        found = scorer.candidates(index.boxes[index.rows(image)], layers, settings)
-        shards.save(
-            image,
-            {
-                "scores": found.scores,
-                "labels": found.labels,
-                "rows": found.rows,
-                "boxes": found.boxes.tensor,
-                "refined": found.refined.tensor,
-            },
-        )
-        bar.update()
-    bar.close()
+    with context.progress("detect", len(own), "image", done=len(own) - len(missing)) as bar:
+        for image, layers in chain(empty, features.images(requests, scorer.layers)):
+            found = scorer.candidates(index.boxes[index.rows(image)], layers, settings)
+            shards.save(
+                image,
+                {
+                    "scores": found.scores,
+                    "labels": found.labels,
+                    "rows": found.rows,
+                    "boxes": found.boxes.tensor,
+                    "refined": found.refined.tensor,
+                },
+            )
+            bar.update()
 
 
 def _finished(

@@ -14,6 +14,7 @@ from detkit.data.base import Dataset
 from detkit.errors import DataError
 from detkit.evaluation.base import Evaluator
 from detkit.files import write_atomically
+from detkit.progress import progress
 from detkit.registry import EVALUATORS, STAGES
 from detkit.stages.base import Context, Ref, Stage
 from detkit.stages.common import load_proposals
@@ -89,10 +90,12 @@ def evaluate(
         if evaluator.judges_proposals and proposals is None:
             continue
         judged = [_as_detections(p) for p in proposals] if evaluator.judges_proposals and proposals else detections
-        for sample, found in zip(dataset, judged, strict=True):
-            if sample.annotations is None:
-                raise DataError(f"image {sample.image_id}: the split has no annotations, so it cannot be evaluated")
-            evaluator.add(sample, found)
+        with progress(f"evaluate {name}", len(dataset), "image") as bar:
+            for sample, found in zip(dataset, judged, strict=True):
+                if sample.annotations is None:
+                    raise DataError(f"image {sample.image_id}: the split has no annotations, so it cannot be evaluated")
+                evaluator.add(sample, found)
+                bar.update()
         metrics.update(evaluator.compute())
     return metrics
 

@@ -115,9 +115,8 @@ class Classify(_Learner):
         """Learns from the features and, if there is one, takes the fine-tuned head."""
         head_file = context.inputs["network"] / HEAD
         head = LinearHead(**load_file(head_file)) if head_file.is_file() else None
-        bar = progress("classify", source.index.num_images, "image")
-        component.fit(source, rng_for(context.config.SEED, "classify"), head=head, progress=bar)
-        bar.close()
+        with progress("classify", source.index.num_images, "image") as bar:
+            component.fit(source, rng_for(context.config.SEED, "classify"), head=head, progress=bar)
 
 
 @STAGES.register()
@@ -128,6 +127,5 @@ class Regress(_Learner):
 
     def fit(self, component: BoxHead, source: FeatureSource, context: Context) -> None:
         """Learns from the features."""
-        bar = progress("regress", source.index.num_classes, "class")
-        component.fit(source, rng_for(context.config.SEED, "regress"), progress=bar)
-        bar.close()
+        with progress("regress", source.index.num_classes, "class") as bar:
+            component.fit(source, rng_for(context.config.SEED, "regress"), progress=bar)

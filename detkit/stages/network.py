@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from detkit.backbones.weights import load_weights, save_weights, weights_identity
+from detkit.backbones.weights import load_weights, refuse_misfit, save_weights, weights_identity
 from detkit.config.build import build
 from detkit.config.node import Config
 from detkit.data.base import Dataset
@@ -42,11 +42,13 @@ class Pretrain(Stage):
     shared = True
 
     def check(self, config: Config) -> None:
-        """Builds the network; where it is trained, its crops lie within the resized pictures."""
+        """Builds the network; its crops lie within the resized pictures where it is trained, else its weights fit."""
         with torch.device("meta"):
-            crop = build(config, "BACKBONE").input_size
+            backbone = build(config, "BACKBONE")
         if not config.BACKBONE.WEIGHTS:
-            resized_side(settings_of(PretrainSettings, config.PRETRAIN), crop)
+            resized_side(settings_of(PretrainSettings, config.PRETRAIN), backbone.input_size)
+        elif config.BACKBONE.WEIGHTS != "random":
+            refuse_misfit(backbone, config.BACKBONE.WEIGHTS)
 
     def check_data(self, data: Mapping[str, Dataset]) -> None:
         """Each picture has one class, and each class that is judged can be learnt."""

@@ -17,13 +17,12 @@ from detkit.registry import CLASSIFIERS
 from detkit.stages.detect import DETECTIONS, load_detections
 from detkit.stages.evaluate import RESULTS
 from detkit.stages.export import export_model
-from detkit.stages.learn import REPORT
+from detkit.stages.notices import notices
 from detkit.stages.pretrained import export_weights, pretraining_results
 from detkit.stages.runner import Run
 from detkit.visualize import picture_grid, write_image
 
 PICTURES = 12
-SHOWN = 5
 
 
 def write_outputs(run: Run) -> list[str]:
@@ -32,7 +31,7 @@ def write_outputs(run: Run) -> list[str]:
     Returns:
         Lines for the reader: warnings, the AP table, where things lie.
     """
-    lines = _warnings(run)
+    lines = notices(run)
     detected, evaluated = run.find("Detect", "TEST"), run.find("Evaluate", "TEST")
     if detected is not None:
         _write_detections(run, detected)
@@ -95,24 +94,11 @@ def _write_detections(run: Run, detected: Path) -> None:
 def _data_report(run: Run) -> dict[str, dict[str, Any]]:
     """What each role's data set left out and repaired."""
     return {
-        role: {"skipped": list(dataset.skipped), "num_warnings": len(dataset.warnings)}
+        role: {
+            "skipped": list(dataset.skipped),
+            "num_skipped": len(dataset.skipped),
+            "num_warnings": len(dataset.warnings),
+            "num_size_differences": dataset.num_size_differences,
+        }
         for role, dataset in run.data().items()
     }
-
-
-def _warnings(run: Run) -> list[str]:
-    """What the data sets and the classifier want the reader to know; a few of each kind."""
-    lines = []
-    for dataset in {id(d): d for d in run.data().values()}.values():
-        for kind, texts in (("warning", dataset.warnings), ("skipped", dataset.skipped)):
-            lines += [f"{kind}: {text}" for text in texts[:SHOWN]]
-            if len(texts) > SHOWN:
-                lines.append(f"{kind}: and {len(texts) - SHOWN} more like these")
-    classified = run.find("Classify", "TRAIN")
-    if classified is not None:
-        report = json.loads((classified / REPORT).read_text(encoding="utf-8"))
-        names = [run.datasets("TRAIN").class_names[k] for k in report.get("never_fires", [])]
-        lines += [
-            f"warning: {name} has no ground truth, or no negative, to learn from: it never fires" for name in names
-        ]
-    return lines

@@ -68,11 +68,10 @@ class Propose(Stage):
         missing = shards.missing(own)
         items = [(dataset[i].image_id, dataset[i].path) for i in missing]
         workers = context.workers + 1 if context.workers else 0
-        bar = context.progress("propose", len(own), "image", done=len(own) - len(missing))
-        for at, found in propose_many(build(context.config, "PROPOSALS"), items, workers):
-            shards.save(missing[at], {"boxes": found.boxes.tensor, "objectness": found.objectness})
-            bar.update()
-        bar.close()
+        with context.progress("propose", len(own), "image", done=len(own) - len(missing)) as bar:
+            for at, found in propose_many(build(context.config, "PROPOSALS"), items, workers):
+                shards.save(missing[at], {"boxes": found.boxes.tensor, "objectness": found.objectness})
+                bar.update()
 
 
 @STAGES.register()
@@ -118,17 +117,16 @@ class Extract(Stage):
         every = region_features(context, index)
         own = context.world.own(every.every_row(), IMAGES_TOGETHER)
         requests = _unfinished(own, context.folder)
-        bar = context.progress("extract", len(own), "image", done=len(own) - len(requests))
         rows_of = dict(requests)
-        for image, layers in every.images(requests, list(wanted)):
-            tensors = {}
-            for layer, values in layers.items():
-                keep = torch.from_numpy(np.flatnonzero(wanted[layer][rows_of[image]]))
-                tensors[layer] = values[keep].half()
-                tensors[f"{layer}.rows"] = keep
-            save_tensors(feature_file(context.folder, image), tensors)
-            bar.update()
-        bar.close()
+        with context.progress("extract", len(own), "image", done=len(own) - len(requests)) as bar:
+            for image, layers in every.images(requests, list(wanted)):
+                tensors = {}
+                for layer, values in layers.items():
+                    keep = torch.from_numpy(np.flatnonzero(wanted[layer][rows_of[image]]))
+                    tensors[layer] = values[keep].half()
+                    tensors[f"{layer}.rows"] = keep
+                save_tensors(feature_file(context.folder, image), tensors)
+                bar.update()
 
 
 def _index(context: Context) -> RegionIndex:

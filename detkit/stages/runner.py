@@ -96,13 +96,18 @@ class Run:
         """Whether there is nothing left to make."""
         return not any(self.is_needed(step) for step in self.steps)
 
-    def is_needed(self, step: Step) -> bool:
-        """Whether a step must still be made; one that only saves others time is not when they are made."""
+    def is_needed(self, step: Step, again: Sequence[Step] = ()) -> bool:
+        """Whether a step must still be made; one that only saves others time is not when they are made.
+
+        Args:
+            step: the step.
+            again: steps that were asked for, so that they are made for their own sake.
+        """
         if self.store.find(step.name, step.digest):
             return False
         users = [s for s in self.steps if step in (*s.inputs.values(), *s.caches.values())]
         only_saves_time = bool(users) and not any(step in s.inputs.values() for s in users)
-        return not only_saves_time or any(self.is_needed(s) for s in users)
+        return step in again or not only_saves_time or any(self.is_needed(s) for s in users)
 
     def state(self, step: Step) -> str:
         """What became of a step: "done", "begun", "to do", or "not needed" where those that read it are done."""
@@ -141,7 +146,7 @@ class Run:
         """Makes every artefact that is not there.
 
         Args:
-            first: from this stage on, artefacts are made again; empty for none.
+            first: from this stage on, artefacts are made again, as far as ``last``; empty for none.
             last: the stage after which to stop; empty for the end.
         """
         if self.config.RUNTIME.THREADS or self.world.size > 1:  # torchrun would leave each process one thread
@@ -149,13 +154,14 @@ class Run:
         begin, end = self._position(first, 0, len(self.steps)), self._position(last, -1, len(self.steps) - 1)
         if first and begin > end:
             raise ConfigError(f"--from {first} --until {last}: the recipe has them in the other order")
+        again = self.steps[begin : end + 1] if first else []
         if self.world.is_first:
-            self._prepare(self.steps[begin:] if first else [])
+            self._prepare(again)
         stored: dict[str, int] = {}
         for step in self.steps[: end + 1]:
             if self.world.is_first:
-                self._refuse_small_disk(self.steps[: end + 1], stored)
-            self._make(step)
+                self._refuse_small_disk(self.steps[: end + 1], again, stored)
+            self._make(step, again)
 
     def _prepare(self, again: Sequence[Step]) -> None:
         """Removes what is to be made again, and what an earlier config left; writes down what this run is."""
@@ -168,14 +174,15 @@ class Run:
         write_atomically(self.folder / "config.yaml", self.config.text().encode())
         write_atomically(self.folder / "env.json", json.dumps(environment(self.compute), indent=1).encode())
 
-    def _refuse_small_disk(self, steps: Sequence[Step], stored: dict[str, int]) -> None:
+    def _refuse_small_disk(self, steps: Sequence[Step], again: Sequence[Step], stored: dict[str, int]) -> None:
         """Refuses to go on where what is still to be stored does not fit.
 
         Args:
             steps: those that will be made.
+            again: those of them that were asked for.
             stored: what each step stores, by its label, as far as known; more is put in as proposals come in.
         """
-        needed = [step for step in steps if self.is_needed(step)]
+        needed = [step for step in steps if self.is_needed(step, again)]
         for step in needed:
             if not stored.get(step.label):
                 stored[step.label] = self.bytes_to_store(step)
@@ -202,11 +209,11 @@ class Run:
                 remove_folder(path)
             path.unlink(missing_ok=True)
 
-    def _make(self, step: Step) -> None:
+    def _make(self, step: Step, again: Sequence[Step]) -> None:
         if not self.world.is_first:
             self._help(step)
             return
-        if not self.is_needed(step):
+        if not self.is_needed(step, again):
             there = self.store.find(step.name, step.digest) is not None
             log.info("%s: %s", step.label, "there already" if there else "not needed, what reads it is there")
             self.world.tell(False)

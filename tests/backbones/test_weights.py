@@ -16,7 +16,7 @@ from detkit.backbones.preprocessing import Preprocessing
 from detkit.backbones.tiny import TinyNet
 from detkit.backbones.torchvision_nets import TorchvisionBackbone
 from detkit.backbones.weight_sources import read_weights
-from detkit.backbones.weights import load_weights, save_weights, weights_identity
+from detkit.backbones.weights import load_weights, refuse_misfit, save_weights, weights_identity
 from detkit.errors import WeightsError
 
 
@@ -248,3 +248,40 @@ def test_published_imagenet_weights_are_read_with_their_metadata(shared, arch, m
     form = backbone.preprocessing
     assert (form.order, form.scale, form.mean.tolist(), form.std.tolist()) == ("RGB", 1.0, mean, [std] * 3)
     assert all(p.dtype == torch.float32 for p in backbone.parameters())
+
+
+def on_meta(**settings):
+    with torch.device("meta"):
+        return tiny(**settings)
+
+
+@pytest.mark.parametrize("mean", [(1.0, 2.0, 3.0), np.zeros((3, 16, 16))])
+def test_misfit_is_told_from_the_header_alone(tmp_path, mean):
+    backbone, path = tiny(), tmp_path / "net.safetensors"
+    backbone.preprocessing = Preprocessing.of("RGB", 1.0, mean, (1, 1, 1))
+    save_weights(path, backbone)
+    refuse_misfit(on_meta(), str(path))
+    with pytest.raises(WeightsError, match=r"has the shape .*, but TinyNet needs"):
+        refuse_misfit(on_meta(width=5), str(path))
+
+
+def test_misfit_of_a_mean_image_is_told_from_the_header(tmp_path):
+    backbone, path = tiny(), tmp_path / "net.safetensors"
+    backbone.preprocessing = Preprocessing.of("RGB", 1.0, np.zeros((3, 9, 9)), (1, 1, 1))
+    save_weights(path, backbone)
+    with pytest.raises(WeightsError, match=r"mean image is \(3, 9, 9\), but TinyNet needs \(3, 16, 16\)"):
+        refuse_misfit(on_meta(), str(path))
+
+
+def test_unknown_names_and_suffixes_are_misfits_and_nothing_is_downloaded(tmp_path, monkeypatch):
+    def refuse(*args, **kwargs):
+        raise AssertionError("downloads")
+
+    monkeypatch.setattr(torch.hub, "load_state_dict_from_url", refuse)
+    net = TorchvisionBackbone(arch="squeezenet1_1")
+    refuse_misfit(net, "torchvision:DEFAULT")
+    with pytest.raises(WeightsError, match="torchvision has no such weights of squeezenet1_1; allowed: IMAGENET1K_V1"):
+        refuse_misfit(net, "torchvision:IMAGENET")
+    (tmp_path / "net.onnx").touch()
+    with pytest.raises(WeightsError, match=r"unknown kind of file '\.onnx'"):
+        refuse_misfit(net, str(tmp_path / "net.onnx"))

@@ -56,3 +56,18 @@ def test_a_single_pool_is_read_once(shifted):
 def test_a_rate_that_diverges_is_an_error_that_names_it(shifted):
     with pytest.raises(ConfigError, match=r"SGDLinear: learning diverged with LR 1e\+30 and MOMENTUM 0\.9; lower LR"):
         fit(shifted, lr=1e30, epochs=10)
+
+
+def test_progress_reaches_the_number_of_classes_in_the_course_of_the_steps(shifted):
+    class Counter:
+        def __init__(self):
+            self.told = []
+
+        def update(self, count=1):
+            self.told.append(count)
+
+    counter = Counter()
+    head = SGDLinear(num_classes=2, feature_dim=2, epochs=3, batch_size=64)
+    head.fit(shifted, np.random.default_rng(0), progress=counter)
+    # 272 examples are 5 steps an epoch, 15 in all: the first class is reached with the eighth
+    assert counter.told == [0] * 7 + [1] + [0] * 6 + [1]

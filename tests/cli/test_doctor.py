@@ -43,6 +43,15 @@ def test_opencv_that_cannot_be_imported_is_told_with_the_repair(without):
     assert level == "bad" and "no cv2" in text and "pip install opencv-contrib-python" in text
 
 
+def test_opencv_without_a_system_library_is_told_with_the_debian_packages():
+    def look():
+        raise ImportError("libxcb.so.1: cannot open shared object file: No such file or directory")
+        yield
+
+    ((level, _, text),) = found(doctor._guarded("OpenCV", look, doctor.MEND_OPENCV))
+    assert level == "bad" and text.endswith("; on Debian: apt-get install libgl1 libglib2.0-0 libxcb1")
+
+
 def test_opencv_without_ximgproc_names_the_package_that_shadows_it(monkeypatch):
     monkeypatch.delattr(cv2, "ximgproc")
     monkeypatch.setattr(metadata, "version", {"opencv-python": "4.9", "opencv-contrib-python": "4.8"}.__getitem__)

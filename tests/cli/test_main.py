@@ -1,17 +1,24 @@
 from __future__ import annotations
 
+import fcntl
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from detkit.cli import list_components
 from detkit.cli.detect import _files
 from detkit.cli.main import main
 from detkit.config import load_config
 from detkit.registry import ALL_REGISTRIES, EVALUATORS
+from detkit.stages import outputs
 from detkit.stages.plan import Datasets
+
+FEW = ["BACKBONE.WEIGHTS=random", "DATA.Shapes.TRAIN_IMAGES=4", "DATA.Shapes.TEST_IMAGES=4"]
+"""Overrides that leave quick.yaml little to draw."""
 
 
 def run(capsys, *words: str) -> tuple[int, str, str]:
@@ -33,9 +40,12 @@ def test_list_names_every_component_and_the_keys_of_one(capsys):
     for registry in ALL_REGISTRIES:
         assert f"{registry.name}: {', '.join(registry.names())}" in out
     _, out, _ = run(capsys, "list", "classifiers", "LinearSVM")
-    assert "C = 0.001  (a number greater than 0)" in out
+    assert "  C = 0.001  (a number greater than 0)\n      weight of the hinge loss" in out
     _, out, _ = run(capsys, "list", "stages", "Finetune")
-    assert "FINETUNE.ITERATIONS = 70000  (a whole number greater than 0)" in out
+    assert "  FINETUNE.ITERATIONS = 70000  (a whole number greater than 0)\n      " in out
+    _, out, _ = run(capsys, "list", "datasets", "VOC")
+    assert "  ROOT = ''  (text)\n" in out
+    assert "  CLASSES = []  (a list, each text)\n      class names in the order of their labels; empty takes" in out
     code, _, err = run(capsys, "list", "CLASIFIERS")
     assert code == 2
     assert "Did you mean CLASSIFIERS?" in err
@@ -82,10 +92,12 @@ def test_config_prints_what_loads_again(capsys, tmp_path, monkeypatch):
         (["train", "--config", "projects/rcnn/quik.yaml"], "Did you mean projects/rcnn/quick.yaml?"),
         (["train", "--config", "projects/rcnn/quick.yaml", "CLASSIFER.NAME=Softmax"], "Did you mean CLASSIFIER?"),
         (["train", "--config", "projects/rcnn/quick.yaml", "SEED"], "SEED has no value"),
+        (["train", "--config", "projects/rcnn/quick.yaml", "STAGES=[]"], "STAGES: expected a list, each"),
+        (["config", "--config", "projects/rcnn/quick.yaml", "EVALUATORS=[]"], "(at least one entry), got []"),
         (["train", "--config", "projects/rcnn/alexnet_svm.yaml", "BACKBONE.WEIGHTS=random"], "VOC2007"),
         (["train", "--config", "projects/rcnn/quick.yaml", "BACKBONE.WEIGHTS=nowhere.pth"], "nowhere.pth"),
         (["train", "--config", "projects/rcnn/quick.yaml", "RUNTIME.DEVICE=cuda:9"], "no device 'cuda:9'"),
-        (["eval", "--config", "projects/rcnn/quick.yaml"], "nothing was detected yet; run: detkit train"),
+        (["eval", "--config", "projects/rcnn/quick.yaml", *FEW], "nothing was detected yet; run: detkit train"),
         (["detect", "--model", "nowhere", "a.jpg"], "a.jpg: no such image or folder"),
         (["detect", "--model", ".", "."], "no image in this folder"),
     ],
@@ -100,12 +112,72 @@ def test_mistake_gets_one_line_and_exit_2_and_leaves_nothing(words, message, cap
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("library", ["libxcb.so.1", "libGL.so.1", "libgthread-2.0.so.0"])
+def test_missing_system_library_is_one_line_with_its_debian_packages(library, capsys, monkeypatch):
+    def refuse(args):
+        raise ImportError(f"{library}: cannot open shared object file: No such file or directory")
+
+    monkeypatch.setattr(list_components, "run", refuse)
+    code, _, err = run(capsys, "list")
+    assert code == 2
+    assert err == (
+        f"detkit list: the system library {library} is missing; "
+        "on Debian: apt-get install libgl1 libglib2.0-0 libxcb1\n"
+    )
+
+
+def test_import_that_fails_for_another_reason_is_raised(monkeypatch):
+    def refuse(args):
+        raise ImportError("No module named 'cv2'")
+
+    monkeypatch.setattr(list_components, "run", refuse)
+    with pytest.raises(ImportError, match="cv2"):
+        main(["list"])
+
+
+def test_debug_shows_the_traceback_of_a_mistake_and_ends_with_2(capsys):
+    code, _, err = run(capsys, "config", "--debug", "--config", "projects/rcnn/quick.yaml", "SEED=-1")
+    assert code == 2
+    assert err.startswith("Traceback")
+    assert err.splitlines()[-1].endswith("ConfigError: command line: SEED: expected a whole number 0 or more, got -1")
+
+
 def test_folder_that_is_no_model_is_named(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a.jpg").write_bytes(b"x")
     code, _, err = run(capsys, "detect", "--model", ".", "a.jpg")
     assert code == 2
     assert "no model.yaml there" in err
+
+
+def test_bases_are_offered_as_no_recipes(capsys):
+    _, _, err = run(capsys, "config", "--config", "projects/rcnn/_papr.yaml")
+    assert "_paper.yaml" not in err and "_photographs.yaml" not in err
+    _, _, err = run(capsys, "config", "--config", "nothing like it")
+    assert "projects/rcnn/quick.yaml" in err and "/_" not in err.partition("Recipes:")[2]
+
+
+def test_status_names_a_step_that_nobody_needs_any_more(recipe, capsys):
+    assert main(["train", "--config", str(recipe)]) == 0
+    shutil.rmtree("artifacts/extract")
+    capsys.readouterr()
+    _, out, _ = run(capsys, "status", "--config", str(recipe))
+    states = {line[:16].strip(): line[17:27].strip() for line in out.splitlines()}
+    assert states.pop("extract train") == "not needed"
+    assert set(states.values()) == {"done"}
+
+
+def test_eval_keeps_other_runs_out_of_the_folder_while_it_writes(recipe, monkeypatch):
+    assert main(["train", "--config", str(recipe)]) == 0
+    write = outputs.write_outputs
+
+    def write_locked(job):
+        with Path("runs/tiny/.lock").open() as lock, pytest.raises(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return write(job)
+
+    monkeypatch.setattr(outputs, "write_outputs", write_locked)
+    assert main(["eval", "--config", str(recipe)]) == 0
 
 
 def test_overrides_may_stand_on_both_sides_of_an_option(recipe, capsys):

@@ -78,9 +78,9 @@ def test_a_class_without_images_is_an_error(root):
 def test_missing_folders_say_what_there_is(root):
     with pytest.raises(DataError, match=r"no split 'trian' in .*\. Did you mean train\? There is: train, val"):
         load(root, "trian")
-    with pytest.raises(DataError, match=r"no folder .*none \(looked in .*none\); set ROOT to a folder"):
+    with pytest.raises(DataError, match=r"no folder .*none \(looked in .*none\); set PRETRAIN_DATA.Image"):
         load(root / "none", "train")
-    with pytest.raises(ConfigError, match="the ROOT of ImageFolders is empty"):
+    with pytest.raises(ConfigError, match=r"^PRETRAIN_DATA.ImageFolders.ROOT is empty; .* or set BACKBONE.WEIGHTS$"):
         ImageFolders(splits=("train",), on_bad="stop")
 
 

@@ -175,9 +175,10 @@ def test_an_unknown_split_is_answered_with_the_nearest_and_the_list(pets):
         load(pets, "tset")
 
 
-def test_a_missing_folder_says_where_it_was_looked_for_and_how_to_get_it(tmp_path):
+def test_a_missing_folder_says_where_it_was_looked_for_and_what_is_expected_there(tmp_path):
     with pytest.raises(
-        DataError, match=rf"no folder .*\(looked in {tmp_path}/none\); get VOC from http://host\.robots"
+        DataError,
+        match=rf"no folder .*\(looked in {tmp_path}/none\); .* your images and an XML file .* or to VOC's own, .*http://",
     ):
         VOC(splits=("train",), on_bad="stop", needs_images=True, root=str(tmp_path / "none"))
     with pytest.raises(DataError, match=rf"no image in {tmp_path}; set DATA\.VOC\.ROOT"):

@@ -66,7 +66,7 @@ def test_mat_of_cell_arrays_is_read_as_the_voc2007_file(tmp_path):
         tmp_path / "voc.mat",
         {"images": cells(["a", "b"]), "boxes": cells([np.array([[1, 1, 50, 80]], float), np.zeros((0, 4))])},
     )
-    generator = Precomputed(path=str(tmp_path / "voc.mat"), order="y1x1y2x2")
+    generator = Precomputed(path=str(tmp_path / "voc.mat"), order="y1x1y2x2", base=1)
     assert rows(generator) == [[0, 0, 80, 50]] and rows(generator, "b") == []
 
 
@@ -74,7 +74,7 @@ def test_mat_of_cell_arrays_is_read_as_the_voc2007_file(tmp_path):
 def test_authors_boxes_of_two_voc_images_lie_inside_them(shared, image_id, count):
     folder = shared / "data/oracles/fastrcnn_demo_ss_boxes"
     image = read_image(folder / f"{image_id}.jpg")
-    found = Precomputed(path=str(folder), base=0).propose(image, image_id)
+    found = Precomputed(path=str(folder), order="x1y1x2y2", base=0).propose(image, image_id)
     height, width = image.shape[:2]
     assert len(found) == count
     assert found.boxes.tensor[:, :2].min() == 0
@@ -109,10 +109,29 @@ def test_image_without_proposals_is_named(tmp_path):
         rows(Precomputed(path=str(tmp_path / "all.npz")))
 
 
-@pytest.mark.parametrize("path", ["", "nowhere"])
-def test_path_that_does_not_exist_is_named(path):
-    with pytest.raises(ConfigError, match=rf"Precomputed.PATH: '{path}' does not exist; give a folder"):
-        rows(Precomputed(path=path))
+@pytest.mark.parametrize(("path", "problem"), [("", "not set"), ("nowhere", "nowhere does not exist")])
+def test_path_that_does_not_exist_is_named(path, problem):
+    for ask in (Precomputed.files, rows):
+        with pytest.raises(ConfigError, match=rf"Precomputed.PATH: {problem}; give a folder"):
+            ask(Precomputed(path=path))
+
+
+@pytest.mark.parametrize("given", [{}, {"order": "y1x1y2x2"}, {"base": 0}])
+@pytest.mark.parametrize("name", ["a.mat", ""])
+def test_mat_is_refused_until_order_and_base_are_given(tmp_path, given, name):
+    savemat(tmp_path / "a.mat", {"images": cells(["a"]), "boxes": cells([BOXES[:1]])})
+    generator = Precomputed(path=str(tmp_path / name), **given)
+    with pytest.raises(ConfigError, match=r"set ORDER to x1y1x2y2 or y1x1y2x2, and BASE, .*, to 0 or 1 \(ORDER is"):
+        generator.files()
+
+
+def test_mat_without_order_and_base_is_not_read_and_npz_needs_neither(tmp_path):
+    savemat(tmp_path / "a.mat", {"boxes": np.array([[2, 3, 9, 19]])})
+    with pytest.raises(ConfigError, match=r"\(ORDER is not set, BASE is 0\)"):
+        rows(Precomputed(path=str(tmp_path), base=0))
+    (tmp_path / "npz").mkdir()
+    np.savez(tmp_path / "npz" / "a.npz", boxes=BOXES)
+    assert Precomputed(path=str(tmp_path / "npz")).files() == (tmp_path / "npz" / "a.npz",)
 
 
 def test_other_files_are_refused(tmp_path):

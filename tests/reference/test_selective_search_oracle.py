@@ -34,7 +34,7 @@ def demo(shared):
     for sample in dataset:
         if sample.image_id in ("000004", "001551"):
             image = read_image(sample.path)
-            boxes = Precomputed(path=str(folder), base=0).propose(image, sample.image_id).boxes
+            boxes = Precomputed(path=str(folder), order="x1y1x2y2", base=0).propose(image, sample.image_id).boxes
             large = boxes[((boxes.tensor[:, 2:] - boxes.tensor[:, :2]) >= 20).all(1)]
             out.append((large, sample.annotations.boxes, SelectiveSearch().propose(image).boxes))
     return out

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from detkit.regions.source import LinearHead, norm_sample
+from detkit.regions.source import ArraySource, LinearHead, norm_sample
 
 FAR = [50, 50, 60, 60]
 
@@ -43,3 +43,13 @@ def test_a_head_of_other_shapes_is_an_error():
         ValueError, match=r"expected float32 \(K\+1, D\) and \(K\+1,\), got torch.float32 \(3, 4\) and \(2,\)"
     ):
         LinearHead(torch.zeros(3, 4), torch.zeros(2))
+
+
+def test_array_source_gives_rows_and_blocks_as_they_were_handed_in(make_index):
+    index = make_index([([FAR], [0], [FAR]), ([], [], []), ([], [], [FAR])], 1)
+    source = ArraySource(index, np.array([[1, 2], [3, 4], [0.1, 5]]))
+    # 0.1 is 0.0999756 in float16
+    assert source.take(np.array([2, 0])).tolist() == [[pytest.approx(0.0999756), 5], [1, 2]]
+    assert [(image, len(block)) for image, block in source.blocks()] == [(0, 2), (2, 1)]
+    with pytest.raises(ValueError, match=r"expected \(3, D\), got \(2, 2\)"):
+        ArraySource(index, np.zeros((2, 2)))

@@ -395,7 +395,7 @@ MODELS = {
     "unknown cap": ({"postprocess": {"evil": 1}}, "unknown key postprocess.evil"),
     "cap out of range": ({"postprocess": {"nms_iou": 7}}, "postprocess.nms_iou: expected a number from 0 to 1"),
     "import paths as list": ({"import_paths": []}, "import_paths: expected keys and values"),
-    "no weights": ({}, "network.safetensors: no such file"),
+    "no weights": ({}, "network.safetensors: missing or damaged; export it again with detkit train"),
     "network larger than its file": (
         {"backbone": {"NAME": "TinyNet", "TinyNet": {"WIDTH": 100_000, "FC_DIM": 100_000, "INPUT_SIZE": 48}}},
         "but the network of model.yaml has",

@@ -9,10 +9,11 @@ import pytest
 from safetensors.torch import load_file
 
 import detkit
+from detkit.backbones.tiny import TinyNet
+from detkit.backbones.weights import save_weights
 from detkit.cli.main import main
 from detkit.config import load_config
 from detkit.data.images import read_image
-from detkit.errors import DetkitError
 from detkit.regions.network import RegionNetwork
 from detkit.stages.artifacts import ArtifactStore
 from detkit.stages.detect import DETECTIONS
@@ -124,6 +125,22 @@ def test_until_stops_and_from_makes_the_rest_again(recipe):
     assert again == {"classify", "regress", "detect", "evaluate"}
 
 
+def test_fresh_until_a_stage_leaves_the_later_results(recipe):
+    train(recipe)
+    before = finished()
+    assert train(recipe, "--fresh", "--until", "propose") == 0
+    after = finished()
+    assert after.keys() == before.keys()
+    assert {name.split("/")[0] for name, at in after.items() if before[name] != at} == {"pretrain", "propose"}
+
+
+def test_stored_features_that_are_asked_for_are_made_though_their_readers_are_there(recipe):
+    train(recipe)
+    before = finished()
+    train(recipe, "--from", "extract", "--until", "extract")
+    assert {name.split("/")[0] for name, at in finished().items() if before[name] != at} == {"extract"}
+
+
 def test_unknown_stage_is_answered_with_those_of_the_recipe(recipe, capsys):
     assert train(recipe, "--from", "clasify") == 2
     assert "Did you mean classify?" in capsys.readouterr().err
@@ -192,6 +209,27 @@ def test_outputs_of_another_config_do_not_stay_beside_the_new_one(recipe):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
+        (["BACKBONE.WEIGHTS=other.safetensors"], "but TinyNet needs"),
+        (["BACKBONE.WEIGHTS=torchvision:DEFAULT"], "torchvision has none for this backbone"),
+        (["PROPOSALS.NAME=Precomputed"], "Precomputed.PATH: not set"),
+        (["PROPOSALS.NAME=Precomputed", "PROPOSALS.Precomputed.PATH=gone"], "Precomputed.PATH: gone does not exist"),
+    ],
+)
+def test_a_mistake_in_weights_or_proposals_costs_no_earlier_output(recipe, capsys, words, message):
+    save_weights(Path("other.safetensors"), TinyNet(width=9))
+    train(recipe)
+    results = Path("runs/tiny/results.json").read_bytes()
+    capsys.readouterr()
+    assert train(recipe, *words) == 2
+    err = capsys.readouterr().err
+    assert message in err and err.count("\n") == 1
+    assert Path("runs/tiny/results.json").read_bytes() == results
+    assert Path("runs/tiny/model/model.yaml").is_file()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
         (["REGION_EXTRACTOR.NAME=SharedMap"], "use ImageCentric"),
         (["REGION_EXTRACTOR.WarpedCrops.PADDING=30"], "PADDING"),
         (["EVALUATION.VOC.IOU=[]"], "IOU"),
@@ -227,8 +265,3 @@ def test_damaged_model_folder_is_one_line(recipe, capsys):
 def test_layer_that_the_backbone_does_not_have_names_the_nearest(recipe, capsys):
     assert train(recipe, "CLASSIFIER.LAYER=fc77") == 2
     assert "TinyNet has no layer 'fc77'. Did you mean fc7?" in capsys.readouterr().err
-
-
-def test_debug_shows_the_mistake_itself(recipe):
-    with pytest.raises(DetkitError):
-        train(recipe, "--debug", "SEED=-1")
