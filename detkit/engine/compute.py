@@ -26,7 +26,8 @@ class Compute:
 
     Args:
         device: where the network runs.
-        dtype: torch.float32 or torch.bfloat16, the type of matrix products and convolutions; weights stay float32.
+        dtype: torch.float32 or torch.bfloat16, the type of matrix products and convolutions; weights that are learnt
+            stay float32.
         compile: whether networks in eval mode go through torch.compile.
     """
 
