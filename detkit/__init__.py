@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 
-def load(model: str | Path, *, device: str = "auto") -> Detector:
+def load(model: str | Path, *, device: str = "auto", compile: bool = False) -> Detector:
     """The detector of a model folder; ``detkit.load(model).detect(image)``. See ``detkit.detector.load``."""
     from detkit.detector import load as load_detector
 
-    return load_detector(model, device=device)
+    return load_detector(model, device=device, compile=compile)

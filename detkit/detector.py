@@ -166,19 +166,21 @@ class Detector:
             return finish(found.refined, found.scores, found.labels, found.rows, given.image_size, self.settings)
 
 
-def load(model: str | Path, *, device: str = "auto") -> Detector:
+def load(model: str | Path, *, device: str = "auto", compile: bool = False) -> Detector:
     """The detector of a model folder.
 
     Args:
         model: a folder that a training run wrote (``RUN/model``).
         device: auto, cpu or cuda.
+        compile: whether the network goes through torch.compile: the first image takes longer, the others less.
 
     Raises:
         ModelError: the folder is no model, or needs a component that is not registered.
     """
     folder = Path(model)
     described = read_model_file(folder)
-    return _assemble(folder, described, Compute.resolve(dtype=described["compute"]["dtype"], device=device))
+    compute = Compute.resolve(dtype=described["compute"]["dtype"], device=device, compile=compile)
+    return _assemble(folder, described, compute)
 
 
 def _tensors(file: Path) -> dict[str, Tensor]:

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+import detkit
 from detkit.box_heads.identity import Identity
 from detkit.classifiers.linear_svm import LinearSVM
 from detkit.detector import Detector, RegionScorer
@@ -77,3 +78,11 @@ def test_boxes_are_moved_before_they_suppress(scorer):
 
 def test_boxes_are_moved_then_clipped(scorer):
     assert detected(scorer, [[80, 0, 97, 10]], [1.0]) == [[85, 0, 100, 10]]
+
+
+def test_load_compiles_where_asked(monkeypatch):
+    monkeypatch.setattr("detkit.detector.read_model_file", lambda folder: {"compute": {"dtype": "float32"}})
+    monkeypatch.setattr("detkit.detector._assemble", lambda folder, described, compute: compute)
+    monkeypatch.setattr("detkit.engine.compute._can_compile", lambda device: True)
+    assert detkit.load("model", device="cpu", compile=True).name == "float32-compiled"
+    assert detkit.load("model", device="cpu").name == "float32"

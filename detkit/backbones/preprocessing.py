@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from detkit.backbones.pieces import pieces
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,46 +21,53 @@ class Preprocessing:
         scale: factor on 0..255 pixels before the mean is taken off; 1/255 for torchvision's weights.
         mean: (3,) or (3, S, S) float32, in ``order`` and after ``scale``.
         std: (3,) float32.
+        dtype: of the input that is made; computed in float32 and rounded once.
     """
 
     order: Literal["RGB", "BGR"]
     scale: float
     mean: Tensor
     std: Tensor
+    dtype: torch.dtype = torch.float32
 
     @classmethod
     def of(cls, order: Literal["RGB", "BGR"], scale: float, mean: object, std: object) -> Preprocessing:
         """Preprocessing from plain numbers or arrays."""
-        return cls(order, scale, *(torch.as_tensor(np.asarray(v, dtype=np.float32)) for v in (mean, std)))
+        mean, std = (torch.as_tensor(np.asarray(v, dtype=np.float32)) for v in (mean, std))
+        return cls(order, scale, mean, std)
 
     def __call__(self, pixels: Tensor, valid: Tensor | None = None) -> Tensor:
-        """Network input (N, 3, H, W) float32 of pixels.
+        """Network input (N, 3, H, W) of the dtype ``dtype``, in channels-last memory, of pixels.
 
         Args:
             pixels: (N, H, W, 3) RGB, uint8 or float32 in 0..255.
             valid: (N, 4) integer rectangles (x1, y1, x2, y2), exclusive: outside them the input is 0, which is what
                 a pixel of the mean gives. None: every pixel counts.
         """
-        x = pixels.permute(0, 3, 1, 2)
+        height, width = pixels.shape[1:3]
+        # A row's pixels lie in one line, so that no inner loop is as short as the three channels.
+        lines = (-1, height, 3 * width)
+        mean = self.mean.permute(1, 2, 0).reshape(height, -1) if self.mean.ndim == 3 else self.mean.repeat(width)
+        mean, std = (v.to(pixels.device) for v in (mean, self.std.repeat(width)))
         if self.order == "BGR":
-            x = x.flip(1)
-        mean = self.mean if self.mean.ndim == 3 else self.mean[:, None, None]
-        x = (x.float() * self.scale - mean.to(x.device)) / self.std[:, None, None].to(x.device)
-        if valid is not None:
-            x = x * _inside(valid.to(x.device), x.shape[-2:])
-        return x
+            pixels = pixels.flip(-1)
+        out = torch.empty(pixels.shape, dtype=self.dtype, device=pixels.device)
+        for few in pieces(pixels):
+            x = (pixels[few].reshape(lines) * self.scale - mean) / std
+            if valid is not None:
+                rows, columns = _inside(valid[few].to(x.device), (height, width))
+                x = x * rows[:, :, None] * columns.repeat_interleave(3, 1)[:, None]
+            out[few].view(lines)[:] = x
+        return out.permute(0, 3, 1, 2)
 
     def without_position(self) -> Preprocessing:
         """The same with one mean colour, for images of any size; a mean image is averaged over its pixels."""
         mean = self.mean if self.mean.ndim == 1 else self.mean.mean((1, 2))
-        return Preprocessing(self.order, self.scale, mean, self.std)
+        return replace(self, mean=mean)
 
 
-def _inside(valid: Tensor, size: torch.Size) -> Tensor:
-    """(N, 1, H, W) mask of the rectangles."""
-    ys = torch.arange(size[0], device=valid.device)
-    xs = torch.arange(size[1], device=valid.device)
+def _inside(valid: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """(N, H) rows and (N, W) columns that the rectangles cover."""
     x1, y1, x2, y2 = (v[:, None] for v in valid.unbind(1))
-    rows = (ys >= y1) & (ys < y2)
-    cols = (xs >= x1) & (xs < x2)
-    return rows[:, None, :, None] & cols[:, None, None, :]
+    ys, xs = (torch.arange(length, device=valid.device) for length in size)
+    return (ys >= y1) & (ys < y2), (xs >= x1) & (xs < x2)

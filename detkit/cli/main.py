@@ -12,6 +12,7 @@ from contextlib import contextmanager
 import detkit
 from detkit.cli import config, data, detect, doctor, estimate, evaluate, list_components, status, train
 from detkit.doctor import MEND_LIBRARIES, missing_library
+from detkit.engine.memory import keep_freed_memory
 from detkit.errors import ConfigError, DetkitError, ProcessLostError
 from detkit.files import writing
 from detkit.processes import is_first_process, started_by_torchrun
@@ -44,6 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if started_by_torchrun() and args.command != "train":
             raise ConfigError("only detkit train runs in several processes; start this without torchrun")
+        keep_freed_memory()
         with _termination_interrupts(), writing():
             return int(args.run(args))
     except DetkitError as error:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import torch
 from torch import nn
@@ -18,6 +20,8 @@ Module = TypeVar("Module", bound=nn.Module)
 
 CPUINFO = Path("/proc/cpuinfo")
 FAST_BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
+COMPILED = ("map", "advance")
+"""The methods of a module that are compiled."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +30,8 @@ class Compute:
 
     Args:
         device: where the network runs.
-        dtype: torch.float32 or torch.bfloat16, the type of matrix products and convolutions; weights stay float32.
+        dtype: torch.float32 or torch.bfloat16, the type of matrix products and convolutions; weights that are learnt
+            stay float32.
         compile: whether networks in eval mode go through torch.compile.
     """
 
@@ -67,13 +72,14 @@ class Compute:
     def prepare(self, module: Module) -> Module:
         """The same module on the device, in channels-last memory; compiled if it is in eval mode and that is on.
 
-        A backbone's ``map`` and ``advance`` are compiled one by one, because the extractors call them so.
+        A backbone's ``map`` and ``advance`` are compiled one by one, because the extractors call them so. What is
+        compiled at its first call and cannot be gives a warning, and the module runs as it is from there on.
         """
         module.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         if self.compile and not module.training:
-            for method in ("map", "advance"):
-                if hasattr(module, method) and method not in vars(module):
-                    setattr(module, method, torch.compile(getattr(module, method)))
+            for name in COMPILED:
+                if hasattr(module, name) and name not in vars(module):
+                    setattr(module, name, _compiled(module, getattr(module, name)))
         return module
 
     def autocast(self) -> AbstractContextManager[None]:
@@ -109,7 +115,32 @@ def _can_compile(device: torch.device) -> bool:
     try:
         torch.compile(torch.neg, dynamic=False)(torch.zeros(8, device=device))
     except Exception as error:  # torch raises many types here, and none of them is worth stopping for
-        cause = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        warnings.warn(f"COMPUTE.COMPILE is off: torch.compile does not work here ({cause})", stacklevel=3)
+        _warn_that_compiling_is_off(error)
         return False
     return True
+
+
+def _compiled(module: nn.Module, method: Callable[..., Any]) -> Callable[..., Any]:
+    """The method compiled; a failure takes what was compiled off the module, which leaves its class's methods."""
+    compiled = torch.compile(method)
+
+    @functools.wraps(method)
+    def run(*given: Any) -> Any:
+        if method.__name__ not in vars(module):  # looked up before the other one failed
+            return method(*given)
+        try:
+            return compiled(*given)
+        except Exception as error:  # as in _can_compile; eager passes give the same numbers up to rounding
+            found = method(*given)  # raises where the compiler is not to blame
+            for name in COMPILED:
+                vars(module).pop(name, None)
+            _warn_that_compiling_is_off(error)
+            return found
+
+    return run
+
+
+def _warn_that_compiling_is_off(error: Exception) -> None:
+    cause = getattr(error, "inner_exception", error)  # torch's own says no more than which backend it was
+    text = str(cause).strip().splitlines()[0] if str(cause).strip() else type(cause).__name__
+    warnings.warn(f"COMPUTE.COMPILE is off: torch.compile does not work here ({text})", stacklevel=4)

@@ -21,7 +21,8 @@ class RegionNetwork:
     """A backbone and an extractor that compute features for extraction and detection alike.
 
     Args:
-        backbone: the network; a copy of it is used, in eval mode and with BatchNorm folded into its convolutions.
+        backbone: the network; a copy of it is used, in eval mode, with BatchNorm folded into its convolutions and the
+            weights that are multiplied in the dtype of ``compute``.
         extractor: how regions become features.
         compute: device and dtype.
         batch: rows of one network pass; the last is filled up, so every pass has one shape.
@@ -31,7 +32,7 @@ class RegionNetwork:
         self.layers = backbone.layers
         self.extractor, self.compute, self.batch = extractor, compute, batch
         extractor.run_on(compute.device)
-        self._backbone = compute.prepare(fuse_for_inference(backbone))
+        self._backbone = compute.prepare(fuse_for_inference(backbone, compute.dtype))
 
     @torch.inference_mode()
     def forward(self, inputs: Sequence[RegionInputs], layers: Sequence[str]) -> dict[str, Tensor]:

@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from detkit.backbones import pieces
 from detkit.backbones.lrn import local_response_norm
 
 
@@ -37,6 +38,17 @@ def test_bfloat16_stays_and_is_summed_in_float32():
     found = local_response_norm(x)
     assert found.dtype == torch.bfloat16
     torch.testing.assert_close(found.float(), local_response_norm(x.float()), rtol=1e-2, atol=1e-2)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_images_in_pieces_give_what_they_give_together(dtype, monkeypatch):
+    x = (100 * torch.randn(5, 8, 3, 2)).to(dtype).contiguous(memory_format=torch.channels_last)
+    together = local_response_norm(x.clone().requires_grad_()).detach()
+    monkeypatch.setattr(pieces, "PIECE_NUMBERS", 2 * 8 * 3 * 2)
+    with torch.no_grad():
+        found = local_response_norm(x)
+    assert torch.equal(found, together)
+    assert found.stride() == x.stride()
 
 
 def test_no_images_give_none():

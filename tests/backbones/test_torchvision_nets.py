@@ -145,3 +145,15 @@ def test_fused_network_gives_the_same_numbers(arch):
     assert not any(isinstance(m, nn.BatchNorm2d) for m in fused.modules())
     torch.testing.assert_close(fused(x, ["final"])["final"], expected, rtol=1e-4, atol=1e-4)
     assert any(isinstance(m, nn.BatchNorm2d) for m in backbone.modules())
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("arch", ["alexnet", "vgg16", "squeezenet1_0", "squeezenet1_1", "mobilenet_v2", "resnet50"])
+def test_fused_network_in_bfloat16_gives_what_autocast_gives_to_the_bit(arch):
+    torch.manual_seed(0)
+    backbone = TorchvisionBackbone(arch=arch, input_size=64).eval()
+    x, layers = torch.randn(2, 3, 64, 64).bfloat16(), list(backbone.layers)
+    with torch.autocast("cpu", torch.bfloat16):
+        expected = fuse_for_inference(backbone)(x, layers)
+        found = fuse_for_inference(backbone, torch.bfloat16)(x, layers)
+    assert all(torch.equal(found[name], expected[name]) for name in layers)

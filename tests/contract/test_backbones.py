@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from detkit.backbones.fuse import fuse_for_inference
 from detkit.backbones.weights import load_weights, save_weights
 from detkit.components import load_components
 from detkit.registry import BACKBONES
@@ -33,6 +34,19 @@ def test_layers_have_the_promised_shapes(backbone, crops):
         name: (2, spec.dim) for name, spec in backbone.layers.items()
     }
     assert backbone.last_layer == names[-1] and len(backbone.layers[names[-1]].shape) == 1
+
+
+@torch.no_grad()
+def test_the_copy_in_bfloat16_gives_what_autocast_gives_to_the_bit(backbone):
+    pixels = torch.randint(0, 256, (2, backbone.input_size, backbone.input_size, 3), dtype=torch.uint8)
+    found = []
+    for dtype in (torch.float32, torch.bfloat16):
+        fused = fuse_for_inference(backbone, dtype).to(memory_format=torch.channels_last)
+        given = fused.preprocessing(pixels)
+        assert given.dtype == dtype
+        with torch.autocast("cpu", torch.bfloat16):
+            found.append(fused(given, list(backbone.layers)))
+    assert all(torch.equal(found[0][name], found[1][name]) for name in backbone.layers)
 
 
 @torch.no_grad()

@@ -8,6 +8,8 @@ import torch
 
 from detkit.backbones.tiny import TinyNet
 from detkit.components import load_components
+from detkit.engine.compute import Compute
+from detkit.regions.network import RegionNetwork
 from detkit.registry import REGION_EXTRACTORS
 from detkit.structures import Boxes
 
@@ -110,3 +112,15 @@ def test_padding_of_half_a_crop_is_refused_where_there_is_padding(extractor):
     if "PADDING" in fields_of(type(extractor)):
         with pytest.raises(ConfigError, match="PADDING: 24 on both sides"):
             type(extractor)(input_size=48, padding=24)
+
+
+def test_a_network_that_holds_bfloat16_gives_what_autocast_gives_to_the_bit(extractor, backbone, images):
+    boxes = boxes_in(images[0], 5)
+    with torch.autocast("cpu", torch.bfloat16):
+        expected = run(extractor, backbone, [extractor.prepare(images[0], boxes, np.zeros(5, bool))], pad_to=4)
+    compute = Compute(torch.device("cpu"), torch.bfloat16, compile=False)
+    network = RegionNetwork(backbone, extractor, compute=compute, batch=4)
+    found = network.of_image(images[0], boxes, LAYERS)
+    for name in LAYERS:
+        assert torch.equal(found[name], expected[name].half().float())
+    assert all(weight.dtype == torch.float32 for weight in backbone.parameters())

@@ -85,3 +85,29 @@ def test_a_machine_that_cannot_compile_is_warned_of(monkeypatch):
     with pytest.warns(UserWarning, match=r"COMPUTE\.COMPILE is off: .*\(no working C\+\+ compiler\)"):
         compute = Compute.resolve(device="cpu", dtype="float32", compile=True)
     assert compute.name == "float32"
+
+
+def test_a_network_that_cannot_be_compiled_runs_as_it_is_with_one_warning(monkeypatch, backbone):
+    def broken(method):
+        def run(*given):
+            raise RuntimeError("C++ compile error\nsecond line")
+
+        return run
+
+    monkeypatch.setattr(torch, "compile", broken)
+    net = backbone().eval()
+    crops = torch.randn(2, 3, 8, 8)
+    expected = net(crops, ["final"])["final"]
+    Compute(torch.device("cpu"), torch.float32, compile=True).prepare(net)
+    with pytest.warns(UserWarning, match=r"COMPUTE\.COMPILE is off: .*\(C\+\+ compile error\)") as warned:
+        found = [net(crops, ["final"])["final"] for _ in range(2)]
+    assert len(warned) == 1
+    assert all(torch.equal(f, expected) for f in found)
+
+
+def test_a_mistake_of_the_caller_is_none_of_the_compilers(monkeypatch, backbone):
+    monkeypatch.setattr(torch, "compile", lambda method: method)
+    net = Compute(torch.device("cpu"), torch.float32, compile=True).prepare(backbone().eval())
+    with pytest.raises(KeyError, match="fc9"):
+        net(torch.randn(1, 3, 8, 8), ["fc9"])
+    assert "map" in vars(net)

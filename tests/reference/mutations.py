@@ -63,7 +63,7 @@ ROWS = (
     Mutation(
         "black padding: the mean is taken off outside the image, too",
         PIXELS,
-        "x = x * _inside(valid.to(x.device), x.shape[-2:])",
+        "x = x * rows[:, :, None] * columns.repeat_interleave(3, 1)[:, None]",
         "pass",
         "backbones/test_preprocessing.py regions/test_warped_crops.py",
     ),

