@@ -14,6 +14,7 @@ from detkit.classifiers.base import Classifier
 from detkit.classifiers.folds import held_out, image_folds
 from detkit.classifiers.hinge import HingeLoss, HingeSolver
 from detkit.classifiers.mining import Miner, MiningRules, mine
+from detkit.classifiers.row_pool import RowPool
 from detkit.config.ranges import Fraction, NonNegative, Positive
 from detkit.errors import ConfigError, DataError
 from detkit.progress import Progress
@@ -121,7 +122,11 @@ class LinearSVM(Classifier):
         ]
         truth_rows = np.flatnonzero(index.truth_label >= 0)
         truths, labels = source.take(truth_rows), torch.from_numpy(index.truth_label[truth_rows])
-        miners = [Miner(truths[labels == k], solver, scale=scale, rules=self.rules) for k, solver in enumerate(solvers)]
+        pool = RowPool()
+        miners = [
+            Miner(truths[labels == k], solver, scale=scale, rules=self.rules, pool=pool)
+            for k, solver in enumerate(solvers)
+        ]
 
         def negatives(image: int) -> Tensor:
             own_labels = torch.from_numpy(index.truth_label[index.rows(image)])
