@@ -33,17 +33,21 @@ def own_cache(tmp_path, monkeypatch):
 
 
 class ArraySource(FeatureSource):
-    """Features held in memory, rounded to float16 as every source does; ``taken`` counts the rows that were read."""
+    """Features held in memory, rounded to float16 as every source does; ``taken`` counts the rows that
+    ``take`` gave, ``sweeps`` names each way over the images."""
 
     def __init__(self, index, features):
         self.index, self.dim, self.taken = index, features.shape[1], 0
+        self.sweeps = []
         self._features = torch.as_tensor(features).half().float()
 
     def take(self, rows):
         self.taken += len(rows)
+        self.sweeps.append("take")
         return self._features[torch.as_tensor(rows)]
 
     def blocks(self):
+        self.sweeps.append("blocks")
         for image in range(self.index.num_images):
             rows = self.index.rows(image)
             if rows.stop > rows.start:
