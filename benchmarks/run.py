@@ -28,7 +28,7 @@ def main() -> int:
     """Runs the families that were asked for and writes their figures after each."""
     args = _arguments()
     torch.set_num_threads(args.threads)
-    setting = Setting(quick=args.quick, data=args.data, threads=args.threads, weights=args.weights)
+    setting = Setting(quick=args.quick, data=args.data, threads=args.threads, weights=args.weights, recipe=args.recipe)
     machine = _machine(setting)
     figures: list[Figure] = []
     for family in args.only or FAMILIES:
@@ -47,12 +47,15 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--only", nargs="+", choices=FAMILIES, metavar="NAME", help=", ".join(FAMILIES))
     parser.add_argument("--quick", action="store_true", help="show that it works; the figures mean nothing")
     parser.add_argument("--data", type=Path, metavar="VOC_FOLDER", help="photographs instead of drawn shapes")
-    parser.add_argument("--weights", default="", metavar="FILE", help="SqueezeNet 1.1 for the streamed run with --data")
+    parser.add_argument("--weights", default="", metavar="FILE", help="of the recipe's network, with --data")
+    parser.add_argument("--recipe", type=Path, metavar="FILE", help="of the streamed run, with --data: squeezenet_svm")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="of the network")
     parser.add_argument("--page", type=Path, metavar="FILE", help="a page whose generated section gets the table")
     args = parser.parse_args()
     if args.data is not None and not (args.data / "JPEGImages").is_dir():
         parser.error(f"--data {args.data}: no JPEGImages there; expected a VOC folder")
+    if args.recipe is not None and (args.data is None or not args.recipe.is_file()):
+        parser.error(f"--recipe {args.recipe}: expected a recipe for a VOC folder, and that folder by --data")
     if args.page is not None and args.quick:
         parser.error("--page and --quick: figures of a quick run mean nothing and go on no page")
     return args

@@ -33,13 +33,20 @@ def own_cache(tmp_path, monkeypatch):
 
 
 class CountingSource(ArraySource):
-    """Features held in memory; ``taken`` counts the rows that were read."""
+    """Features held in memory; ``taken`` counts the rows that ``take`` gave, ``sweeps`` names each way over the images."""
 
-    taken = 0
+    def __init__(self, index, features):
+        super().__init__(index, features)
+        self.taken, self.sweeps = 0, []
 
     def take(self, rows):
         self.taken += len(rows)
+        self.sweeps.append("take")
         return super().take(rows)
+
+    def blocks(self):
+        self.sweeps.append("blocks")
+        yield from super().blocks()
 
 
 @pytest.fixture(scope="session")

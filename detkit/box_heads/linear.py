@@ -11,6 +11,7 @@ from torch import Tensor
 from detkit.box_heads.base import BoxHead
 from detkit.box_heads.coding import decode_boxes
 from detkit.box_heads.examples import BoxExamples
+from detkit.regions.held import HeldRows
 from detkit.regions.index import RegionIndex
 from detkit.regions.source import FeatureSource, norm_sample
 from detkit.structures import Boxes
@@ -47,15 +48,15 @@ class LinearBoxHead(BoxHead):
 
     def example_rows(self, index: RegionIndex) -> np.ndarray:
         """The examples, and the sample of all regions whose mean norm sets the scale."""
-        rows = self.collect(index).rows
-        return np.union1d(rows, self._norm_rows(index)) if self.target_norm else rows
+        return np.union1d(self.collect(index).rows, self._norm_rows(index))
 
-    def learn_scale(self, source: FeatureSource) -> float:
-        """Sets the factor on features."""
+    def read(self, source: FeatureSource, examples: BoxExamples) -> HeldRows:
+        """The features of the examples of all classes, read in one sweep that sets the factor on features, too."""
+        sample = self._norm_rows(source.index)
+        held = HeldRows(source, np.union1d(examples.rows, sample))
         if self.target_norm:
-            mean_norm = source.mean_norm_of(self._norm_rows(source.index))
-            self.scale_ = torch.tensor(self.target_norm / mean_norm)
-        return float(self.scale_)
+            self.scale_ = torch.tensor(self.target_norm / held.mean_norm_of(sample))
+        return held
 
     def describe(self, examples: BoxExamples, **settings: float) -> None:
         """Fills the report."""
@@ -70,6 +71,8 @@ class LinearBoxHead(BoxHead):
 
     def _norm_rows(self, index: RegionIndex) -> np.ndarray:
         """200 images, 20 regions of each: a tenth of the classifier's sample, because these rows are stored."""
+        if not self.target_norm:
+            return np.zeros(0, dtype=np.int64)
         return norm_sample(index, np.random.default_rng(NORM_SEED), num_images=200, num_rows=20)
 
     def refine(self, features: Tensor, boxes: Boxes, labels: Tensor) -> Boxes:

@@ -57,13 +57,13 @@ class Ridge(LinearBoxHead):
     def fit(self, source: FeatureSource, rng: np.random.Generator, *, progress: Progress | None = None) -> Self:
         """Solves each class in the smaller of primal (D) and dual (examples); nothing is random."""
         examples = self.collect(source.index)
-        self.learn_scale(source)
+        held = self.read(source, examples)
         self.weight_ = torch.zeros(self.num_classes, 4, self.feature_dim)
         self.bias_ = torch.zeros(self.num_classes, 4)
         for k in range(self.num_classes):
             own = (examples.labels == k).nonzero()[:, 0]
             if len(own):
-                self._learn(k, source, examples.rows[own.numpy()], examples.targets[own])
+                self._learn(k, held, examples.rows[own.numpy()], examples.targets[own])
             if progress is not None:
                 progress.update()
         self.describe(examples, alpha=self.alpha)

@@ -68,13 +68,13 @@ class SGDLinear(LinearBoxHead):
             ConfigError: the error grew without bound.
         """
         examples = self.collect(source.index)
-        self.learn_scale(source)
+        held = self.read(source, examples)
         weight = torch.zeros(self.num_classes * 4, self.feature_dim, requires_grad=True)
         bias = torch.zeros(self.num_classes * 4, requires_grad=True)
         groups: list[dict[str, Any]] = [{"params": [weight], "weight_decay": self.weight_decay}, {"params": [bias]}]
         optimizer = torch.optim.SGD(groups, self.lr, self.momentum)
         steps = self.epochs * sum(-(-len(pool) // self.batch_size) for pool in _split(np.arange(len(examples)), POOL))
-        for step, (features, labels, targets) in enumerate(self._batches(source, examples, rng)):
+        for step, (features, labels, targets) in enumerate(self._batches(held, examples, rng)):
             for group in optimizer.param_groups:
                 group["lr"] = self.lr * (1 + math.cos(math.pi * step / steps)) / 2
             outputs = torch.nn.functional.linear(features, weight, bias).view(len(features), -1, 4)

@@ -14,11 +14,13 @@ from detkit.classifiers.base import Classifier
 from detkit.classifiers.folds import held_out, image_folds
 from detkit.classifiers.hinge import HingeLoss, HingeSolver
 from detkit.classifiers.mining import Miner, MiningRules, mine
+from detkit.classifiers.row_pool import RowPool
 from detkit.config.ranges import Fraction, NonNegative, Positive
 from detkit.errors import ConfigError, DataError
 from detkit.progress import Progress
+from detkit.regions.held import HeldRows
 from detkit.regions.label import svm_labels
-from detkit.regions.source import FeatureSource, LinearHead
+from detkit.regions.source import FeatureSource, LinearHead, norm_sample
 from detkit.registry import CLASSIFIERS
 from detkit.structures.state import checked_state
 
@@ -103,6 +105,7 @@ class LinearSVM(Classifier):
     ) -> Self:
         """Learns the scale from a sample, takes the positives of all images, then mines; the head is not used.
 
+        The sample and the positives are read in one sweep over the images; each pass of the mining is another.
         A class without a positive or without a negative keeps the score -inf; ``report`` names it.
 
         Raises:
@@ -113,15 +116,17 @@ class LinearSVM(Classifier):
             raise DataError(
                 f"LinearSVM: none of the {index.num_images} training images has a ground truth to learn from"
             )
-        self.scale_ = torch.tensor(self.target_norm / source.mean_norm(rng) if self.target_norm else 1.0)
+        truth_rows, truths = self._first_sweep(source, rng)
         scale = float(self.scale_)
         solvers = [
             HingeSolver(self.loss, tol=self.tol, max_iter=self.max_iter, seed=int(seed))
             for seed in rng.integers(2**31, size=self.num_classes)
         ]
-        truth_rows = np.flatnonzero(index.truth_label >= 0)
-        truths, labels = source.take(truth_rows), torch.from_numpy(index.truth_label[truth_rows])
-        miners = [Miner(truths[labels == k], solver, scale=scale, rules=self.rules) for k, solver in enumerate(solvers)]
+        labels, pool = torch.from_numpy(index.truth_label[truth_rows]), RowPool()
+        miners = [
+            Miner(truths[labels == k], solver, scale=scale, rules=self.rules, pool=pool)
+            for k, solver in enumerate(solvers)
+        ]
 
         def negatives(image: int) -> Tensor:
             own_labels = torch.from_numpy(index.truth_label[index.rows(image)])
@@ -146,6 +151,14 @@ class LinearSVM(Classifier):
             rows = [np.concatenate([truth_rows[(labels == k).numpy()], m.rows]) for k, m in enumerate(miners)]
             self._report["held_out"] = [held_out(m, fold[own]) for m, own in zip(miners, rows, strict=True)]
         return self
+
+    def _first_sweep(self, source: FeatureSource, rng: np.random.Generator) -> tuple[np.ndarray, Tensor]:
+        """Sets the scale; gives the (P,) rows of all ground truths and their (P, D) float16 features."""
+        truth_rows = np.flatnonzero(source.index.truth_label >= 0)
+        sample = norm_sample(source.index, rng) if self.target_norm else truth_rows[:0]
+        held = HeldRows(source, np.union1d(sample, truth_rows))
+        self.scale_ = torch.tensor(self.target_norm / held.mean_norm_of(sample) if self.target_norm else 1.0)
+        return truth_rows, held.take(truth_rows).half()
 
     def score(self, features: Tensor) -> Tensor:
         """(N, K) float32 margins of (N, D) features; -inf for a class that could not be trained."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import compress
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from detkit.classifiers.row_pool import RowPool
 from detkit.progress import Progress
 from detkit.regions.source import FeatureSource
 
@@ -36,23 +38,31 @@ class MiningRules:
 class Miner:
     """One class's positives, its cache of hard negatives and its current model.
 
-    The cache is float16, which loses nothing: sources round to it.
+    Memory: its cache holds at most what the last training left, ``retrain_after`` regions more and those of one image;
+    their features are in the pool, once for all miners that share it. A training takes 8 D bytes for each example and
+    liblinear's own 16 for each number that is not 0, one miner at a time: scikit-learn trains in double precision only.
 
     Args:
         positives: (P, D) features; they never leave. Without any, the miner never trains.
         train: fits a model.
         scale: factor on features, in training and in ``margins``.
         rules: constants of the mining.
+        pool: where cached features lie; None makes one for this miner alone.
 
     Attributes:
         weight: (D,) float32, for scaled features.
         bias: -inf before the first training, so that nothing fires.
-        rows: (n,) int64 index rows of the cached negatives, in the order in which they came.
         objectives: the objective's value after each training, on the cache of that moment.
     """
 
     def __init__(
-        self, positives: Tensor, train: Trainer, *, scale: float = 1.0, rules: MiningRules | None = None
+        self,
+        positives: Tensor,
+        train: Trainer,
+        *,
+        scale: float = 1.0,
+        rules: MiningRules | None = None,
+        pool: RowPool | None = None,
     ) -> None:
         self.positives = positives.half()
         self.train = train
@@ -60,53 +70,60 @@ class Miner:
         self.rules = rules or MiningRules()
         self.weight = torch.zeros(positives.shape[1])
         self.bias = -float("inf")
-        self.rows = np.zeros(0, dtype=np.int64)
         self.objectives: list[float] = []
-        self._cached: list[Tensor] = []
+        self._pool = RowPool() if pool is None else pool
+        self._cache: dict[int, None] = {}
         self._added = 0
 
-    def see(self, rows: np.ndarray, features: Tensor, margins: Tensor, *, is_last: bool = False) -> None:
-        """Caches the hard ones among an image's negatives and trains when it is time.
+    @property
+    def rows(self) -> np.ndarray:
+        """(n,) int64 index rows of the cached negatives, in the order in which they came."""
+        return np.fromiter(self._cache, np.int64, len(self._cache))
+
+    def see(
+        self, start: int, features: Tensor, negatives: np.ndarray, margins: np.ndarray, *, is_last: bool = False
+    ) -> None:
+        """Caches the hard ones among an image's negatives and trains when it is time; only new ones are copied.
 
         Args:
-            rows: (n,) index rows of the negatives.
-            features: (n, D) their features.
-            margins: (n,) their margins under the current model; without a model every negative is hard.
+            start: index row of the image's first region.
+            features: (n, D) of all its regions.
+            negatives: (m,) index rows of its negatives.
+            margins: (m,) their margins under the current model; without a model every negative is hard.
             is_last: whether this is the last image, after which training is forced.
         """
         if len(self.positives) == 0:
             return
-        is_new = torch.from_numpy(~np.isin(rows, self.rows))
-        hard = is_new & (margins > self.rules.hard_margin) if self.objectives else is_new
-        if hard.any():
-            self.rows = np.concatenate([self.rows, rows[hard.numpy()]])
-            self._cached.append(features[hard].half())
-            self._added += int(hard.sum())
+        hard = negatives[margins > self.rules.hard_margin] if self.objectives else negatives
+        new = [row for row in hard.tolist() if row not in self._cache]
+        for row in new:
+            self._cache[row] = None
+            self._pool.keep(row, features[row - start])
+        self._added += len(new)
         if is_last or not self.objectives or self._added > self.rules.retrain_after:
             self._retrain()
 
     def examples(self) -> Tensor:
-        """(P + n, D) float64 scaled positives and cached negatives, converted part by part to spare memory."""
-        examples = torch.empty(len(self.positives) + len(self.rows), self.positives.shape[1], dtype=torch.float64)
-        start = 0
-        for part in (self.positives, *self._cached):
-            examples[start : start + len(part)] = part
-            start += len(part)
+        """(P + n, D) float64 scaled positives and cached negatives, converted row by row to spare memory."""
+        num_positives = len(self.positives)
+        examples = torch.empty(num_positives + len(self._cache), self.positives.shape[1], dtype=torch.float64)
+        examples[:num_positives] = self.positives
+        for at, row in enumerate(self._cache, num_positives):
+            examples[at] = self._pool[row]
         return examples.mul_(self.scale)
 
     def _retrain(self) -> None:
         """Trains on the positives and the cache, then evicts easy negatives; nothing to do before any negative came."""
-        if len(self.rows) == 0:
+        if not self._cache:
             return
         examples = self.examples()
         num_positives = len(self.positives)
         weight, self.bias, objective = self.train(examples.numpy(), num_positives)
         keep = examples[num_positives:] @ torch.from_numpy(weight) + self.bias >= self.rules.evict_below
         self.weight = torch.from_numpy(weight).float()
-        self.rows, self._added = self.rows[keep.numpy()], 0
-        counts = [len(part) for part in self._cached]
-        kept = [part[own] for part, own in zip(self._cached, keep.split(counts), strict=True)]
-        self._cached = [part for part in kept if len(part)]
+        self._pool.release(compress(self._cache, (~keep).tolist()))
+        self._cache = dict.fromkeys(compress(self._cache, keep.tolist()))
+        self._added = 0
         self.objectives.append(objective)
 
 
@@ -136,10 +153,9 @@ def mine(
         for position, (image, features) in enumerate(source.blocks()):
             margins = features @ torch.stack([m.weight * m.scale for m in miners]).T
             margins += torch.tensor([m.bias for m in miners])
-            allowed = negatives(image)
-            for column, miner in enumerate(miners):
-                own = allowed[:, column].nonzero()[:, 0]
-                rows = source.index.rows(image).start + own.numpy()
-                miner.see(rows, features[own], margins[own, column], is_last=position == last)
+            start = source.index.rows(image).start
+            for miner, allowed, own in zip(miners, negatives(image).numpy().T, margins.numpy().T, strict=True):
+                at = np.flatnonzero(allowed)
+                miner.see(start, features, start + at, own[at], is_last=position == last)
             if progress is not None:
                 progress.update()

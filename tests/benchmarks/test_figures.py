@@ -58,3 +58,18 @@ def test_generated_section_of_a_page_is_replaced_and_the_rest_stays(tmp_path):
 def test_performance_page_has_a_section_for_the_table():
     text = (BENCHMARKS.parent / "docs" / "performance.md").read_text(encoding="utf-8")
     assert 0 < text.index(figures.BEGIN) < text.index(figures.END)
+
+
+def test_disk_left_over_is_without_model_networks_and_the_largest_checkpoint(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    sizes = {
+        "artifacts/Propose/1/proposals.safetensors": 7,
+        "artifacts/Pretrain/2/network.safetensors": 100,
+        "artifacts/Pretrain/2.partial/checkpoint.safetensors": 200,
+        "artifacts/Finetune/3.partial/checkpoint.safetensors": 300,
+        "artifacts/Finetune/3.partial/metrics.jsonl": 2,
+        "run/model/classifier.safetensors": 50,
+        "run/results.json": 1,
+    }
+    left = module("streamed").left_over({Path(name): size for name, size in sizes.items()})
+    assert left == {"Propose": 7, "Pretrain": 200, "Finetune": 2, "results.json": 1}

@@ -4,6 +4,7 @@ import torch
 from torch.testing import assert_close
 
 from detkit.box_heads.ridge import Ridge
+from detkit.regions import held
 from detkit.structures import Boxes
 
 SQUARE, FAR = [0, 0, 40, 40], [60, 60, 90, 90]
@@ -65,6 +66,18 @@ def test_example_rows_are_the_examples_and_the_sample_for_the_norm(shifted):
     head = Ridge(num_classes=2, feature_dim=2, target_norm=0.0)
     assert len(head.example_rows(shifted.index)) == 60
     assert len(Ridge(num_classes=2, feature_dim=2).example_rows(shifted.index)) == len(shifted.index)
+
+
+def test_all_classes_and_the_sample_for_the_norm_are_read_in_one_sweep(shifted):
+    fit(shifted)
+    assert shifted.sweeps == ["take"] and shifted.taken == len(shifted.index)
+
+
+def test_holding_changes_nothing(shifted, monkeypatch):
+    expected = fit(shifted)
+    monkeypatch.setattr(held, "HELD_BYTES", 0)
+    other = fit(shifted)
+    assert torch.equal(other.weight_, expected.weight_) and torch.equal(other.bias_, expected.bias_)
 
 
 def test_inclusive_widths_take_back_a_shift_as_well(shifted):

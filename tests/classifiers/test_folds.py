@@ -22,7 +22,8 @@ def mined(positives, negatives):
     keep_all = MiningRules(evict_below=-1e9)
     miner = Miner(torch.tensor(positives).reshape(-1, 1), Threshold(), rules=keep_all)
     if negatives:
-        miner.see(np.arange(len(negatives)), torch.tensor(negatives)[:, None], torch.zeros(len(negatives)))
+        rows = np.arange(len(negatives))
+        miner.see(0, torch.tensor(negatives)[:, None], rows, np.zeros(len(negatives)))
     return miner
 
 

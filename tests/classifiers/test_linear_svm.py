@@ -78,6 +78,22 @@ def test_another_seed_gives_nearly_the_same_scores(source):
     torch.testing.assert_close(first, other, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("passes", [1, 3])
+def test_sample_and_truths_take_one_sweep_and_each_pass_of_mining_one(source, passes):
+    fit(source, passes=passes)
+    assert source.sweeps == ["take"] + ["blocks"] * passes
+    assert source.taken == len(source.index)  # twelve images of twelve regions are all in the sample
+
+
+def test_one_truth_a_class_and_equal_features_still_train(make_index, array_source):
+    # the two truths and the far boxes look alike: each class is trained on its truth, its only negatives look like it
+    index = make_index([([SQUARE], [0], [FAR]), ([SQUARE], [1], [FAR])], 3)
+    svm = fit(array_source(index, np.ones((4, 4), np.float32)))
+    assert svm.report()["positives"] == [1, 1, 0] and svm.report()["never_fires"] == [2]
+    scores = svm.score(torch.ones(1, 4))
+    assert torch.isfinite(scores[0, :2]).all() and scores[0, 0] == pytest.approx(float(scores[0, 1]), abs=1e-3)
+
+
 def test_the_report_names_the_rule_for_negatives(source):
     assert fit(source).report()["ignore"] == "per_class" and fit(source).report()["negative_iou"] == 0.3
 

@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from detkit.classifiers.mining import Miner, MiningRules, mine
+from detkit.classifiers.row_pool import RowPool
 
 FAR = [50, 50, 60, 60]
 RULES = MiningRules(retrain_after=2, hard_margin=-1.0, evict_below=-1.5)
@@ -65,10 +66,11 @@ def test_a_single_image_trains_once(make_index, array_source):
 
 
 def test_later_passes_do_not_cache_a_row_twice(make_index, array_source):
+    # the first image's three, added again, would be more than two: trained at once in later passes, too
     train = Script(0.0, 0.0, 0.0, 0.0)
     miner = Miner(column(1.0), train, rules=RULES)
-    run(make_index, array_source, [[1.0, 2.0], [3.0]], [miner], passes=3)
-    assert miner.rows.tolist() == [0, 1, 2] and len(train.seen) == 4
+    run(make_index, array_source, [[1.0, 2.0, 4.0], [3.0]], [miner], passes=3)
+    assert miner.rows.tolist() == [0, 1, 2, 3] and len(train.seen) == 4
 
 
 def test_without_positives_or_negatives_nothing_is_trained(make_index, array_source):
@@ -94,6 +96,17 @@ def test_miners_of_one_pass_do_not_see_each_other(make_index, array_source):
     alone = Miner(column(7.0), Script(-2.0, -2.5), rules=RULES)
     run(make_index, array_source, images, [alone])
     assert together[0].rows.tolist() == alone.rows.tolist() and together[0].bias == alone.bias
+
+
+def test_miners_share_the_features_of_what_they_cache(make_index, array_source):
+    # rows 0 to 3 hold 3, 0, 2, -9. First image: both take rows 0 and 1; biases -2 and 0 keep row 0, and rows 0 and 1.
+    # Second image: 2 is hard for both, -9 for none; both train again and keep what they have, 2 included.
+    pool, trains = RowPool(), [Script(-2.0, -2.0), Script(0.0, 0.0)]
+    miners = [Miner(column(7.0), train, rules=RULES, pool=pool) for train in trains]
+    run(make_index, array_source, [[3.0, 0.0], [2.0, -9.0]], miners)
+    assert [m.rows.tolist() for m in miners] == [[0, 2], [0, 1, 2]]
+    assert [train.seen[1][1] for train in trains] == [[3, 2], [3, 0, 2]]
+    assert len(pool) == 3
 
 
 def test_the_scale_enters_training_and_margins(make_index, array_source):

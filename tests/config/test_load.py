@@ -78,7 +78,7 @@ def test_wrong_type_and_range_name_key_value_and_what_is_allowed(write):
     path = write("SEED: 1\n")
     assert "command line: SEED: expected a whole number 0 or more, got -1" in fails(path, "SEED=-1")
     assert "command line: FINETUNE.LR: expected a number" in fails(path, "FINETUNE.LR", "fast")
-    assert "EVALUATORS: expected a list, each text, got 'VOC'" in fails(path, "EVALUATORS=VOC")
+    assert "EVALUATORS: expected a list, each text (at least one entry), got 'VOC'" in fails(path, "EVALUATORS=VOC")
 
 
 def test_value_for_a_section_and_section_for_a_value_are_refused(write):

@@ -313,8 +313,8 @@ ROWS = (
     Mutation(
         "counter of additions not put back",
         MINING,
-        "self.rows, self._added = self.rows[keep.numpy()], 0",
-        "self.rows = self.rows[keep.numpy()]",
+        "        self._added = 0\n        self.objectives.append",
+        "        self.objectives.append",
         "classifiers/test_mining.py reference/test_svm_oracle.py",
     ),
     Mutation(
@@ -327,16 +327,16 @@ ROWS = (
     Mutation(
         "a cached negative cached again",
         MINING,
-        "~np.isin(rows, self.rows)",
-        "np.isin(rows, rows)",
+        "if row not in self._cache]",
+        "if row >= 0]",
         "classifiers/test_mining.py",
     ),
     Mutation("no training at the last image", MINING, "if is_last or not", "if not", "classifiers/test_mining.py"),
     Mutation(
         "first image's hard negatives only",
         MINING,
-        "if self.objectives else is_new",
-        "if True else is_new",
+        "if self.objectives else negatives",
+        "if True else negatives",
         "classifiers/test_mining.py",
     ),
     Mutation(
