@@ -33,7 +33,7 @@ def own_cache(tmp_path, monkeypatch):
 
 
 class CountingSource(ArraySource):
-    """Features held in memory; ``taken`` counts the rows that ``take`` gave, ``sweeps`` names each way over the images."""
+    """Features held in memory; ``taken`` counts rows, ``sweeps`` names each way over the images."""
 
     def __init__(self, index, features):
         super().__init__(index, features)

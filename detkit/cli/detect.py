@@ -5,16 +5,30 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import math
 import os
-from collections.abc import Iterator, Sequence
+import time
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from detkit.clock import Clock
+from detkit.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from detkit.detector import Detector
-    from detkit.structures import Proposals
+    from detkit.proposals.base import ProposalGenerator
+    from detkit.structures import Detections, Proposals
+    from detkit.visualize import Labels
+
+PICTURES_BEHIND = 2
+"""Pictures that may wait to be drawn before the network waits for them."""
 
 
 def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
@@ -23,7 +37,8 @@ def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
         "detect",
         help="find objects in images or folders with a trained model",
         description="Writes a picture with boxes for each image, and detections.json: image, boxes (x1 y1 x2 y2 in "
-        "pixels, x2 and y2 exclusive), class, score, score kind.",
+        "pixels, x2 and y2 exclusive), class, score, score kind. An image that cannot be read has its error there, and "
+        "the exit code is 2.",
     )
     parser.add_argument("--model", required=True, metavar="FOLDER", help="a model folder, RUN/model")
     parser.add_argument("images", nargs="+", metavar="IMAGE|FOLDER")
@@ -37,108 +52,184 @@ def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
         type=int,
         default=-1,
         metavar="N",
-        help="processes that find proposals beside the network; -1: one per core but one, 0: none",
+        help="processes that decode and find proposals beside the network; -1: one per core but one, 0: none",
     )
     parser.add_argument(
         "--profile",
         action="store_true",
-        help="print the time of each stage, and write each image's to the JSON; of what workers do beside the network "
-        "only the time waited for it counts, so --workers 0 shows what each stage costs",
+        help="print the time that each stage works, and how long an image takes; write each image's to the JSON. "
+        "Stages run beside each other, so together they may take more than the image",
     )
     return parser
 
 
 def run(args: argparse.Namespace) -> int:
-    """Detects, draws and writes."""
+    """Detects, draws and writes.
+
+    Raises:
+        ConfigError: an option's value cannot be used.
+        DataError: there is no image, or, when all others are done, an image that cannot be read.
+    """
     import detkit
     from detkit.config.project import import_project
-    from detkit.progress import progress
+    from detkit.files import write_atomically
 
     files = _files([Path(name) for name in args.images])
+    output = Path(args.output)
+    _check(args, output)
     if args.project:
         import_project(Path(args.project).resolve(), "--project")
     detector = detkit.load(args.model, device=args.device)
-    output = Path(args.output)
     output.mkdir(parents=True, exist_ok=True)
-    bar = progress("detect", len(files), "image")
-    found, clocks = [], []
-    ahead = _proposals_ahead(detector, files, args.workers)
-    for name, path in files:
-        clock = Clock()
-        picture = None if args.no_pictures else output / f"{name}.png"
-        found.append(_one(detector, path, args.min_score, picture, ahead, clock))
-        if args.profile:
-            found[-1]["seconds"] = {stage: round(seconds, 5) for stage, seconds in clock.seconds.items()}
-        clocks.append(clock)
-        bar.update()
-    bar.close()
     answer = output / "detections.json"
-    answer.write_text(json.dumps(found, indent=1, ensure_ascii=False), encoding="utf-8")
+    for path in (answer, *(output / f"{name}.png" for name, _ in files)):
+        path.unlink(missing_ok=True)  # nothing of an earlier run may stand beside what this one finds
+    start = time.perf_counter()
+    workers = max(1, (os.cpu_count() or 1) - 1) if args.workers < 0 else args.workers
+    pictures = None if args.no_pictures else output
+    found, clocks = detected(detector, files, pictures, min_score=args.min_score, workers=workers)
+    wall = time.perf_counter() - start
     if args.profile:
-        print(_profile(clocks))
-    print(f"{sum(len(f['detections']) for f in found)} objects in {len(found)} images: {answer}")
+        for entry, clock in zip(found, clocks, strict=True):
+            entry["seconds"] = {stage: round(seconds, 5) for stage, seconds in clock.seconds.items()}
+    write_atomically(answer, json.dumps(found, indent=1, ensure_ascii=False).encode())
+    if args.profile:
+        print(_profile(clocks, wall))
+    objects = sum(len(entry.get("detections", ())) for entry in found)
+    errors = [entry["error"] for entry in found if "error" in entry]
+    print(f"{objects} objects in {len(found) - len(errors)} images: {answer}")
+    if errors:
+        more = f"; {len(errors) - 1} more images cannot be used, {answer} says why" if len(errors) > 1 else ""
+        raise DataError(errors[0] + more)
     return 0
 
 
-def _proposals_ahead(
-    detector: Detector, files: list[tuple[str, Path]], workers: int
-) -> Iterator[tuple[int, Proposals]] | None:
-    """The proposals of every image, in order, found in processes of their own; None where there are none."""
-    from detkit.proposals.pool import propose_many
+def _check(args: argparse.Namespace, output: Path) -> None:
+    from detkit.engine.compute import Compute
 
-    count = max(1, (os.cpu_count() or 1) - 1) if workers < 0 else workers
-    if count == 0 or len(files) == 1:
-        return None
-    return propose_many(detector.generator, [("", path) for _, path in files], count)
+    if args.min_score is not None and not math.isfinite(args.min_score):
+        raise ConfigError(f"--min-score {args.min_score}: expected a finite number, such as 0.5")
+    if args.workers < -1:
+        raise ConfigError(f"--workers {args.workers}: expected 0 or more processes, or -1 for one per core but one")
+    there = next(path for path in (output, *output.absolute().parents) if path.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        raise ConfigError(f"--output {output}: {there} is no folder that can be written to; name another")
+    try:
+        Compute.resolve(device=args.device)
+    except ConfigError as error:
+        raise ConfigError(str(error).replace("RUNTIME.DEVICE", "--device")) from error
 
 
-def _one(
+def detected(
     detector: Detector,
-    path: Path,
-    min_score: float | None,
-    picture: Path | None,
-    ahead: Iterator[tuple[int, Proposals]] | None,
-    clock: Clock,
-) -> dict[str, Any]:
-    from detkit.data.images import read_image
+    files: list[tuple[str, Path]],
+    pictures: Path | None,
+    *,
+    min_score: float | None = None,
+    workers: int,
+) -> tuple[list[dict[str, Any]], list[Clock]]:
+    """What the JSON says of each image, and the time of its stages.
+
+    Processes read the next images and a thread draws the last ones while the network works.
+
+    Args:
+        detector: what detects.
+        files: for each image the name of its picture, without the ending, and its file.
+        pictures: the folder of the pictures; None for none.
+        min_score: as ``Detector.detect`` takes it.
+        workers: processes; 0 reads each image when it is its turn.
+    """
+    from detkit.engine.stream import stream
+    from detkit.progress import progress
+    from detkit.visualize import Labels
+
+    labels = Labels.of(detector.class_names)
+    read = stream(_Reader(detector.generator, files), 0, len(files), workers if len(files) > 1 else 0)
+    found: list[dict[str, Any]] = []
+    clocks: list[Clock] = []
+    waiting: deque[Future[None]] = deque()
+    with closing(progress("detect", len(files), "image")) as bar, closing(read), ThreadPoolExecutor(1) as artist:
+        for (name, path), item in zip(files, read, strict=True):
+            clocks.append(clock := Clock())
+            if isinstance(item, str):
+                found.append({"image": str(path), "error": item})
+            else:
+                clock.seconds |= item.seconds
+                objects = detector.detect(item.image, min_score, proposals=item.proposals, clock=clock)
+                found.append({"image": str(path), **_plain(objects, detector)})
+                if pictures is not None:
+                    waiting.append(artist.submit(_draw, pictures / f"{name}.png", item.image, objects, labels, clock))
+            while len(waiting) > PICTURES_BEHIND:
+                waiting.popleft().result()
+            bar.update()
+        for drawn in waiting:
+            drawn.result()
+    return found, clocks
+
+
+@dataclass(frozen=True, eq=False)
+class _Item:
+    """An image, its proposals, and the seconds that both took."""
+
+    image: np.ndarray
+    proposals: Proposals
+    seconds: dict[str, float]
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """Reads an image and finds its proposals; of an image that cannot be used it gives the message."""
+
+    generator: ProposalGenerator
+    files: list[tuple[str, Path]]
+
+    def __call__(self, i: int) -> _Item | str:
+        from detkit.data.images import read_image
+
+        clock = Clock()
+        try:
+            with clock("decode"):
+                image = read_image(self.files[i][1])
+            with clock("proposals"):
+                proposals = self.generator.propose(image)
+        except DataError as error:
+            return str(error)
+        return _Item(image, proposals, clock.seconds)
+
+
+def _draw(picture: Path, image: np.ndarray, objects: Detections, labels: Labels, clock: Clock) -> None:
     from detkit.visualize import draw_detections, write_image
 
-    with clock("decode"):
-        image = read_image(path)
-    with clock("proposals"):
-        proposals = None if ahead is None else next(ahead)[1]
-    found = detector.detect(image, min_score, proposals=proposals, clock=clock)
-    if picture is not None:
-        with clock("draw"):
-            picture.parent.mkdir(parents=True, exist_ok=True)
-            write_image(picture, draw_detections(image, found, detector.class_names))
+    with clock("draw"):
+        write_image(picture, draw_detections(image, objects, labels))
+
+
+def _plain(objects: Detections, detector: Detector) -> dict[str, Any]:
+    names = detector.class_names
     return {
-        "image": str(path),
         "score_kind": detector.score_kind,
         "detections": [
-            {"box": [round(v, 2) for v in box.tolist()], "class": detector.class_names[label], "score": round(score, 5)}
-            for box, label, score in zip(found.boxes, found.labels.tolist(), found.scores.tolist(), strict=True)
+            {"box": [round(v, 2) for v in box.tolist()], "class": names[label], "score": round(score, 5)}
+            for box, label, score in zip(objects.boxes, objects.labels.tolist(), objects.scores.tolist(), strict=True)
         ],
     }
 
 
-def _profile(clocks: Sequence[Clock]) -> str:
-    """A line a stage: seconds of an image, of all images, and the share."""
+def _profile(clocks: Sequence[Clock], wall: float) -> str:
+    """A line a stage: seconds that it worked for an image, for all images, and as a share of the time that passed."""
     totals: dict[str, float] = {}
     for clock in clocks:
         for stage, seconds in clock.seconds.items():
             totals[stage] = totals.get(stage, 0.0) + seconds
-    whole = sum(totals.values())
     lines = [f"{'stage':10} {'s/image':>9} {'s':>9} {'share':>6}"]
-    for stage, seconds in [*totals.items(), ("all", whole)]:
-        lines.append(f"{stage:10} {seconds / len(clocks):9.4f} {seconds:9.2f} {100 * seconds / whole:5.1f}%")
+    for stage, seconds in [*totals.items(), ("wall", wall)]:
+        lines.append(f"{stage:10} {seconds / len(clocks):9.4f} {seconds:9.2f} {100 * seconds / wall:5.1f}%")
     return "\n".join(lines)
 
 
 def _files(paths: list[Path]) -> list[tuple[str, Path]]:
     """(name of the picture without its ending, image file) of every image; no two names are equal."""
     from detkit.data.images import IMAGE_SUFFIXES
-    from detkit.errors import DataError
 
     files: list[tuple[str, Path]] = []
     for path in paths:

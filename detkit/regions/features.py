@@ -94,8 +94,20 @@ class ComputedFeatures(RegionFeatures):
         return self.network.layers[layer].dim
 
     def images(self, requests: Sequence[Request], layers: Sequence[str]) -> Iterator[tuple[int, dict[str, Tensor]]]:
-        """Computes in passes of one shape; regions of neighbouring images share them."""
+        """Computes in passes of one shape; regions of neighbouring images share them.
+
+        Equal boxes of an image are computed once: ground truths among the proposals, or proposals that stand twice.
+        """
         requests = [(image, rows) for image, rows in requests if len(rows)]
+        once = [(image, rows[self.index.boxes[rows].distinct()[0]]) for image, rows in requests]
+        for (_, rows), (image, features) in zip(requests, self._computed(once, layers), strict=True):
+            _, which = self.index.boxes[rows].distinct()
+            joined = {layer: values[which].float() for layer, values in features.items()}
+            check_finite(joined, self.index.samples[image].image_id)
+            yield image, joined
+
+    def _computed(self, requests: Sequence[Request], layers: Sequence[str]) -> Iterator[tuple[int, dict[str, Tensor]]]:
+        """(image, {layer: (n, D) float16}) of rows whose boxes differ within each image."""
         extractor = self.network.extractor
         batches = _Batches(self.index, extractor, _plan(requests, self.network.batch, extractor.hands_over_images))
         parts: dict[str, list[Tensor]] = {layer: [] for layer in layers}
@@ -111,9 +123,7 @@ class ComputedFeatures(RegionFeatures):
                 start += len(rows)
                 held += len(rows)
                 if current is not None and held == len(current[1]):
-                    joined = {layer: torch.cat(p).float() for layer, p in parts.items()}
-                    check_finite(joined, self.index.samples[current[0]].image_id)
-                    yield current[0], joined
+                    yield current[0], {layer: torch.cat(p) for layer, p in parts.items()}
                     parts = {layer: [] for layer in layers}
                     current, held = next(waiting, None), 0
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
@@ -44,28 +45,43 @@ class RegionNetwork:
     def of_image(
         self, image: np.ndarray, boxes: Boxes, layers: Sequence[str], clock: Clock | None = None
     ) -> dict[str, Tensor]:
-        """{layer: (N, D) float32} of regions of one (H, W, 3) uint8 RGB image.
+        """{layer: (N, D) float32} of regions of one (H, W, 3) uint8 RGB image; equal boxes are computed once.
 
         Args:
             image: the image.
             boxes: N regions of it.
             layers: names from ``layers``.
-            clock: is told of the stages warp and network.
+            clock: is told of the stages warp and network, which run beside each other.
         """
         clock = clock or Clock()
-        step = len(boxes) if self.extractor.hands_over_images else self.batch
-        parts: dict[str, list[Tensor]] = {layer: [torch.zeros(0, self.layers[layer].dim)] for layer in layers}
-        for start in range(0, len(boxes), max(step, 1)):
-            piece = boxes[start : start + step]
+        first, which = boxes.distinct()
+        step = len(first) if self.extractor.hands_over_images else self.batch
+        pieces = [boxes[first[start : start + step]] for start in range(0, len(first), max(step, 1))]
+
+        def prepare(piece: Boxes) -> list[RegionInputs]:
             with clock("warp"):
-                inputs = [self.extractor.prepare(image, piece, np.zeros(len(piece), bool))]
+                return [self.extractor.prepare(image, piece, np.zeros(len(piece), bool))]
+
+        parts: dict[str, list[Tensor]] = {layer: [torch.zeros(0, self.layers[layer].dim)] for layer in layers}
+        for inputs in _ahead(prepare, pieces):
             with clock("network"):
                 features = self.forward(inputs, layers)
             for layer in layers:
                 parts[layer].append(features[layer].float())
-        joined = {layer: torch.cat(p) for layer, p in parts.items()}
+        joined = {layer: torch.cat(p)[which] for layer, p in parts.items()}
         check_finite(joined, f"of {image.shape[1]}x{image.shape[0]} pixels")
         return joined
+
+
+def _ahead(make: Callable[[Boxes], list[RegionInputs]], pieces: Sequence[Boxes]) -> Iterator[list[RegionInputs]]:
+    """What is made of each piece, in order; a thread makes the next one while this one is used."""
+    with ThreadPoolExecutor(1) as beside:
+        waiting = (beside.submit(make, piece) for piece in pieces)
+        coming = next(waiting, None)
+        while coming is not None:
+            made = coming.result()
+            coming = next(waiting, None)
+            yield made
 
 
 def check_finite(features: Mapping[str, Tensor], image: str) -> None:

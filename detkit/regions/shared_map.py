@@ -10,13 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from torchvision.ops import roi_align
 
 from detkit.backbones.base import Backbone
 from detkit.config.ranges import NonNegative, Positive
 from detkit.errors import ConfigError
 from detkit.regions.base import RegionExtractor, RegionInputs, check_padding
 from detkit.regions.passes import device_of, in_passes, no_rows
+from detkit.regions.roi_align import roi_align
 from detkit.registry import REGION_EXTRACTORS
 from detkit.structures import Boxes
 
@@ -34,8 +34,6 @@ class SharedMap(RegionExtractor):
         short_side: length to which the shorter side of the image is scaled.
         long_side: length that the longer side may not exceed; such an image is scaled less.
         sampling_ratio: sampling points of a bin in each direction; 0 takes one for each map cell that it covers.
-        bins: bins of the pooled map in each direction; 0 takes as many as a crop's map has cells. Fewer are quicker,
-            for networks whose remaining layers average the map and so take any size.
 
     Source: SPP-net, section 4.1; Fast R-CNN, section 3.4 (scale 600, at most 1000); RoIAlign of Mask R-CNN, section 3.
     """
@@ -51,7 +49,6 @@ class SharedMap(RegionExtractor):
         short_side: Annotated[int, Positive] = 600,
         long_side: Annotated[int, Positive] = 1000,
         sampling_ratio: Annotated[int, NonNegative] = 0,
-        bins: Annotated[int, NonNegative] = 0,
     ) -> None:
         check_padding(type(self), padding, input_size)
         if long_side < short_side:
@@ -64,7 +61,6 @@ class SharedMap(RegionExtractor):
         self.short_side = short_side
         self.long_side = long_side
         self.sampling_ratio = sampling_ratio
-        self.bins = bins
 
     def prepare(self, image: np.ndarray, boxes: Boxes, flips: np.ndarray) -> RegionInputs:
         """``image`` (h, w, 3) uint8, scaled; ``windows`` (n, 4) float32 with context; ``flips`` (n,) bool."""
@@ -84,16 +80,7 @@ class SharedMap(RegionExtractor):
     def forward(
         self, backbone: Backbone, inputs: Sequence[RegionInputs], layers: Sequence[str], pad_to: int = 0
     ) -> dict[str, Tensor]:
-        """Each image is convolved once, and once more mirrored where any of its regions is to be mirrored.
-
-        Raises:
-            ConfigError: ``bins`` are set for a network that needs the map of a crop.
-        """
-        if self.bins and not backbone.takes_any_map:
-            raise ConfigError(
-                f"REGION_EXTRACTOR.SharedMap.BINS: {self.bins} bins do not fit this backbone, whose next layers need "
-                f"{backbone.map_size[0]} x {backbone.map_size[1]}; set 0"
-            )
+        """Each image is convolved once, and once more mirrored where any of its regions is to be mirrored."""
         parts = [self._one_image(backbone, i, layers, pad_to) for i in inputs if len(i["windows"])]
         if not parts:
             return no_rows(backbone, layers)
@@ -114,11 +101,33 @@ class SharedMap(RegionExtractor):
         maps = backbone.map(F.pad(views, (0, missing[1], 0, missing[0])))
 
         def run(rows: Tensor) -> dict[str, Tensor]:
-            size = (self.bins, self.bins) if self.bins else backbone.map_size
-            pooled = roi_align(maps.float(), rows, size, 1 / backbone.stride, self.sampling_ratio, aligned=True)
-            return backbone.advance(pooled.to(maps.dtype), layers)
+            found: dict[str, Tensor] = {}
+            for cells, own in _layers_by_cells(backbone, layers).items():
+                pooled = roi_align(
+                    maps,
+                    rows,
+                    backbone.map_size,
+                    stride=backbone.stride,
+                    sampling_ratio=self.sampling_ratio,
+                    cells=cells,
+                )
+                found |= backbone.advance(pooled, own)
+            return found
 
         return in_passes(run, [rois], pad_to)
+
+
+def _layers_by_cells(backbone: Backbone, layers: Sequence[str]) -> dict[int, list[str]]:
+    """{cells on a side into which they average the map: layers}; 0 for layers that need the whole map of a crop.
+
+    Averaging is linear, so it can be done while pooling, which then makes 3 x 3 cells, say, instead of 13 x 13 bins.
+    """
+    by_cells: dict[int, list[str]] = {}
+    for name in layers:
+        channels, *grid = backbone.layers[name].shape
+        is_average = backbone.takes_any_map and channels == backbone.map_channels and len(set(grid)) <= 1
+        by_cells.setdefault([*grid, 1][0] if is_average else 0, []).append(name)
+    return by_cells
 
 
 def _bin_area(backbone: Backbone, windows: Tensor) -> Tensor:

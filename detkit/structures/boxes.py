@@ -58,6 +58,12 @@ class Boxes:
         """The (N, 4) float32 array that shares this tensor's memory."""
         return self.tensor.numpy()
 
+    def distinct(self) -> tuple[np.ndarray, np.ndarray]:
+        """The first row of each different box, ascending, and (N,) the place among these of each box."""
+        _, first, which = np.unique(self.numpy(), axis=0, return_index=True, return_inverse=True)
+        order = np.argsort(first)
+        return first[order], np.argsort(order)[which.reshape(-1)]
+
     def area(self) -> Tensor:
         """(N,) areas in square pixels; an inverted box has none."""
         size = (self.tensor[:, 2:] - self.tensor[:, :2]).clamp(min=0)

@@ -1,23 +1,129 @@
 from __future__ import annotations
 
-from detkit.cli.detect import _profile, _proposals_ahead
+import json
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+import detkit
+from detkit.backbones.tiny import TinyNet
+from detkit.box_heads.identity import Identity
+from detkit.classifiers.linear_svm import LinearSVM
+from detkit.cli.detect import _profile
+from detkit.cli.main import main
 from detkit.clock import Clock
+from detkit.detector import Detector, RegionScorer
+from detkit.engine.compute import Compute
+from detkit.errors import DetkitError
+from detkit.postprocess import Postprocess
+from detkit.proposals.sliding_window import SlidingWindow
+from detkit.regions.network import RegionNetwork
+from detkit.regions.warped_crops import WarpedCrops
 
 
-def test_profile_gives_the_mean_the_sum_and_the_share_of_each_stage():
+def test_profile_gives_the_mean_the_sum_and_the_share_of_the_time_that_passed():
     clocks = [Clock(), Clock()]
     clocks[0].seconds = {"network": 3.0, "warp": 1.0}
     clocks[1].seconds = {"network": 3.0, "draw": 1.0}
-    heading, *rows = [line.split() for line in _profile(clocks).splitlines()]
+    heading, *rows = [line.split() for line in _profile(clocks, 7.0).splitlines()]
     assert heading == ["stage", "s/image", "s", "share"]
     assert rows == [
-        ["network", "3.0000", "6.00", "75.0%"],
-        ["warp", "0.5000", "1.00", "12.5%"],
-        ["draw", "0.5000", "1.00", "12.5%"],
-        ["all", "4.0000", "8.00", "100.0%"],
+        ["network", "3.0000", "6.00", "85.7%"],
+        ["warp", "0.5000", "1.00", "14.3%"],
+        ["draw", "0.5000", "1.00", "14.3%"],
+        ["wall", "3.5000", "7.00", "100.0%"],
     ]
 
 
-def test_one_image_and_no_workers_start_no_process(tmp_path):
-    assert _proposals_ahead(None, [("a", tmp_path)], -1) is None
-    assert _proposals_ahead(None, [("a", tmp_path), ("b", tmp_path)], 0) is None
+@pytest.fixture
+def model(tmp_path, monkeypatch):
+    """The command with a small network of random numbers in place of a trained model."""
+    monkeypatch.chdir(tmp_path)
+    torch.manual_seed(0)
+    backbone = TinyNet(input_size=32, width=4, fc_dim=8)
+    classifier = LinearSVM(num_classes=2, feature_dim=8)
+    classifier.load({"weight": torch.randn(2, 8), "bias": torch.ones(2), "scale": torch.ones(())})
+    compute = Compute.resolve(dtype="float32", device="cpu")
+    detector = Detector(
+        class_names=("cat", "dog"),
+        generator=SlidingWindow(),
+        network=RegionNetwork(backbone, WarpedCrops(input_size=32, padding=4), compute=compute, batch=16),
+        scorer=RegionScorer(classifier, "fc7", Identity(num_classes=2, feature_dim=8), "fc7"),
+        settings=Postprocess(),
+    )
+    monkeypatch.setattr(detkit, "load", lambda folder, device: detector)
+    return ["detect", "--model", "any", "--min-score", "-100"]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Three pictures; the second one ends too early."""
+    folder = Path("photos")
+    (tmp_path / folder).mkdir()
+    rng = np.random.default_rng(0)
+    for name in "abc":
+        cv2.imwrite(str(tmp_path / folder / f"{name}.png"), rng.integers(0, 256, (60, 80, 3), np.uint8))
+    broken = tmp_path / folder / "b.png"
+    broken.write_bytes(broken.read_bytes()[:5000])
+    return folder
+
+
+def test_broken_image_is_listed_and_the_others_are_done_with_any_number_of_workers(model, folder, capsys):
+    written = []
+    for workers in ("0", "2"):
+        output = Path(f"out{workers}")
+        output.mkdir()
+        (output / "b.png.png").write_bytes(b"of an earlier run")
+        assert main([*model, "--workers", workers, "--output", str(output), str(folder)]) == 2
+        out, err = capsys.readouterr()
+        assert err.splitlines()[-1].startswith("detkit detect: photos/b.png: ")
+        assert "objects in 2 images: " in out
+        written.append({path.name: path.read_bytes() for path in output.iterdir()})
+    assert written[0] == written[1]
+    assert set(written[0]) == {"a.png.png", "c.png.png", "detections.json"}
+    first, broken, last = json.loads(written[0]["detections.json"])
+    assert set(broken) == {"image", "error"}
+    assert broken["error"].startswith("photos/b.png: ")
+    assert first["detections"] and last["detections"]
+
+
+def test_several_broken_images_are_one_line(model, folder, capsys):
+    (folder / "c.png").write_bytes(b"no image")
+    assert main([*model, "--no-pictures", str(folder)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("detkit detect: photos/b.png: ")
+    assert line.endswith("; 1 more images cannot be used, detections/detections.json says why")
+
+
+def test_what_stops_the_run_stands_on_a_line_of_its_own_and_leaves_no_old_answer(model, folder, capsys, monkeypatch):
+    def fail(*args):
+        raise DetkitError("network: no")
+
+    assert main([*model, "--no-pictures", str(folder / "a.png")]) == 0
+    monkeypatch.setattr(RegionNetwork, "forward", fail)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)  # so that there is a bar
+    assert main([*model, "--no-pictures", str(folder)]) == 2
+    assert capsys.readouterr().err.splitlines()[-1] == "detkit detect: network: no"
+    assert not Path("detections/detections.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--min-score", "nan"], "--min-score nan: expected a finite number, such as 0.5"),
+        (["--workers", "-2"], "--workers -2: expected 0 or more processes, or -1 for one per core but one"),
+        (["--device", "tpu"], "--device: no device 'tpu' here; use auto or one of cpu"),
+        (["--output", "a.png"], "--output a.png: a.png is no folder that can be written to; name another"),
+        (["--output", "a.png/in"], "--output a.png/in: "),
+    ],
+)
+def test_options_that_cannot_be_used_are_named(capsys, tmp_path, monkeypatch, words, message):
+    monkeypatch.chdir(tmp_path)
+    Path("a.png").write_bytes(b"x")
+    assert main(["detect", "--model", ".", "a.png", *words]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"detkit detect: {message}")

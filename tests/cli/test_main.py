@@ -207,7 +207,7 @@ def test_detect_and_eval_use_a_trained_run(recipe, capsys):
     words = ["--workers", "0", "--profile", "--no-pictures", "--min-score", "-1", str(pictures)]
     code, out, _ = run(capsys, "detect", "--model", "runs/tiny/model", "--output", "profiled", *words)
     stages = ["decode", "proposals", "warp", "network", "classify"]
-    assert [line.split()[0] for line in out.splitlines()[:-1]] == ["stage", *stages, "all"]
+    assert [line.split()[0] for line in out.splitlines()[:-1]] == ["stage", *stages, "wall"]
     profiled = json.loads(Path("profiled/detections.json").read_text())
     assert all(list(entry.pop("seconds")) == stages for entry in profiled)
     assert profiled == found

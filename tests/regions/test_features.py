@@ -49,3 +49,33 @@ def test_rows_are_those_of_the_image_alone(computed):
         sample, rows = computed.index.samples[image], computed.index.rows(image)
         alone = computed.network.of_image(read_image(sample.path), computed.index.boxes[rows], ["fc7"])
         torch.testing.assert_close(layers["fc7"], alone["fc7"])
+
+
+@pytest.fixture
+def rows_computed(monkeypatch):
+    """How many regions each network pass was given."""
+    counts, forward = [], RegionNetwork.forward
+
+    def counting(self, inputs, layers):
+        counts.append(sum(len(one["valid"]) for one in inputs))
+        return forward(self, inputs, layers)
+
+    monkeypatch.setattr(RegionNetwork, "forward", counting)
+    return counts
+
+
+def test_equal_boxes_of_an_image_are_computed_once(computed, rows_computed):
+    different = {image: layers["fc7"] for image, layers in computed.images(computed.every_row(), ["fc7"])}
+    assert sum(rows_computed) == 6
+    rows_computed.clear()
+    # the image's five boxes in another order, three of them again; the other image's box is equal to the first one
+    order = np.array([3, 0, 3, 1, 4, 2, 0, 3])
+    found = dict(computed.images([(0, order), (1, np.array([5, 5]))], ["fc7"]))
+    assert rows_computed == [2, 2, 2]
+    assert torch.equal(found[0]["fc7"], different[0][order])
+    assert torch.equal(found[1]["fc7"], different[1][[0, 0]])
+    rows_computed.clear()
+    image, boxes = read_image(computed.index.samples[0].path), computed.index.boxes[:5]
+    alone = computed.network.of_image(image, boxes[order], ["fc7"])["fc7"]
+    assert sum(rows_computed) == 5
+    assert torch.equal(alone, computed.network.of_image(image, boxes, ["fc7"])["fc7"][order])

@@ -179,11 +179,13 @@ def test_impossible_settings_are_refused():
         SharedMap(input_size=227, long_side=500)
 
 
-def test_fewer_bins_than_a_crops_map_are_for_networks_that_average_only():
-    image = np.random.default_rng(0).integers(0, 255, (80, 100, 3)).astype(np.uint8)
-    averaging = TorchvisionBackbone(arch="squeezenet1_1", input_size=64).eval()
-    extractor = SharedMap(input_size=64, padding=4, short_side=80, bins=6)
-    inputs = extractor.prepare(image, Boxes.of([[10, 10, 70, 60]]), np.zeros(1, bool))
-    assert extractor.forward(averaging, [inputs], ["pool5"])["pool5"].shape == (1, 512 * 9)
-    with pytest.raises(ConfigError, match=r"SharedMap\.BINS: 6 bins do not fit this backbone"):
-        extractor.forward(TinyNet(input_size=64).eval(), [inputs], ["pool5"])
+@pytest.mark.parametrize("layers", [["pool5"], ["final"], ["pool5", "final"]])
+def test_networks_that_average_the_map_get_the_averages_of_all_its_bins(image, layers):
+    torch.manual_seed(0)
+    backbone = TorchvisionBackbone(arch="squeezenet1_1", input_size=96).eval()
+    extractor = SharedMap(input_size=96, padding=4, short_side=150)
+    inputs = extractor.prepare(image, Boxes.of([[10, 10, 70, 60], [0, 30, 140, 90]]), np.array([False, True]))
+    found = extractor.forward(backbone, [inputs], layers)
+    backbone.takes_any_map = False  # so that every bin is pooled, and advance averages
+    torch.testing.assert_close(found, extractor.forward(backbone, [inputs], layers), atol=1e-5, rtol=1e-4)
+    assert found["final" if layers == ["final"] else "pool5"].std() > 0

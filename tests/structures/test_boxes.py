@@ -103,3 +103,11 @@ def test_flip_twice_is_the_same_box():
     boxes = Boxes.of([[1, 2, 5, 9]])
     assert boxes.flip(10).tensor.tolist() == [[5, 2, 9, 9]]
     assert torch.equal(boxes.flip(10).flip(10).tensor, boxes.tensor)
+
+
+def test_distinct_boxes_stand_in_their_first_order():
+    boxes = Boxes.of([[5, 0, 9, 9], [0, 0, 9, 9], [5, 0, 9, 9], [1, 0, 9, 9], [0, 0, 9, 9]])
+    first, which = boxes.distinct()
+    assert first.tolist() == [0, 1, 3]
+    assert which.tolist() == [0, 1, 0, 2, 1]
+    assert [part.tolist() for part in Boxes.of([]).distinct()] == [[], []]
