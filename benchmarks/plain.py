@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import sys
 from collections import OrderedDict
+from pathlib import Path
 
 import numpy as np
 import torch
+from inputs import index_of
+from served import serve
 from torch import Tensor, nn
 
 from detkit.backbones.base import Backbone
+from detkit.backbones.caffenet import AlexNet
 from detkit.data.images import read_image
+from detkit.engine.memory import keep_freed_memory
 from detkit.regions.base import RegionExtractor
 from detkit.regions.index import RegionIndex
+from detkit.regions.warped_crops import WarpedCrops
 
 BATCH = 128
+LOOPS = {"plain loop": False, "plain loop, freed memory kept": True}
+"""Whether a loop's process keeps freed memory, as those of ``detkit train`` and ``detkit detect`` do."""
 
 
 def plain_alexnet(backbone: Backbone) -> nn.Sequential:
@@ -64,3 +73,14 @@ def plain_loop(net: nn.Module, backbone: Backbone, extractor: RegionExtractor, i
             given = backbone.preprocessing(torch.from_numpy(crops["crops"]), torch.from_numpy(crops["valid"]))
             parts.append(net(given.contiguous()))
     return torch.cat(parts)
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(int(sys.argv[1]))
+    if LOOPS[sys.argv[3]]:
+        keep_freed_memory()
+    torch.manual_seed(0)
+    index = index_of([Path(name) for name in sys.argv[4:]], int(sys.argv[2]))
+    backbone = AlexNet(init="he").eval()
+    net, extractor = plain_alexnet(backbone), WarpedCrops(input_size=227)
+    serve(lambda: plain_loop(net, backbone, extractor, index))

@@ -20,6 +20,7 @@ from inputs import Setting
 
 import detkit
 from detkit.engine.compute import Compute
+from detkit.engine.memory import keep_freed_memory
 
 FAMILIES = ("startup", "extraction", "processes", "detection", "proposals", "mining", "streamed", "curves")
 
@@ -27,6 +28,7 @@ FAMILIES = ("startup", "extraction", "processes", "detection", "proposals", "min
 def main() -> int:
     """Runs the families that were asked for and writes their figures after each."""
     args = _arguments()
+    keep_freed_memory()  # as the commands do that are measured
     torch.set_num_threads(args.threads)
     setting = Setting(quick=args.quick, data=args.data, threads=args.threads, weights=args.weights, recipe=args.recipe)
     machine = _machine(setting)

@@ -1,0 +1,81 @@
+"""Where the time of a network pass goes."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from functools import partial
+
+import numpy as np
+import torch
+from torch import nn
+
+from detkit.backbones.base import Backbone
+from detkit.backbones.fuse import fuse_for_inference
+from detkit.clock import Clock
+from detkit.engine.compute import Compute
+from detkit.engine.stream import stream
+from detkit.regions.base import RegionInputs
+
+HANDED_OVER = 4
+"""Passes whose crops are handed over when that is timed; the first is awaited with the start of the worker."""
+
+
+@torch.inference_mode()
+def breakdown(
+    backbone: Backbone, compute: Compute, crops: RegionInputs, *, layer: str, repeats: int
+) -> dict[str, float]:
+    """Median seconds of the parts of an eager pass, and of ``crops from a worker``, which is no part of it.
+
+    Args:
+        backbone: the network.
+        compute: device and dtype; nothing is compiled, for a compiled pass has no such parts.
+        crops: what ``WarpedCrops`` prepared for one pass.
+        layer: the network's output.
+        repeats: passes that count, after one that does not.
+    """
+    own = Compute(compute.device, compute.dtype, compile=False).prepare(fuse_for_inference(backbone, compute.dtype))
+    clocks = [Clock() for _ in range(repeats + 1)]
+    for clock in clocks:
+        for module in own.modules():
+            module.__dict__.pop("forward", None)
+            if isinstance(module, nn.Conv2d):
+                _time(module, "convolutions", clock)
+            elif isinstance(module, nn.Linear):
+                _time(module, "fully connected", clock)
+        with clock("preprocessing"):
+            given = own.preprocessing(torch.from_numpy(crops["crops"]), torch.from_numpy(crops["valid"]))
+        with clock("network"), compute.autocast():
+            found = own(given, [layer])[layer]
+        with clock("features to float16"):
+            found.float().half()
+        layers = clock.seconds["convolutions"] + clock.seconds["fully connected"]
+        clock.seconds["LRN, pooling, ReLU"] = clock.seconds.pop("network") - layers
+    parts = {name: statistics.median(clock.seconds[name] for clock in clocks[1:]) for name in clocks[0].seconds}
+    return {**parts, "crops from a worker": _handed_over(crops)}
+
+
+def _time(module: nn.Module, name: str, clock: Clock) -> None:
+    """Tells the clock of every pass through the module."""
+    forward = module.forward
+
+    def timed(x: torch.Tensor) -> torch.Tensor:
+        with clock(name):
+            return forward(x)
+
+    module.forward = timed
+
+
+def _handed_over(crops: RegionInputs) -> float:
+    """Seconds in which a pass's crops get from a worker that has them ready to this process."""
+    ready = {name: np.array(values) for name, values in crops.items()}
+    items = stream(partial(_same, ready), 0, 1 + HANDED_OVER, workers=1)
+    next(items)
+    start = time.perf_counter()
+    for _ in items:
+        pass
+    return (time.perf_counter() - start) / HANDED_OVER
+
+
+def _same(ready: RegionInputs, i: int) -> RegionInputs:
+    return ready
