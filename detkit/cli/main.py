@@ -54,6 +54,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         elif is_first_process() or not isinstance(error, ProcessLostError):
             print(f"detkit {args.command}: {error}", file=sys.stderr)
         return 2
+    except RuntimeError as error:  # torch raises it wherever this process happens to be when a worker ends
+        if "DataLoader worker" not in str(error):
+            raise
+        print(
+            f"detkit {args.command}: a worker process was ended from outside ({error}); most often memory ran out: use "
+            "fewer of them (RUNTIME.WORKERS, --workers) or none",
+            file=sys.stderr,
+        )
+        return 2
     except BrokenPipeError:
         return 0
     except ImportError as error:

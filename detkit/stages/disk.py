@@ -1,4 +1,4 @@
-"""How much disk stored features take, and whether it is there."""
+"""How much disk the large results of a run take, and whether it is there."""
 
 from __future__ import annotations
 
@@ -6,7 +6,11 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from detkit.backbones.base import LayerSpec
+import torch
+
+from detkit.backbones.base import Backbone, LayerSpec
+from detkit.config.build import build
+from detkit.config.node import Config
 from detkit.errors import ConfigError
 
 HALF, ROW_NUMBER = 2, 8
@@ -21,6 +25,21 @@ def feature_bytes(rows: Mapping[str, int], layers: Mapping[str, LayerSpec]) -> i
         layers: the backbone's layers.
     """
     return sum(count * (HALF * layers[layer].dim + ROW_NUMBER) for layer, count in rows.items())
+
+
+def network_bytes(config: Config) -> int:
+    """Bytes of the configured backbone's file."""
+    with torch.device("meta"):
+        backbone: Backbone = build(config, "BACKBONE")
+    return sum(tensor.nbytes for tensor in backbone.state_dict().values())
+
+
+def training_bytes(config: Config) -> int:
+    """Bytes that training the configured backbone takes at most: its file and two checkpoints, a new and an old one.
+
+    A checkpoint holds the weights and their velocities.
+    """
+    return 5 * network_bytes(config)
 
 
 def free_bytes(folder: Path) -> int:
@@ -43,7 +62,7 @@ def refuse_small_disk(root: Path, needed: Mapping[str, int]) -> None:
     if total > free:
         steps = ", ".join(f"{label} {size / 1e9:.3g} GB" for label, size in needed.items() if size)
         raise ConfigError(
-            f"ARTIFACTS: stored features need {total / 1e9:.3g} GB ({steps}), {free / 1e9:.3g} GB are free at {root}; "
-            "store none (FEATURES.STORE stream), fewer layers (FEATURES.LAYERS) or boxes (PROPOSALS.TRAIN_MAX_BOXES), "
-            "or set ARTIFACTS to a folder on a larger disk"
+            f"ARTIFACTS: the run needs {total / 1e9:.3g} GB ({steps}), {free / 1e9:.3g} GB are free at {root}; "
+            "store no features (FEATURES.STORE stream), fewer layers (FEATURES.LAYERS) or boxes "
+            "(PROPOSALS.TRAIN_MAX_BOXES), or set ARTIFACTS to a folder on a larger disk"
         )

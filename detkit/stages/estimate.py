@@ -16,6 +16,8 @@ from detkit.stages.runner import Run
 
 BOX_BYTES = 20
 """Four coordinates and an objectness in float32."""
+SAMPLE_IMAGES, CLASSIFIER_SAMPLE, BOX_HEAD_SAMPLE = 200, 200, 20
+"""Images of the samples of mean norms, and regions of each for a classifier and for a box head."""
 
 
 @dataclass(frozen=True)
@@ -160,16 +162,26 @@ def _classify(probe: Probe, step: Step) -> Cost:
         return Cost()
     seconds = probe.scoring(len(dataset.class_names)) * len(dataset)
     if step.role not in extracted_roles(probe.run.config):
-        seconds += _features(probe, step.role)
+        # One sweep over everything, after one over the sample whose norm is taken.
+        seconds += _features(probe, step.role) * (1 + _share(probe, step.role, CLASSIFIER_SAMPLE))
     return Cost(seconds, unknown="trainings on the hard negatives, and the memory of these: both depend on the data")
 
 
 def _regress(probe: Probe, step: Step) -> Cost:
     if "BOX_HEAD" not in layers_read(probe.run.config, step.role):
         return Cost()
+    solving = "solving the regressors, which depends on the number of examples"
     if step.role in extracted_roles(probe.run.config):
-        return Cost(None, unknown="solving the regressors, which depends on the number of examples")
-    return Cost(None, unknown="the features of its examples, computed once more, and solving the regressors")
+        return Cost(None, unknown=solving)
+    seconds = _features(probe, step.role) * _share(probe, step.role, BOX_HEAD_SAMPLE)
+    return Cost(seconds, unknown=f"the features of its examples, computed once more, and {solving}")
+
+
+def _share(probe: Probe, role: str, of_image: int) -> float:
+    """The part of a split's proposals in the sample that a learner takes the mean norm of."""
+    count = len(probe.run.datasets(role))
+    drawn = min(count, SAMPLE_IMAGES) * min(of_image, probe.boxes(role) / max(count, 1))
+    return drawn / max(probe.boxes(role), 1)
 
 
 def _detect(probe: Probe, step: Step) -> Cost:

@@ -21,6 +21,7 @@ from detkit.files import write_atomically
 from detkit.registry import STAGES
 from detkit.stages.base import Context, Ref, Stage
 from detkit.stages.common import HEAD, NETWORK, load_network, refuse_without_truths, region_index
+from detkit.stages.disk import network_bytes, training_bytes
 from detkit.stages.settings import settings_of
 from detkit.stages.shards import save_tensors
 
@@ -70,6 +71,11 @@ class Pretrain(Stage):
         spec = config.BACKBONE.WEIGHTS
         identity = spec if spec in ("", "random") else weights_identity(spec)
         return {"weights": identity, "pictures": list(self.datasets(config, role))}
+
+    def disk(self, context: Context) -> int:
+        """The network's file and, where it is trained, its checkpoints."""
+        bytes_of = network_bytes if context.config.BACKBONE.WEIGHTS else training_bytes
+        return bytes_of(context.config)
 
     def run(self, context: Context) -> None:
         """Writes network.safetensors, and accuracy.json where it was trained."""
@@ -146,6 +152,10 @@ class Finetune(Stage):
     def inputs(self, config: Config, role: str) -> Mapping[str, Ref]:
         """The pre-trained network and the split's proposals."""
         return {"network": ("Pretrain", ""), "proposals": ("Propose", "FINETUNE")}
+
+    def disk(self, context: Context) -> int:
+        """The network's file and its checkpoints."""
+        return training_bytes(context.config)
 
     def run(self, context: Context) -> None:
         """Writes network.safetensors and, last, head.safetensors."""

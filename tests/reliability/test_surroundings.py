@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import resource
+import signal
 from pathlib import Path
 
+from detkit.regions.warped_crops import WarpedCrops
 from tests.reliability.harness import Steps
 
 LIMIT = 1500  # bytes: less than the features of an image take, more than was said until then
@@ -34,6 +37,18 @@ def test_a_log_that_cannot_be_written_ends_the_run_in_one_line(job):
     (job.folder / "run").mkdir()
     (job.folder / "run" / "log.txt").symlink_to("/dev/full")
     assert "cannot be written: No space left on device" in only_line(job.run())
+
+
+def test_a_worker_that_is_killed_ends_the_run_in_one_line_and_it_goes_on(whole, job):
+    def mortal() -> None:
+        def prepare(*args):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+        WarpedCrops.prepare = prepare  # of the forked process alone; only its workers call it
+
+    line = only_line(job.run("RUNTIME.WORKERS=1", prepare=mortal))
+    assert "a worker process was ended from outside" in line and "RUNTIME.WORKERS" in line
+    whole.check(job)
 
 
 def test_a_file_in_the_way_of_a_folder_is_named(job):

@@ -6,9 +6,10 @@ import pytest
 
 from detkit.backbones.base import LayerSpec
 from detkit.cli.main import main
+from detkit.config import load_config
 from detkit.errors import ConfigError
 from detkit.stages import disk
-from detkit.stages.disk import feature_bytes, free_bytes, refuse_small_disk
+from detkit.stages.disk import feature_bytes, free_bytes, network_bytes, refuse_small_disk, training_bytes
 
 
 def test_a_stored_row_takes_two_bytes_a_number_and_eight_for_which_row_it_is():
@@ -26,7 +27,7 @@ def test_a_need_as_large_as_the_disk_fits_and_a_byte_more_does_not(tmp_path, mon
     monkeypatch.setattr(disk, "free_bytes", lambda folder: 3_000_000_000)
     refuse_small_disk(tmp_path, {"extract train": 2_000_000_000, "extract test": 1_000_000_000})
     with pytest.raises(
-        ConfigError, match=r"need 3 GB \(extract train 3 GB\), 3 GB are free at .*FEATURES.STORE stream"
+        ConfigError, match=r"needs 3 GB \(extract train 3 GB\), 3 GB are free at .*FEATURES.STORE stream"
     ):
         refuse_small_disk(tmp_path, {"extract train": 3_000_000_001, "detect test": 0})
 
@@ -34,7 +35,7 @@ def test_a_need_as_large_as_the_disk_fits_and_a_byte_more_does_not(tmp_path, mon
 def test_training_stops_before_finetuning_where_the_features_do_not_fit_and_asks_for_what_it_writes(
     recipe, capsys, monkeypatch
 ):
-    free, asked, refuse = 1000, [], refuse_small_disk
+    free, asked, refuse = 270_000, [], refuse_small_disk  # enough for the tiny network and its checkpoints
     monkeypatch.setattr(disk, "free_bytes", lambda folder: free)
     monkeypatch.setattr(
         "detkit.stages.runner.refuse_small_disk", lambda *given: (asked.append(given[1]), refuse(*given))
@@ -50,3 +51,12 @@ def test_training_stops_before_finetuning_where_the_features_do_not_fit_and_asks
     files = list(Path("artifacts/extract").glob("*/*.safetensors"))
     written = sum(file.stat().st_size for file in files)
     assert 0 < written - max(one.get("extract train", 0) for one in asked) < 500 * len(files)  # headers of the files
+
+
+def test_training_asks_for_its_network_and_two_checkpoints(recipe, capsys):
+    config = load_config(str(recipe))
+    assert main(["train", "--config", str(recipe), "--until", "finetune"]) == 0
+    (network,) = Path("artifacts/finetune").glob("*/network.safetensors")
+    # The file, and twice weights and velocities.
+    assert network_bytes(config) == pytest.approx(network.stat().st_size, rel=0.05)
+    assert training_bytes(config) == 5 * network_bytes(config)
