@@ -12,7 +12,7 @@ from detkit.detector import SHOWN_FROM
 from detkit.evaluation.coco_files import write_coco
 from detkit.evaluation.table import metrics_table
 from detkit.evaluation.voc_files import write_voc
-from detkit.files import replacing_folder, write_atomically, writing
+from detkit.files import replacing_folder, write_json, writing
 from detkit.registry import CLASSIFIERS
 from detkit.stages.detect import DETECTIONS, load_detections
 from detkit.stages.evaluate import RESULTS
@@ -38,7 +38,7 @@ def write_outputs(run: Run) -> list[str]:
         _write_detections(run, detected)
     results = _results(run, evaluated)
     if results:
-        write_atomically(run.folder / RESULTS, json.dumps(results, indent=1, ensure_ascii=False).encode())
+        write_json(run.folder / RESULTS, results)
         lines.append(results_table(results))
     weights = export_weights(run)
     if weights is not None:

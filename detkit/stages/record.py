@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from detkit.files import write_atomically
+from detkit.files import write_json
 from detkit.stages.plan import Step
 
 PLAN = "plan.json"
@@ -24,7 +24,7 @@ def described(steps: Sequence[Step]) -> Plan:
 
 def keep_plan(folder: Path, steps: Sequence[Step]) -> None:
     """Writes down in a run's folder what is hashed for each of its steps."""
-    write_atomically(folder / PLAN, json.dumps(described(steps), indent=1, ensure_ascii=False).encode())
+    write_json(folder / PLAN, described(steps))
 
 
 def last_plan(folder: Path) -> Plan:
