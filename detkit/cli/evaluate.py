@@ -44,7 +44,7 @@ def _of_files(args: argparse.Namespace) -> dict[str, object]:
 
     config = read_config(args)
     dataset = Datasets(config, needs_images=False)("TEST")
-    detections = read_detections(Path(args.detections), dataset)
+    detections = read_detections(Path(args.detections), dataset, config.DATA.TEST)
     metrics = evaluate(config, dataset, detections)
     if not metrics:
         raise ConfigError(f"EVALUATORS: {config.EVALUATORS} judge proposals, not detections; add VOC or COCO")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from detkit.evaluation.table import metrics_table
 from detkit.evaluation.voc_files import write_voc
 from detkit.files import replacing_folder, write_json, writing
 from detkit.registry import CLASSIFIERS
+from detkit.stages.artifacts import read_result
 from detkit.stages.detect import DETECTIONS, load_detections
 from detkit.stages.evaluate import RESULTS
 from detkit.stages.export import export_model
@@ -68,7 +68,7 @@ def _results(run: Run, evaluated: Path | None) -> dict[str, Any]:
     results: dict[str, Any] = {"data": _data_report(run)}
     if evaluated is not None:
         where = {"dataset": run.config.DATA.NAME, "split": run.config.DATA.TEST}
-        results = {**where, **results, **json.loads((evaluated / RESULTS).read_text(encoding="utf-8"))}
+        results = {**where, **results, **read_result(evaluated / RESULTS)}
     if pretraining := pretraining_results(run):
         results["pretrain"] = pretraining
     return results if len(results) > 1 else {}
@@ -77,11 +77,9 @@ def _results(run: Run, evaluated: Path | None) -> dict[str, Any]:
 def _write_detections(run: Run, detected: Path) -> None:
     dataset = run.datasets("TEST")
     detections = load_detections(detected / DETECTIONS)
-    split = run.config.DATA.TEST
-    name = split if isinstance(split, str) else "+".join(split)
     folder = run.folder / "detections"
     with writing(folder), replacing_folder(folder) as partial:
-        write_voc(partial, name, dataset, detections)
+        write_voc(partial, run.config.DATA.TEST, dataset, detections)
         write_coco(partial / "detections.json", dataset, detections)
     shown = range(min(PICTURES, len(dataset)))
     images = [read_image(dataset[i].path) for i in shown]
@@ -110,7 +108,7 @@ def _warnings(run: Run) -> list[str]:
                 lines.append(f"{kind}: and {len(texts) - SHOWN} more like these")
     classified = run.find("Classify", "TRAIN")
     if classified is not None:
-        report = json.loads((classified / REPORT).read_text(encoding="utf-8"))
+        report = read_result(classified / REPORT)
         names = [run.datasets("TRAIN").class_names[k] for k in report.get("never_fires", [])]
         lines += [
             f"warning: {name} has no ground truth, or no negative, to learn from: it never fires" for name in names
