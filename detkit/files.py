@@ -50,14 +50,15 @@ def writing(path: Path | None = None) -> Iterator[None]:
     except OSError as error:
         if error.errno not in REFUSALS:
             raise
-        raise _refused(path or error.filename, str(error.strerror)) from error
+        raise _refused(path, error.filename, str(error.strerror)) from error
     except SafetensorError as error:
-        raise _refused(path, str(error)) from error
+        raise _refused(path, None, str(error)) from error
 
 
-def _refused(path: Path | str | None, reason: str) -> DetkitError:
+def _refused(path: Path | None, named: str | None, reason: str) -> DetkitError:
+    what = "cannot be written" if path else "cannot be read or written"
     return DetkitError(
-        f"{path or 'a file'}: cannot be written: {reason}; make room, or choose folders that can be written with "
+        f"{path or named or 'a file'}: {what}: {reason}; make room, or choose folders that can be written with "
         "OUTPUT_DIR, ARTIFACTS and DETKIT_CACHE; what is finished stays"
     )
 

@@ -43,7 +43,10 @@ def test_content_is_on_the_disk_before_it_takes_the_name(tmp_path, monkeypatch):
 
 def test_a_refusal_of_the_file_system_names_the_file_and_other_errors_pass(tmp_path):
     (tmp_path / "taken").write_text("mine")
-    with pytest.raises(DetkitError, match=r"taken/a\.json.*: cannot be written: Not a directory; make room"), writing():
+    with (
+        pytest.raises(DetkitError, match=r"taken/a\.json.*: cannot be read or written: Not a directory; make room"),
+        writing(),
+    ):
         (tmp_path / "taken" / "a.json").write_text("new")
     with pytest.raises(FileNotFoundError), writing():
         (tmp_path / "nowhere" / "a.json").read_text()

@@ -98,8 +98,10 @@ def _check_tensor(backbone: Backbone, weights: Weights, key: str, own: Tensor) -
             f"weights {weights.source}: {have}, but {network_name(backbone)} needs {tuple(own.shape)}."
             f"{nearest_network(weights.tensors, backbone)}"
         )
-    if not bool(torch.isfinite(given).all()):
-        raise WeightsError(f"weights {weights.source}: tensor {key} holds values that are not finite; use another file")
+    if given.is_complex() or not bool(torch.isfinite(given).all()):
+        raise WeightsError(
+            f"weights {weights.source}: tensor {key} holds values that are no finite numbers; use another file"
+        )
 
 
 def _sha256(path: Path) -> str:

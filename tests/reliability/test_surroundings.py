@@ -51,7 +51,7 @@ def test_a_file_in_the_way_of_a_folder_is_named(job):
     (job.folder / "taken").write_text("mine")
     assert "taken/run" in (line := only_line(job.run("OUTPUT_DIR=taken/run"))) and "Not a directory" in line
     line = only_line(job.run("ARTIFACTS=taken"))
-    assert "taken" in line and "cannot be written: " in line
+    assert "taken" in line and "cannot be read or written: " in line
     assert (job.folder / "taken").read_text() == "mine"
 
 
