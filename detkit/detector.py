@@ -9,8 +9,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
 from detkit.backbones.weights import load_weights
@@ -28,6 +26,7 @@ from detkit.proposals.base import ProposalGenerator
 from detkit.regions.network import RegionNetwork
 from detkit.registry import BACKBONES, BOX_HEADS, CLASSIFIERS, PROPOSAL_GENERATORS, REGION_EXTRACTORS
 from detkit.structures import Boxes, Detections, Proposals
+from detkit.structures.state import load_learnt
 
 SHOWN_FROM = {"margin": 0.0, "probability": 0.5}
 """The least score that is shown where the caller gives none."""
@@ -183,13 +182,6 @@ def load(model: str | Path, *, device: str = "auto", compile: bool = False) -> D
     return _assemble(folder, described, compute)
 
 
-def _tensors(file: Path) -> dict[str, Tensor]:
-    try:
-        return load_file(file)
-    except (OSError, SafetensorError, ValueError, RuntimeError, LookupError, TypeError) as error:
-        raise ModelError(f"model {file}: missing or damaged ({error}); export it again with detkit train") from error
-
-
 def _assemble(folder: Path, described: dict[str, Any], compute: Compute) -> Detector:
     network = folder / "network.safetensors"
     _refuse_larger(described["backbone"], network)
@@ -203,7 +195,7 @@ def _assemble(folder: Path, described: dict[str, Any], compute: Compute) -> Dete
             raise ModelError(f"model {folder}: no layer {layer!r} for its {key}; expected one of {[*backbone.layers]}")
         dim = backbone.layers[layer].dim
         parts[key] = construct(registry, described[key], num_classes=len(described["class_names"]), feature_dim=dim)
-        parts[key].load(_tensors(folder / f"{key}.safetensors"))
+        load_learnt(parts[key], folder / f"{key}.safetensors")
     scorer = RegionScorer(
         parts["classifier"], described["classifier_layer"], parts["box_head"], described["box_head_layer"]
     )

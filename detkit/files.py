@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from safetensors import SafetensorError
@@ -22,14 +23,16 @@ REFUSALS = frozenset(
         errno.EFBIG,
         errno.EIO,
         errno.EISDIR,
+        errno.ELOOP,
         errno.ENAMETOOLONG,
         errno.ENOSPC,
         errno.ENOTDIR,
         errno.EPERM,
         errno.EROFS,
+        errno.ESTALE,
     }
 )
-"""What a file system answers where it cannot keep what is written; every other OSError is a bug."""
+"""What a file system answers where it cannot keep what is written; any other OSError is a bug."""
 
 
 @contextmanager
@@ -47,14 +50,15 @@ def writing(path: Path | None = None) -> Iterator[None]:
     except OSError as error:
         if error.errno not in REFUSALS:
             raise
-        raise _refused(path or error.filename, str(error.strerror)) from error
+        raise _refused(path, error.filename, str(error.strerror)) from error
     except SafetensorError as error:
-        raise _refused(path, str(error)) from error
+        raise _refused(path, None, str(error)) from error
 
 
-def _refused(path: Path | str | None, reason: str) -> DetkitError:
+def _refused(path: Path | None, named: str | None, reason: str) -> DetkitError:
+    what = "cannot be written" if path else "cannot be read or written"
     return DetkitError(
-        f"{path or 'a file'}: cannot be written: {reason}; make room, or choose folders that can be written with "
+        f"{path or named or 'a file'}: {what}: {reason}; make room, or choose folders that can be written with "
         "OUTPUT_DIR, ARTIFACTS and DETKIT_CACHE; what is finished stays"
     )
 
@@ -64,20 +68,27 @@ def replacing(path: Path) -> Iterator[Path]:
     """Yields where to write what becomes ``path`` when the block ends; a reader sees the old file or the new one.
 
     The new content is on the disk before it takes the name, so a power cut leaves no empty file under it. Where the
-    block raises, ``path`` is as it was and what was written is removed.
+    block raises, ``path`` is as it was and what was written is removed. Of a link the file that it points to is
+    replaced. A pipe or a device is written to as it is.
 
     Raises:
         DetkitError: the file system refuses it.
     """
-    partial = path.with_name(path.name + ".partial")
+    with writing(path):
+        if path.exists() and not path.is_file() and not path.is_dir():
+            yield path
+            return
+        target = Path(os.path.realpath(path)) if path.is_symlink() else path
+    partial = target.with_name(target.name + ".partial")
     try:
         with writing(path):
             yield partial
             with partial.open("rb") as written:
                 os.fsync(written.fileno())
-            partial.replace(path)
+            partial.replace(target)
     except BaseException:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink()
         raise
 
 
@@ -87,6 +98,12 @@ def write_atomically(path: Path, content: bytes) -> None:
         partial.write_bytes(content)
 
 
+def write_json(path: Path, value: object) -> None:
+    """Writes JSON, in UTF-8, to a file that is either complete or not there."""
+    text = json.dumps(value, indent=1, ensure_ascii=False)
+    write_atomically(path, text.encode(errors="backslashreplace"))  # a name that is no UTF-8 becomes JSON's own escape
+
+
 @contextmanager
 def replacing_folder(folder: Path) -> Iterator[Path]:
     """Yields the empty folder that becomes ``folder``, with all that is in it, when the block ends.
@@ -94,8 +111,7 @@ def replacing_folder(folder: Path) -> Iterator[Path]:
     Where the block raises, ``folder`` is as it was; what was written goes with the next call.
     """
     partial = folder.with_name(folder.name + ".partial")
-    if partial.is_dir():
-        shutil.rmtree(partial)
+    _delete(partial)
     partial.mkdir(parents=True)
     yield partial
     remove_folder(folder)
@@ -105,14 +121,21 @@ def replacing_folder(folder: Path) -> Iterator[Path]:
 def remove_folder(folder: Path) -> None:
     """Removes a folder that a reader sees whole or not at all, even if this process is killed over it.
 
-    It loses its name first; what a killed process left of it goes with the next call.
+    It loses its name first; what a killed process left of it goes with the next call. Of a link to a folder only the
+    link is removed.
     """
     doomed = folder.with_name(folder.name + ".removed")
-    if doomed.is_dir():
-        shutil.rmtree(doomed)
+    _delete(doomed)
     if folder.is_dir():
         folder.rename(doomed)
-        shutil.rmtree(doomed)
+        _delete(doomed)
+
+
+def _delete(folder: Path) -> None:
+    if folder.is_symlink():
+        folder.unlink()
+    elif folder.is_dir():
+        shutil.rmtree(folder)
 
 
 @contextmanager
@@ -123,7 +146,7 @@ def locked(path: Path, waits: Callable[[], None]) -> Iterator[None]:
         path: an empty file that is made and stays; its folder must exist.
         waits: called once where another process is inside, before waiting for it.
     """
-    with path.open("w") as lock:
+    with path.open("ab+", buffering=0) as lock:  # for reading, too: a pipe that is opened to write waits for a reader
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import errno
+import json
 import stat
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from zipfile import ZipFile
+
+from detkit.errors import DataError
 
 MIB = 1 << 20
 FREE_BYTES = 64 * MIB
@@ -23,15 +29,19 @@ def bounded_bytes(file: Path, most: int) -> bytes:
     Raises:
         OSError: it cannot be read; ``strerror`` is a reason that a message can show.
     """
+    if (size := _regular_size(file)) > most:
+        raise OSError(errno.EFBIG, f"{size} bytes, at most {most} are read", str(file))
+    return file.read_bytes()
+
+
+def _regular_size(file: Path) -> int:
     try:
         found = file.stat()
     except ValueError:
         raise OSError(errno.EINVAL, "No file can have this name", str(file)) from None
     if not stat.S_ISREG(found.st_mode) and not stat.S_ISDIR(found.st_mode):
         raise OSError(errno.EINVAL, "Not a regular file", str(file))
-    if found.st_size > most:
-        raise OSError(errno.EFBIG, f"{found.st_size} bytes, at most {most} are read", str(file))
-    return file.read_bytes()
+    return found.st_size
 
 
 def bounded_text(file: Path, most: int) -> str:
@@ -44,6 +54,32 @@ def bounded_text(file: Path, most: int) -> str:
     return bounded_bytes(file, most).decode("utf-8-sig")
 
 
+def bounded_json(file: Path, most: int, of_object: Callable[[dict[str, Any]], Any] = dict) -> Any:
+    """The value of a JSON file in UTF-8.
+
+    Args:
+        file: as of ``bounded_bytes``.
+        most: bytes.
+        of_object: what stands for each object, as soon as it is read.
+
+    Raises:
+        OSError: as ``bounded_bytes``.
+        UnicodeDecodeError: it is no UTF-8.
+        JSONDecodeError: it is no JSON.
+        ValueError: a number of thousands of digits, or a key that an object has twice, of which Python keeps the last.
+        RecursionError: it is nested too deep.
+    """
+
+    def checked(pairs: list[tuple[str, Any]]) -> Any:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            repeated = Counter(key for key, _ in pairs).most_common(1)[0][0]
+            raise ValueError(f"an object has the key {repeated!r} twice")
+        return of_object(found)
+
+    return json.loads(bounded_text(file, most), object_pairs_hook=checked)
+
+
 def refuse_bomb(file: Path) -> None:
     """Refuses a zip archive whose directory announces far more than its size; reading stops at what is announced.
 
@@ -51,9 +87,10 @@ def refuse_bomb(file: Path) -> None:
         OSError: it does, or it cannot be read.
         BadZipFile: it is no zip archive.
     """
+    size = _regular_size(file)
     with ZipFile(file) as archive:
         unpacked = sum(member.file_size for member in archive.infolist())
-    check_unpacked(file, unpacked, file.stat().st_size)
+    check_unpacked(file, unpacked, size)
 
 
 def check_unpacked(file: Path, unpacked: int, size: int) -> None:
@@ -64,6 +101,18 @@ def check_unpacked(file: Path, unpacked: int, size: int) -> None:
     """
     if unpacked > max(FREE_BYTES, MOST_TIMES * size):
         raise OSError(errno.EFBIG, f"{size} bytes unpack to {unpacked} or more; at most {MOST_TIMES} times", str(file))
+
+
+def entries(folder: Path) -> list[Path]:
+    """What lies in a folder that others filled, sorted.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    try:
+        return sorted(folder.iterdir())
+    except OSError as error:
+        raise DataError(f"{folder}: cannot be read: {reason(error)}") from None
 
 
 def reason(error: Exception) -> str:

@@ -92,3 +92,10 @@ def recipe(tmp_path, monkeypatch) -> Path:
     path = tmp_path / "tiny.yaml"
     path.write_text(RECIPE, encoding="utf-8")
     return path
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Tells how often each reader of the soak was tried."""
+    for report in terminalreporter.getreports("passed"):
+        for name, value in report.user_properties:
+            terminalreporter.write_line(f"{report.nodeid}: {value} {name}")

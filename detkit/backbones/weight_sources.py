@@ -95,7 +95,10 @@ def existing_file(spec: str) -> Path:
     Raises:
         WeightsError: there is none.
     """
-    path = Path(spec).expanduser()
+    try:
+        path = Path(spec).expanduser()
+    except RuntimeError:
+        raise WeightsError(f"weights {spec}: {Path(spec).parts[0]} is the home of no user here") from None
     if not path.is_file():
         raise WeightsError(
             f"weights {spec}: no such file (looked at {path.absolute()}); "
@@ -135,11 +138,11 @@ def _from_safetensors(path: Path, read: Callable[[Any, str], Tensor] = _whole) -
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
             tensors = {name: read(file, name) for name in file.keys()}  # noqa: SIM118 (no mapping)
-    except (SafetensorError, OSError, ValueError, RuntimeError, LookupError, TypeError) as error:
+    except (SafetensorError, OSError, ValueError, RuntimeError, LookupError, TypeError, AttributeError) as error:
         raise WeightsError(f"weights {path}: not a safetensors file: {_one_line(error)}") from error
     mean_image = tensors.pop(MEAN_IMAGE, None)
     form = _preprocessing(path, metadata, mean_image) if "std" in metadata else None
-    return Weights(_widened(tensors), form, metadata.get("network", ""), str(path))
+    return Weights(_widened(tensors, str(path)), form, metadata.get("network", ""), str(path))
 
 
 def _preprocessing(path: Path, metadata: Mapping[str, str], mean_image: Tensor | None) -> Preprocessing:
@@ -151,8 +154,10 @@ def _preprocessing(path: Path, metadata: Mapping[str, str], mean_image: Tensor |
         order = metadata.get("channels", "RGB")
         if mean_image is not None and mean_image.ndim != 3:
             raise ValueError(f"a mean image of shape {tuple(mean_image.shape)}")
-        if not np.isfinite([scale, *std, *np.ravel(mean)]).all():
-            raise ValueError(f"scale {scale}, mean and std are not all finite")
+        with np.errstate(over="ignore", under="ignore"):
+            std, numbers = _float32(std).tolist(), _float32([scale, *std, *np.ravel(mean)])
+        if not np.isfinite(numbers).all():
+            raise ValueError(f"scale {scale}, mean and std are not all finite in float32")
         if order not in ("RGB", "BGR") or len(mean) != 3 or len(std) != 3 or min(std) <= 0 or scale <= 0:
             raise ValueError(f"channels {order}, scale {scale}, {len(mean)} means, std {std}")
     except (ValueError, KeyError) as error:
@@ -161,6 +166,10 @@ def _preprocessing(path: Path, metadata: Mapping[str, str], mean_image: Tensor |
             "expected channels RGB or BGR, scale or range, and three numbers each in mean and std"
         ) from error
     return Preprocessing.of(cast(Literal["RGB", "BGR"], order), scale, mean, std)
+
+
+def _float32(numbers: list[float]) -> np.ndarray:
+    return np.asarray(numbers, np.float32)
 
 
 def _from_pickle(path: Path) -> Weights:
@@ -185,7 +194,7 @@ def _from_pickle(path: Path) -> Weights:
             "save it again with torch.save(model.state_dict(), ...)"
         )
     tensors = {str(name).removeprefix("module."): tensor for name, tensor in found.items()}
-    return Weights(_widened(tensors), None, "", str(path))
+    return Weights(_widened(tensors, str(path)), None, "", str(path))
 
 
 def _is_plain(value: object) -> bool:
@@ -219,7 +228,7 @@ def _from_torchvision(spec: str, arch: str) -> Weights:
             "fetch it by hand and give the file's path in place of this name"
         ) from error
     form = chosen.transforms()
-    return Weights(_widened(tensors), Preprocessing.of("RGB", 1 / 255, form.mean, form.std), "", spec)
+    return Weights(_widened(tensors, spec), Preprocessing.of("RGB", 1 / 255, form.mean, form.std), "", spec)
 
 
 def _from_caffemodel(path: Path) -> Weights:
@@ -238,9 +247,17 @@ _READERS: Mapping[str, Callable[[Path], Weights]] = {
 }
 
 
-def _widened(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _widened(tensors: Mapping[str, Tensor], source: str) -> dict[str, Tensor]:
     """Floating-point tensors as float32."""
-    return {name: t.float() if t.is_floating_point() else t for name, t in tensors.items()}
+    widened = {}
+    for name, tensor in tensors.items():
+        try:
+            widened[name] = tensor.float() if tensor.is_floating_point() else tensor
+        except RuntimeError:
+            raise WeightsError(
+                f"weights {source}: tensor {name} is of the type {tensor.dtype}, which cannot become float32"
+            ) from None
+    return widened
 
 
 def _one_line(error: BaseException) -> str:

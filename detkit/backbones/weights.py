@@ -97,9 +97,9 @@ def save_weights(path: Path, backbone: Backbone) -> None:
 def _fill(backbone: Backbone, weights: Weights) -> None:
     fitting = _fitting(backbone, weights)
     for key, tensor in fitting.items():
-        if not bool(torch.isfinite(tensor).all()):
+        if tensor.is_complex() or not bool(torch.isfinite(tensor).all()):
             raise WeightsError(
-                f"weights {weights.source}: tensor {key} holds values that are not finite; use another file"
+                f"weights {weights.source}: tensor {key} holds values that are no finite numbers; use another file"
             )
     backbone.load_state_dict(fitting, strict=False)
     form = weights.preprocessing

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
-from detkit.cli.options import add_config, read_config
+from detkit.cli.options import add_config, check_output, read_config
 
 
 def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
@@ -28,14 +27,15 @@ def run(args: argparse.Namespace) -> int:
     """Prints the report."""
     from dataclasses import asdict
 
-    from detkit.files import write_atomically
+    from detkit.files import write_json
     from detkit.stages.data_check import SHARES, check_data, report_text
 
+    check_output("--json", args.json)
     reports = check_data(read_config(args))
     stops = sum(len(report.problems) for report in reports if report.stops)
     if args.json:
         answer = {"stops": bool(stops), "shares": SHARES, "splits": [asdict(report) for report in reports]}
-        write_atomically(Path(args.json), json.dumps(answer, indent=1, ensure_ascii=False).encode())
+        write_json(Path(args.json), answer)
     print(report_text(reports))
     print(f"\n{args.config}: {f'{stops} problems would stop training' if stops else 'nothing would stop training'}")
     return 2 if stops else 0

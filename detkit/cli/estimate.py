@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from detkit.cli.options import add_config, read_run
+from detkit.cli.options import add_config, check_output, read_run
 
 if TYPE_CHECKING:
     from detkit.stages.estimate import Estimate
@@ -28,14 +27,13 @@ def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> int:
     """Prints a line a step, the sums, and what they leave out."""
-    from detkit.errors import DataError
+    from detkit.files import write_json
     from detkit.stages.estimate import estimate
 
-    if args.json and not Path(args.json).parent.is_dir():
-        raise DataError(f"--json {args.json}: no such folder {Path(args.json).parent}; make it first")
+    check_output("--json", args.json)
     found = estimate(read_run(args))
     if args.json:
-        Path(args.json).write_text(json.dumps(found.plain(), indent=1), encoding="utf-8")
+        write_json(Path(args.json), found.plain())
     print(_table(found))
     return 0
 

@@ -6,7 +6,7 @@ import argparse
 import json
 from pathlib import Path
 
-from detkit.cli.options import add_config, log_to, read_config, read_run
+from detkit.cli.options import add_config, check_output, log_to, read_config, read_run
 
 
 def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
@@ -25,14 +25,13 @@ def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> int:
     """Prints the tables."""
-    from detkit.errors import DataError
+    from detkit.files import write_json
     from detkit.stages.outputs import results_table
 
-    if args.output and not Path(args.output).parent.is_dir():
-        raise DataError(f"--output {args.output}: no such folder {Path(args.output).parent}; make it first")
+    check_output("--output", args.output)
     results = _of_files(args) if args.detections else _of_run(args)
     if args.output:
-        Path(args.output).write_text(json.dumps(results, indent=1, ensure_ascii=False), encoding="utf-8")
+        write_json(Path(args.output), results)
     print(results_table(results))
     return 0
 
@@ -45,7 +44,7 @@ def _of_files(args: argparse.Namespace) -> dict[str, object]:
 
     config = read_config(args)
     dataset = Datasets(config, needs_images=False)("TEST")
-    detections = read_detections(Path(args.detections), dataset)
+    detections = read_detections(Path(args.detections), dataset, config.DATA.TEST)
     metrics = evaluate(config, dataset, detections)
     if not metrics:
         raise ConfigError(f"EVALUATORS: {config.EVALUATORS} judge proposals, not detections; add VOC or COCO")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import signal
 import sys
 import traceback
@@ -26,6 +27,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         0 done; 2 the caller's mistake; 130 interrupted. Anything else is raised, which exits with 1.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # names out of files need not fit the terminal's encoding
     parser = argparse.ArgumentParser(
         prog="detkit",
         description="Train, evaluate and run detectors that are put together from registered parts.",

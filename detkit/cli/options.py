@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from detkit.errors import DataError
+from detkit.files import writing
 from detkit.processes import is_first_process
 
 if TYPE_CHECKING:
@@ -36,6 +38,21 @@ def read_run(args: argparse.Namespace, *world: World) -> Run:
     return Run.of(read_config(args), Path(args.config).stem, *world)
 
 
+def check_output(option: str, file: str | None) -> None:
+    """Refuses a file to write to whose folder is not there, before anything is computed for it.
+
+    Raises:
+        DataError: naming the option.
+    """
+    if file is None:
+        return
+    folder = Path(file).parent
+    if not file or "\0" in file:
+        raise DataError(f"{option} {file!r}: no file can have this name")
+    if not folder.is_dir():
+        raise DataError(f"{option} {file}: no such folder {folder}; make it first")
+
+
 def log_to(folder: Path | None = None) -> None:
     """Sends detkit's messages to standard error and, with a folder, to its log.txt; only those of the first process."""
     log = logging.getLogger("detkit")
@@ -49,7 +66,10 @@ def log_to(folder: Path | None = None) -> None:
     log.addHandler(screen)
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
-        file = _LogFile(folder / "log.txt", encoding="utf-8")
+        path = folder / "log.txt"
+        if path.is_fifo():
+            raise DataError(f"{path}: is a pipe, which waits for a reader; remove it")
+        file = _LogFile(path, encoding="utf-8", errors="backslashreplace")
         file.setFormatter(logging.Formatter("%(asctime)s %(message)s", datefmt="%Y-%m-%d %H:%M:%S"))
         log.addHandler(file)
 
@@ -58,4 +78,5 @@ class _LogFile(logging.FileHandler):
     """A log that cannot be written ends the run in one line; logging itself would print a traceback and go on."""
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
-        raise
+        with writing(Path(self.baseFilename)):
+            raise

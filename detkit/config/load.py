@@ -43,7 +43,10 @@ def _with_project(leaf: Leaf) -> Leaf:
     if leaf.path != ("PROJECT",) or not leaf.value:
         return leaf
     base = Path.cwd() if leaf.origin == COMMAND_LINE else Path(leaf.origin.rpartition(":")[0]).parent
-    folder = (base / str(leaf.value)).resolve()
+    try:
+        folder = (base / str(leaf.value)).resolve()
+    except (OSError, RuntimeError, ValueError) as error:
+        raise ConfigError(f"{leaf.origin}: PROJECT {leaf.value}: no folder can have this name: {error}") from None
     import_project(folder, leaf.origin)
     return replace(leaf, value=str(folder))
 

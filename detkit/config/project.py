@@ -32,6 +32,6 @@ def import_project(folder: Path, origin: str) -> None:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         del sys.modules[name]
         raise ConfigError(f"{origin}: PROJECT {folder} cannot be imported: {type(error).__name__}: {error}") from error

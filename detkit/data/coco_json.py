@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import json
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from detkit.data.repairs import every
 from detkit.errors import DataError
-from detkit.reading import MIB, bounded_text
+from detkit.reading import MIB, bounded_json
 
 MAX_BYTES = 4096 * MIB
 LIMIT = 1e30
@@ -88,30 +90,43 @@ def read_coco_json(path: Path) -> COCOFile:
     """Reads an instances file; single annotations are checked when they are asked for.
 
     Raises:
-        DataError: no such file, no JSON, no instances file, or a number or name that stands there twice.
+        DataError: no such file, no JSON, no instances file, or a key, number or name that stands there twice;
+            ``problems`` has every mistake of its images, categories and annotations.
     """
     data = _load(path)
     if not isinstance(data, dict) or not all(_is_records(data.get(key)) for key in ("images", "categories")):
         raise DataError(f"{path}: not an instances file; expected a JSON object with the lists images and categories")
-    images = tuple(_image(raw, f"{path}: image {n}") for n, raw in enumerate(data["images"]))
-    _refuse_repeated((image.number for image in images), f"{path}: image id")
-    categories = {}
-    for n, raw in enumerate(data["categories"]):
-        number, name = raw.get("id"), raw.get("name")
-        if type(number) is not int or not isinstance(name, str):
-            raise DataError(
-                f"{path}: category {n} has id {number!r}, name {name!r}; expected a whole number and a text"
-            )
-        categories[number] = name
-    _refuse_repeated((raw["id"] for raw in data["categories"]), f"{path}: category id")
-    _refuse_repeated(categories.values(), f"{path}: category name")
-    annotations = _by_image(path, data["annotations"], images) if "annotations" in data else None
-    return COCOFile(path, images, dict(sorted(categories.items())), annotations)
+    images, categories = data["images"], data["categories"]
+    annotations = data.get("annotations", [])
+    if not _is_records(annotations):
+        raise DataError(f"{path}: annotations is no list of objects")
+    numbers = {raw["id"] for raw in images if type(raw.get("id")) is int}
+    checks: Iterator[Callable[[], COCOImage | None]] = itertools.chain(
+        (functools.partial(_image, raw, f"{path}: image {n}") for n, raw in enumerate(images)),
+        (functools.partial(_check_category, raw, f"{path}: category {n}") for n, raw in enumerate(categories)),
+        (
+            functools.partial(_refuse_repeated, images, "id", f"{path}: image id"),
+            functools.partial(_refuse_repeated, categories, "id", f"{path}: category id"),
+            functools.partial(_refuse_repeated, categories, "name", f"{path}: category name"),
+            functools.partial(_refuse_repeated, annotations, "id", f"{path}: annotation id"),
+        ),
+        (functools.partial(_check_annotation, raw, n, numbers, path) for n, raw in enumerate(annotations)),
+    )
+    read = every(checks)
+    by_image: dict[int, list[dict[str, Any]]] = {number: [] for number in numbers}
+    for raw in annotations:
+        by_image[raw["image_id"]].append(raw)
+    return COCOFile(
+        path,
+        tuple(image for image in read if image is not None),
+        dict(sorted((raw["id"], raw["name"]) for raw in categories)),
+        by_image if "annotations" in data else None,
+    )
 
 
 def _load(path: Path) -> Any:
     try:
-        return json.loads(bounded_text(path, MAX_BYTES), object_hook=_without_mask)
+        return bounded_json(path, MAX_BYTES, _without_mask)
     except FileNotFoundError:
         raise DataError(
             f"data set COCO: no file {path} (looked in {path.absolute().parent}); get it from https://cocodataset.org, "
@@ -149,19 +164,18 @@ def _image(raw: dict[str, Any], where: str) -> COCOImage:
     return COCOImage(number, name, (int(height), int(width)))
 
 
-def _by_image(path: Path, raws: Any, images: tuple[COCOImage, ...]) -> dict[int, list[dict[str, Any]]]:
-    if not _is_records(raws):
-        raise DataError(f"{path}: annotations is no list of objects")
-    by_image: dict[int, list[dict[str, Any]]] = {image.number: [] for image in images}
-    for n, raw in enumerate(raws):
-        if type(raw.get("id")) is not int:
-            raise DataError(f"{path}: annotation {n} has id {raw.get('id')!r}; expected a whole number")
-        number = raw.get("image_id")
-        if type(number) is not int or number not in by_image:
-            raise DataError(f"{path}: annotation {raw['id']} has image_id {number!r}, which is not among the images")
-        by_image[number].append(raw)
-    _refuse_repeated((raw["id"] for raw in raws), f"{path}: annotation id")
-    return by_image
+def _check_category(raw: dict[str, Any], where: str) -> None:
+    number, name = raw.get("id"), raw.get("name")
+    if type(number) is not int or not isinstance(name, str):
+        raise DataError(f"{where} has id {number!r}, name {name!r}; expected a whole number and a text")
+
+
+def _check_annotation(raw: dict[str, Any], position: int, images: Container[int], path: Path) -> None:
+    number, image = raw.get("id"), raw.get("image_id")
+    if type(number) is not int:
+        raise DataError(f"{path}: annotation {position} has id {number!r}; expected a whole number")
+    if type(image) is not int or image not in images:
+        raise DataError(f"{path}: annotation {number} has image_id {image!r}, which is not among the images")
 
 
 def _is_records(value: Any) -> bool:
@@ -173,9 +187,12 @@ def _is_number(value: Any) -> bool:
     return type(value) in (int, float) and abs(value) <= LIMIT
 
 
-def _refuse_repeated(values: Iterable[int | str], where: str) -> None:
-    seen = set()
-    for value in values:
-        if value in seen:
-            raise DataError(f"{where} {value!r} stands there twice; each may stand there once")
-        seen.add(value)
+def _refuse_repeated(raws: Iterable[dict[str, Any]], key: str, where: str) -> None:
+    values = Counter(raw[key] for raw in raws if isinstance(raw.get(key), (int, str)))
+    lines = [
+        f"{where} {value!r} stands there {'twice' if count == 2 else f'{count} times'}; each may stand there once"
+        for value, count in values.items()
+        if count > 1
+    ]
+    if lines:
+        raise DataError(lines[0], lines)

@@ -5,22 +5,26 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import logging
 import os
+import re
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from detkit.data.cache import cache_dir
 from detkit.data.images import MAX_MEGAPIXELS, decode_image, image_bytes, refusal_of_size
-from detkit.errors import DataError
+from detkit.errors import DataError, one_line
 from detkit.progress import progress
 from detkit.structures import Sample
 
 Key = tuple[str, int, int]
 SAVE_EVERY = 1000
+_SHA256 = re.compile("[0-9a-f]{64}")
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -47,12 +51,9 @@ def inspect_images(paths: Sequence[Path], max_megapixels: float = MAX_MEGAPIXELS
 
     Returns:
         In the order of ``paths`` the facts, or the error where the file is no readable image.
-
-    Raises:
-        DataError: the cache folder cannot be written.
     """
-    with closing(_open()) as table:
-        facts: list[ImageFacts | DataError | None] = [_recall(table, _key(path)) for path in paths]
+    with closing(_Known(cache_dir() / "images.sqlite")) as table:
+        facts: list[ImageFacts | DataError | None] = [table.recall(_key(path)) for path in paths]
         unknown = [row for row, known in enumerate(facts) if known is None]
         if unknown:
             for row, found in zip(unknown, _inspect_new([paths[row] for row in unknown], table, max_megapixels)):
@@ -67,9 +68,7 @@ def _within(found: ImageFacts | DataError, path: Path, max_megapixels: float) ->
     return refusal_of_size(found.size, path, max_megapixels) or found
 
 
-def _inspect_new(
-    paths: Sequence[Path], table: sqlite3.Connection, max_megapixels: float
-) -> Iterator[ImageFacts | DataError]:
+def _inspect_new(paths: Sequence[Path], table: _Known, max_megapixels: float) -> Iterator[ImageFacts | DataError]:
     with progress("check images", len(paths), "image") as bar, ThreadPoolExecutor(os.cpu_count()) as pool:
         for start in range(0, len(paths), SAVE_EVERY):
             part = paths[start : start + SAVE_EVERY]
@@ -79,7 +78,7 @@ def _inspect_new(
             for facts in pool.map(_inspect, part, itertools.repeat(max_megapixels)):
                 found.append(facts)
                 bar.update()
-            _remember(table, keys, found)
+            table.remember(keys, found)
             yield from found
 
 
@@ -108,7 +107,7 @@ def _line(value: object) -> bytes:
 def _key(path: Path) -> Key | None:
     try:
         stat = path.stat()
-        str(path).encode()  # the cache keeps names in UTF-8
+        str(path.absolute()).encode()  # the cache keeps names in UTF-8
     except (OSError, ValueError):
         return None
     return str(path.absolute()), stat.st_size, stat.st_mtime_ns
@@ -123,33 +122,63 @@ def _inspect(path: Path, max_megapixels: float) -> ImageFacts | DataError:
     return ImageFacts((height, width), hashlib.sha256(data).hexdigest())
 
 
-def _open() -> sqlite3.Connection:
-    file = cache_dir() / "images.sqlite"
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        table = sqlite3.connect(file, timeout=60)
-        with table:
-            table.execute(
-                "CREATE TABLE IF NOT EXISTS images (path TEXT PRIMARY KEY, bytes INTEGER, changed INTEGER,"
-                " height INTEGER, width INTEGER, sha256 TEXT)"
+class _Known:
+    """The facts of images that were inspected before, in a file.
+
+    They only save time: where the file cannot be used, nothing is known and nothing is kept, which the log says once.
+
+    Args:
+        file: is made where it does not exist.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._table: sqlite3.Connection | None = None
+        with self._given_up_on_errors():
+            file.parent.mkdir(parents=True, exist_ok=True)
+            self._table = sqlite3.connect(file, timeout=60)
+            with self._table:
+                self._table.execute(
+                    "CREATE TABLE IF NOT EXISTS images (path TEXT PRIMARY KEY, bytes INTEGER, changed INTEGER,"
+                    " height INTEGER, width INTEGER, sha256 TEXT)"
+                )
+
+    def recall(self, key: Key | None) -> ImageFacts | None:
+        """The facts of an image file that has not changed; None where they are not known or make no sense."""
+        row = None
+        with self._given_up_on_errors():
+            if self._table is not None and key is not None:
+                query = "SELECT height, width, sha256 FROM images WHERE path = ? AND bytes = ? AND changed = ?"
+                row = self._table.execute(query, key).fetchone()
+        if row is None or [type(value) for value in row] != [int, int, str]:
+            return None
+        height, width, sha256 = row
+        return ImageFacts((height, width), sha256) if min(height, width) > 0 and _SHA256.fullmatch(sha256) else None
+
+    def remember(self, keys: list[Key | None], found: list[ImageFacts | DataError]) -> None:
+        """Keeps the facts of images whose file has a key."""
+        pairs = zip(keys, found, strict=True)
+        rows = [(*key, *facts.size, facts.sha256) for key, facts in pairs if key and isinstance(facts, ImageFacts)]
+        with self._given_up_on_errors():
+            if self._table is not None:
+                with self._table:
+                    self._table.executemany("INSERT OR REPLACE INTO images VALUES (?, ?, ?, ?, ?, ?)", rows)
+
+    def close(self) -> None:
+        """Closes the file."""
+        if self._table is not None:
+            self._table.close()
+        self._table = None
+
+    @contextmanager
+    def _given_up_on_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, sqlite3.Error, UnicodeError, OverflowError) as error:
+            self.close()
+            _log.warning(
+                "%s: cannot use the cache of image checks: %s; every image is read again. Delete the file, or set "
+                "DETKIT_CACHE to a folder that can be written",
+                one_line(str(self._file)),
+                error,
             )
-    except (OSError, sqlite3.Error) as error:
-        raise DataError(
-            f"{file}: cannot use the cache of image checks: {error}; delete the file, or set DETKIT_CACHE to a folder "
-            "that can be written"
-        ) from None
-    return table
-
-
-def _recall(table: sqlite3.Connection, key: Key | None) -> ImageFacts | None:
-    query = "SELECT height, width, sha256 FROM images WHERE path = ? AND bytes = ? AND changed = ?"
-    row = key and table.execute(query, key).fetchone()
-    return ImageFacts((row[0], row[1]), row[2]) if row else None
-
-
-def _remember(table: sqlite3.Connection, keys: list[Key | None], found: list[ImageFacts | DataError]) -> None:
-    rows = [
-        (*key, *facts.size, facts.sha256) for key, facts in zip(keys, found) if key and isinstance(facts, ImageFacts)
-    ]
-    with table:
-        table.executemany("INSERT OR REPLACE INTO images VALUES (?, ?, ?, ?, ?, ?)", rows)

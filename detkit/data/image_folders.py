@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from detkit.data.images import IMAGE_SUFFIXES, MAX_MEGAPIXELS, Megapixels
 from detkit.data.listed import Entry, ListedDataset
 from detkit.errors import ConfigError, DataError
-from detkit.reading import MIB, bounded_text
+from detkit.reading import MIB, bounded_text, entries
 from detkit.registry import DATASETS, nearest
 from detkit.structures import Annotations, Boxes
 
@@ -57,8 +57,9 @@ class ImageFolders(ListedDataset):
             )
         self.warnings = []
         self.class_names = _classes(top)
-        entries = [entry for split in splits for entry in self._entries(top, split)]
-        self._open(entries, on_bad, max_megapixels=max_megapixels)
+        self._open(
+            [entry for split in splits for entry in self._entries(top, split)], on_bad, max_megapixels=max_megapixels
+        )
 
     def _entries(self, top: Path, split: str) -> list[Entry]:
         if split not in (known := [folder.name for folder in _folders(top)]):
@@ -68,14 +69,18 @@ class ImageFolders(ListedDataset):
             )
         # Many images share class and size; one value for all of them keeps ImageNet small in memory.
         whole = functools.cache(_whole_image)
-        entries = []
+        found = []
+        others: list[Path] = []
+        loose = [path for path in entries(top / split) if _is_image(path)]
         for folder in _folders(top / split):
             if folder.name not in self.class_names:
                 raise DataError(
                     f"{folder}: its name is no class of {top / 'classes.txt'}.{nearest(folder.name, self.class_names)}"
                 )
             label = self.class_names.index(folder.name)
-            paths = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in IMAGE_SUFFIXES]
+            inside = sorted(folder.rglob("*"))
+            paths = [path for path in inside if _is_image(path)]
+            others += [path for path in inside if not _is_image(path) and not path.is_dir()]
             if not paths:
                 raise DataError(
                     f"{folder}: no image in the folder of this class; put some there ({', '.join(IMAGE_SUFFIXES)}), or "
@@ -83,13 +88,16 @@ class ImageFolders(ListedDataset):
                 )
             for path in paths:
                 image_id = path.relative_to(top).with_suffix("").as_posix()
-                entries.append(Entry(image_id, path, functools.partial(whole, label)))
-        return entries
+                found.append(Entry(image_id, path, functools.partial(whole, label)))
+        for paths, what in ((loose, "images in no class's folder"), (others, "files without a suffix of images")):
+            if paths:
+                self.warnings.append(f"{top / split}: {len(paths)} {what} were left out, the first: {paths[0]}")
+        return found
 
 
 def _classes(top: Path) -> tuple[str, ...]:
     file = top / "classes.txt"
-    if not file.is_file():
+    if not file.exists() and not file.is_symlink():
         return tuple(sorted({folder.name for split in _folders(top) for folder in _folders(split)}))
     try:
         lines = bounded_text(file, MAX_BYTES).splitlines()
@@ -104,8 +112,12 @@ def _classes(top: Path) -> tuple[str, ...]:
     return names
 
 
+def _is_image(path: Path) -> bool:
+    return path.suffix.lower() in IMAGE_SUFFIXES
+
+
 def _folders(top: Path) -> list[Path]:
-    return sorted(path for path in top.iterdir() if path.is_dir() and not path.name.startswith("."))
+    return [path for path in entries(top) if path.is_dir() and not path.name.startswith(".")]
 
 
 def _whole_image(label: int, size: tuple[int, int]) -> Annotations:

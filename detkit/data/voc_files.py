@@ -10,7 +10,7 @@ from pathlib import Path
 
 from detkit.data.images import IMAGE_SUFFIXES
 from detkit.errors import DataError
-from detkit.reading import MIB, bounded_text
+from detkit.reading import MIB, bounded_text, entries
 from detkit.registry import nearest
 
 MAX_BYTES = 256 * MIB
@@ -38,7 +38,7 @@ class VOCFiles:
             DataError: two images share an id.
         """
         paths: dict[str, Path] = {}
-        for path in sorted(self.images.iterdir()):
+        for path in entries(self.images):
             if path.suffix.lower() in IMAGE_SUFFIXES:
                 other = paths.setdefault(path.stem, path)
                 if other is not path:
@@ -47,7 +47,7 @@ class VOCFiles:
 
     def xml_paths(self) -> dict[str, Path]:
         """The annotation file of each image id that has one, in the order of ids."""
-        return {path.stem: path for path in sorted(self.annotations.glob("*.xml"))}
+        return {path.stem: path for path in entries(self.annotations) if path.suffix == ".xml"}
 
 
 def find_voc_files(root: Path, needs_images: bool = True) -> VOCFiles:
@@ -66,7 +66,7 @@ def find_voc_files(root: Path, needs_images: bool = True) -> VOCFiles:
     annotations = _first_folder(root, "Annotations", "annotations")
     lists = root / "ImageSets" / "Main"
     files = VOCFiles(images, annotations, lists if lists.is_dir() else None)
-    if needs_images and not any(path.suffix.lower() in IMAGE_SUFFIXES for path in images.iterdir()):
+    if needs_images and not any(path.suffix.lower() in IMAGE_SUFFIXES for path in entries(images)):
         raise DataError(
             f"data set VOC: no image in {images.absolute()}; set DATA.VOC.ROOT to the folder that holds Annotations, "
             "JPEGImages and ImageSets, or to a folder of images and XML files"
@@ -87,7 +87,7 @@ def listed_ids(lists: Path, split: str) -> list[str]:
         DataError: there is no such split, or an id is more than a file name.
     """
     file = lists / f"{split}.txt"
-    known = sorted(path.stem for path in lists.glob("*.txt"))
+    known = [path.stem for path in entries(lists) if path.suffix == ".txt"]
     if split not in known:
         splits = ", ".join(name for name in known if "_" not in name) or ", ".join(known) or "nothing"
         raise DataError(f"data set VOC: no split {split!r} in {lists}.{nearest(split, known)} There is: {splits}")
@@ -119,7 +119,9 @@ def drawn_splits(image_ids: list[str], val_fraction: float, test_fraction: float
 
     Each id is put in its place by a hash of seed and id, so that another image moves few of the others.
     """
-    order = sorted(image_ids, key=lambda image_id: hashlib.sha256(f"{seed} {image_id}".encode()).digest())
+    order = sorted(
+        image_ids, key=lambda image_id: hashlib.sha256(f"{seed} {image_id}".encode(errors="replace")).digest()
+    )
     num_test, num_val = round(test_fraction * len(order)), round(val_fraction * len(order))
     test, val, train = order[:num_test], order[num_test : num_test + num_val], order[num_test + num_val :]
     splits = {"train": train, "val": val, "trainval": train + val, "test": test, "all": order}

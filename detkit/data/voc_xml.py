@@ -57,8 +57,8 @@ def read_voc_xml(file: Path) -> VOCAnnotation:
     Coordinates may be fractional, as in VOC since 2011.
 
     Raises:
-        DataError: not a VOC annotation, an object without name or box, a coordinate that is no finite number, or an
-            inverted box; the message names file, line and object, ``problems`` has every object's.
+        DataError: not a VOC annotation, an object without name or box, an element twice, a coordinate that is no
+            finite number, or an inverted box; the message names file, line and object, ``problems`` has every object's.
     """
     root = _parse(file)
     if root.tag != "annotation":
@@ -101,7 +101,8 @@ def _parse(file: Path) -> Element:
 
 def _size(root: Element, file: Path) -> tuple[int, int] | None:
     """The size where both numbers are there; some tools write zeros or leave it out."""
-    height, width = (root.findtext(f"size/{key}", "").strip() for key in ("height", "width"))
+    size = _only(root, "size", str(file))
+    height, width = ("" if size is None else _text(size, key, f"{file}: <size>") for key in ("height", "width"))
     if len(height) > MAX_DIGITS or len(width) > MAX_DIGITS:
         raise DataError(f"{file}: <size> gives {width:.20}x{height:.20} pixels; expected at most {MAX_DIGITS} digits")
     if not (height.isdecimal() and width.isdecimal()) or not int(height) or not int(width):
@@ -110,11 +111,11 @@ def _size(root: Element, file: Path) -> tuple[int, int] | None:
 
 
 def _object(node: Element, where: str) -> VOCObject:
-    name = node.findtext("name", "").strip()
+    name = _text(node, "name", where)
     if not name:
         raise DataError(f"{where} has no <name>")
     where = f"{where} ({name})"
-    box = node.find("bndbox")
+    box = _only(node, "bndbox", where)
     if box is None:
         raise DataError(f"{where} has no <bndbox>")
     x1, y1, x2, y2 = (_coordinate(box, key, where) for key in ("xmin", "ymin", "xmax", "ymax"))
@@ -123,20 +124,34 @@ def _object(node: Element, where: str) -> VOCObject:
             f"{where} has an inverted box: xmin {x1:g}, ymin {y1:g}, xmax {x2:g}, ymax {y2:g}; xmax and ymax "
             "may not be less than xmin and ymin"
         )
-    difficult = node.findtext("difficult", "").strip() or "0"
+    difficult = _text(node, "difficult", where) or "0"
     if difficult not in ("0", "1"):
         raise DataError(f"{where} has <difficult> {difficult!r}; expected 0 or 1")
     return VOCObject(where, name, (x1 - 1, y1 - 1, x2, y2), difficult == "1")
 
 
+def _only(node: Element, key: str, where: str) -> Element | None:
+    """The element of that name inside another, or None; which of two is meant nobody can tell."""
+    found = node.findall(key)
+    if len(found) > 1:
+        raise DataError(f"{where} has <{key}> {len(found)} times; expected it once")
+    return found[0] if found else None
+
+
+def _text(node: Element, key: str, where: str) -> str:
+    """The text of the element of that name, without space around it; empty where there is none."""
+    found = _only(node, key, where)
+    return ((None if found is None else found.text) or "").strip()
+
+
 def _coordinate(box: Element, key: str, where: str) -> float:
-    text = box.findtext(key)
-    if text is None:
+    if _only(box, key, where) is None:
         raise DataError(f"{where} has no <{key}>")
+    text = _text(box, key, where)
     try:
         value = float(text)
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
-        raise DataError(f"{where} has <{key}> {text.strip()!r}; expected a finite number")
+        raise DataError(f"{where} has <{key}> {text!r}; expected a finite number")
     return value

@@ -9,7 +9,7 @@ from typing import Any
 
 from detkit.data.base import Dataset
 from detkit.errors import DataError
-from detkit.reading import MIB, bounded_text
+from detkit.reading import MIB, bounded_json
 from detkit.structures import Boxes, Detections
 
 MAX_BYTES = 4096 * MIB
@@ -43,11 +43,11 @@ def read_coco(file: Path, dataset: Dataset) -> list[Detections]:
     """The detections of a results file, for each image of a data set in its order.
 
     Raises:
-        DataError: no JSON list of results, an image or category that the data set does not have, or numbers that are
-            none; the message names the position in the list, from 0.
+        DataError: no JSON list of results, a key twice in one, an image or category that the data set does not have, or
+            numbers that are none; the message names the position in the list, from 0.
     """
     try:
-        entries = json.loads(bounded_text(file, MAX_BYTES))
+        entries = bounded_json(file, MAX_BYTES)
     except FileNotFoundError:
         raise DataError(f"{file}: no such file; expected a COCO results file") from None
     except json.JSONDecodeError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from detkit.data.base import Dataset
@@ -11,18 +12,19 @@ from detkit.evaluation.voc_files import read_voc
 from detkit.structures import Detections
 
 
-def read_detections(path: Path, dataset: Dataset) -> list[Detections]:
+def read_detections(path: Path, dataset: Dataset, split: str | Sequence[str] = "") -> list[Detections]:
     """The detections of a folder of VOC files or of a COCO results file, for each image of a data set in its order.
 
     Args:
         path: a folder with comp3 or comp4 files, or a file that ends in .json.
         dataset: the images and classes that the detections speak of.
+        split: its name or names, which stand in the names of VOC files.
 
     Raises:
         DataError: neither of them, or a line or result that cannot be used.
     """
     if path.is_dir():
-        return read_voc(path, dataset)
+        return read_voc(path, dataset, split)
     if path.suffix.lower() == ".json":
         return read_coco(path, dataset)
     state = "is neither" if path.exists() else "does not exist"

@@ -19,7 +19,7 @@ LOG = logging.getLogger(__name__)
 FILE_NAME = re.compile(r"comp[34]_det_(.+)\.txt")
 
 
-def write_voc(folder: Path, split: str, dataset: Dataset, detections: Sequence[Detections]) -> None:
+def write_voc(folder: Path, split: str | Sequence[str], dataset: Dataset, detections: Sequence[Detections]) -> None:
     """Writes ``comp4_det_<split>_<class>.txt`` for every class.
 
     A line is ``image score x1 y1 x2 y2`` in inclusive pixels that count from 1; images in list order. Scores come back
@@ -27,7 +27,7 @@ def write_voc(folder: Path, split: str, dataset: Dataset, detections: Sequence[D
 
     Args:
         folder: is made where it does not exist.
-        split: stands in the file names.
+        split: stands in the file names; several are joined with a "+".
         dataset: gives image ids and class names.
         detections: of each image of the data set, in its order.
     """
@@ -39,11 +39,11 @@ def write_voc(folder: Path, split: str, dataset: Dataset, detections: Sequence[D
             lines[label].append(f"{sample.image_id} {score:.9g} {corners}\n")
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in zip(dataset.class_names, lines, strict=True):
-        file = folder / f"comp4_det_{_in_file_name(split)}_{_in_file_name(name)}.txt"
+        file = folder / f"comp4_det_{_own_name(split, name)}.txt"
         file.write_text("".join(text), encoding="utf-8")
 
 
-def read_voc(folder: Path, dataset: Dataset) -> list[Detections]:
+def read_voc(folder: Path, dataset: Dataset, split: str | Sequence[str] = "") -> list[Detections]:
     """The detections of comp3 or comp4 files, for each image of a data set in its order.
 
     A class without a file has no detections, with a warning in the log.
@@ -51,6 +51,8 @@ def read_voc(folder: Path, dataset: Dataset) -> list[Detections]:
     Args:
         folder: holds ``comp4_det_<split>_<class>.txt`` or ``comp3_det_...``; other files are not read.
         dataset: the images and classes that the files speak of.
+        split: files of this split, as ``write_voc`` names them, are of the class that they name; of any other the
+            class is the longest that its name ends with, since splits and classes may hold underscores.
 
     Raises:
         DataError: no such file, a class or image that the data set does not have, two files for a class, or a line
@@ -58,7 +60,7 @@ def read_voc(folder: Path, dataset: Dataset) -> list[Detections]:
     """
     images = {sample.image_id: i for i, sample in enumerate(dataset)}
     rows: list[list[tuple[list[float], float, int]]] = [[] for _ in range(len(dataset))]
-    for label, file in _class_files(folder, dataset.class_names).items():
+    for label, file in _class_files(folder, dataset.class_names, split).items():
         for number, line in enumerate(_lines(file), start=1):
             if line.strip():
                 image, score, box = _parse(line, images, f"{file}:{number}")
@@ -66,10 +68,11 @@ def read_voc(folder: Path, dataset: Dataset) -> list[Detections]:
     return [Detections.of(Boxes.of([b for b, _, _ in r]), [s for _, s, _ in r], [k for _, _, k in r]) for r in rows]
 
 
-def _class_files(folder: Path, class_names: Sequence[str]) -> dict[int, Path]:
+def _class_files(folder: Path, class_names: Sequence[str], split: str | Sequence[str]) -> dict[int, Path]:
+    own = {_own_name(split, name): label for label, name in enumerate(class_names)}
     files: dict[int, Path] = {}
     for file in sorted(folder.glob("comp[34]_det_*.txt")):
-        label = _label_of(file, class_names)
+        label = _label_of(file, class_names, own)
         if label in files:
             raise DataError(
                 f"{file}: class {class_names[label]!r} also has {files[label].name}; keep one of them in the folder"
@@ -83,10 +86,12 @@ def _class_files(folder: Path, class_names: Sequence[str]) -> dict[int, Path]:
     return files
 
 
-def _label_of(file: Path, class_names: Sequence[str]) -> int:
-    """The class of a file: the longest name that its own ends with, since splits and classes may hold underscores."""
+def _label_of(file: Path, class_names: Sequence[str], own: Mapping[str, int]) -> int:
+    """The class of a file; ``own`` has those whose names are known in full."""
     match = FILE_NAME.fullmatch(file.name)
     rest = match.group(1) if match else ""
+    if rest in own:
+        return own[rest]
     labels = [k for k, name in enumerate(class_names) if rest.endswith("_" + _in_file_name(name))]
     if not labels:
         raise DataError(
@@ -94,6 +99,10 @@ def _label_of(file: Path, class_names: Sequence[str]) -> int:
             f"Expected comp4_det_<split>_<class>.txt with one of {', '.join(class_names)}"
         )
     return max(labels, key=lambda k: len(class_names[k]))
+
+
+def _own_name(split: str | Sequence[str], class_name: str) -> str:
+    return f"{_in_file_name(split if isinstance(split, str) else '+'.join(split))}_{_in_file_name(class_name)}"
 
 
 def _in_file_name(name: str) -> str:

@@ -78,7 +78,8 @@ class Precomputed(ProposalGenerator):
         boxes = _rows(arrays["boxes"], where)
         if file.suffix == ".mat":
             boxes = self._exclusive(boxes)
-        _check(boxes, size, where)
+        with np.errstate(over="ignore"):
+            _check(boxes.astype(np.float32), size, where)  # as Boxes will hold them
         objectness = _objectness(arrays.get("objectness", np.zeros(len(boxes))), len(boxes), where)
         return Proposals(Boxes.of(boxes), torch.from_numpy(objectness), size)
 

@@ -16,7 +16,7 @@ _MAT_HEADER, _MAT_COMPRESSED = 128, 15
 
 
 def read_npz(file: Path) -> dict[str, np.ndarray]:
-    """All arrays of a file of ``numpy.savez``.
+    """All arrays of a file of ``numpy.savez``; what else lies in the archive is none.
 
     Raises:
         DataError: another kind of file, a broken one, one that unpacks to far more than its size, or one that holds
@@ -25,7 +25,7 @@ def read_npz(file: Path) -> dict[str, np.ndarray]:
     try:
         refuse_bomb(file)
         with np.load(file, allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in arrays.files}
+            return {name: value for name in arrays.files if isinstance(value := arrays[name], np.ndarray)}
     except Exception as error:  # zip, zlib and numpy raise what they like on broken bytes, MemoryError too
         raise DataError(f"{file}: not readable as .npz of plain arrays: {reason(error)}") from error
 

@@ -12,8 +12,10 @@ from typing import Any
 
 from detkit.errors import ModelError
 from detkit.files import locked, remove_folder, write_atomically
+from detkit.reading import MIB, bounded_text
 
 MANIFEST = "manifest.json"
+MAX_BYTES = 256 * MIB
 
 log = logging.getLogger("detkit")
 
@@ -26,6 +28,21 @@ def digest_of(description: Mapping[str, Any]) -> str:
 def content_of(files: Sequence[Path]) -> list[str]:
     """The name and the sha256 of each file; one that is not there counts as empty."""
     return [f"{f.name} {hashlib.sha256(f.read_bytes() if f.is_file() else b'').hexdigest()}" for f in files]
+
+
+def read_result(file: Path) -> dict[str, Any]:
+    """A JSON object that lies in a finished artefact.
+
+    Raises:
+        ModelError: it is missing or damaged.
+    """
+    try:
+        found = json.loads(bounded_text(file, MAX_BYTES))
+    except (OSError, ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise ModelError(f"artefact {file.parent}: no readable {file.name}; delete the folder to make it again")
+    return found
 
 
 class ArtifactStore:
@@ -58,14 +75,11 @@ class ArtifactStore:
         folder = self.folder(stage, digest)
         if not folder.is_dir():
             return None
-        try:
-            found = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["digest"]
-        except (OSError, ValueError, KeyError) as error:
-            raise ModelError(
-                f"artefact {folder}: no readable {MANIFEST}; delete the folder to make it again"
-            ) from error
+        found = read_result(folder / MANIFEST).get("digest")
         if found != digest:
-            raise ModelError(f"artefact {folder}: its manifest is of {found[:12]}; delete the folder to make it again")
+            raise ModelError(
+                f"artefact {folder}: its manifest is of {str(found)[:12]}; delete the folder to make it again"
+            )
         return folder
 
     @contextmanager

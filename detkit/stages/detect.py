@@ -7,7 +7,6 @@ from itertools import chain
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
 from detkit.config.node import Config
@@ -29,6 +28,7 @@ from detkit.stages.regions import feature_cache
 from detkit.stages.settings import settings_of
 from detkit.stages.shards import ImageShards, merge_images, split_images
 from detkit.structures import Boxes, Detections, Sample
+from detkit.structures.state import load_learnt
 
 DETECTIONS = "detections.safetensors"
 UNREFINED = "before_box_head.safetensors"
@@ -107,7 +107,7 @@ def load_scorer(config: Config, classifier: Path, box_head: Path, num_classes: i
     parts, read = [], []
     for slot, file in (("CLASSIFIER", classifier / CLASSIFIER), ("BOX_HEAD", box_head / BOX_HEAD)):
         part, layer = build_reader(config, slot, num_classes)
-        part.load(load_file(file))
+        load_learnt(part, file)
         parts.append(part)
         read.append(layer)
     return RegionScorer(parts[0], read[0], parts[1], read[1])

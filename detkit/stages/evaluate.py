@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,7 +12,7 @@ from detkit.config.node import Config
 from detkit.data.base import Dataset
 from detkit.errors import DataError
 from detkit.evaluation.base import Evaluator
-from detkit.files import write_atomically
+from detkit.files import write_json
 from detkit.progress import progress
 from detkit.registry import EVALUATORS, STAGES
 from detkit.stages.base import Context, Ref, Stage
@@ -67,7 +66,7 @@ class Evaluate(Stage):
             "metrics": evaluate(context.config, dataset, refined, proposals),
             "metrics_before_box_head": evaluate(context.config, dataset, plain),
         }
-        write_atomically(context.folder / RESULTS, json.dumps(results, indent=1, ensure_ascii=False).encode())
+        write_json(context.folder / RESULTS, results)
 
 
 def evaluate(

@@ -7,8 +7,6 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from safetensors.torch import load_file
-
 from detkit.box_heads.base import BoxHead
 from detkit.classifiers.base import Classifier
 from detkit.config.node import Config
@@ -33,6 +31,7 @@ from detkit.stages.common import (
 )
 from detkit.stages.regions import feature_cache
 from detkit.stages.shards import save_tensors
+from detkit.structures.state import read_tensors
 
 CLASSIFIER = "classifier.safetensors"
 BOX_HEAD = "box_head.safetensors"
@@ -114,7 +113,7 @@ class Classify(_Learner):
     def fit(self, component: Classifier, source: FeatureSource, context: Context) -> None:
         """Learns from the features and, if there is one, takes the fine-tuned head."""
         head_file = context.inputs["network"] / HEAD
-        head = LinearHead(**load_file(head_file)) if head_file.is_file() else None
+        head = LinearHead(**read_tensors(head_file)) if head_file.is_file() else None
         with progress("classify", source.index.num_images, "image") as bar:
             component.fit(source, rng_for(context.config.SEED, "classify"), head=head, progress=bar)
 

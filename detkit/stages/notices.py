@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Literal
 
 import torch
@@ -10,6 +9,7 @@ import torch
 from detkit.data.base import Dataset
 from detkit.errors import one_line
 from detkit.regions.label import Truths
+from detkit.stages.artifacts import read_result
 from detkit.stages.learn import REPORT
 from detkit.stages.runner import Run
 
@@ -29,7 +29,7 @@ def notices(run: Run) -> list[str]:
             lines.append(f"warning: DATA.{role}: no ground truth to learn from of: {', '.join(missing)}")
     classified = run.find("Classify", "TRAIN")
     if classified is not None:
-        report = json.loads((classified / REPORT).read_text(encoding="utf-8"))
+        report = read_result(classified / REPORT)
         names = [run.datasets("TRAIN").class_names[k] for k in report.get("never_fires", [])]
         lines += [f"warning: {name} never fires: its classifier found no positive, or no negative" for name in names]
     return [one_line(line) for line in lines]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,9 @@ from detkit.detector import SHOWN_FROM
 from detkit.evaluation.coco_files import write_coco
 from detkit.evaluation.table import metrics_table
 from detkit.evaluation.voc_files import write_voc
-from detkit.files import replacing_folder, write_atomically, writing
+from detkit.files import replacing_folder, write_json, writing
 from detkit.registry import CLASSIFIERS
+from detkit.stages.artifacts import read_result
 from detkit.stages.detect import DETECTIONS, load_detections
 from detkit.stages.evaluate import RESULTS
 from detkit.stages.export import export_model
@@ -37,7 +37,7 @@ def write_outputs(run: Run) -> list[str]:
         _write_detections(run, detected)
     results = _results(run, evaluated)
     if results:
-        write_atomically(run.folder / RESULTS, json.dumps(results, indent=1, ensure_ascii=False).encode())
+        write_json(run.folder / RESULTS, results)
         lines.append(results_table(results))
     weights = export_weights(run)
     if weights is not None:
@@ -67,7 +67,7 @@ def _results(run: Run, evaluated: Path | None) -> dict[str, Any]:
     results: dict[str, Any] = {"data": _data_report(run)}
     if evaluated is not None:
         where = {"dataset": run.config.DATA.NAME, "split": run.config.DATA.TEST}
-        results = {**where, **results, **json.loads((evaluated / RESULTS).read_text(encoding="utf-8"))}
+        results = {**where, **results, **read_result(evaluated / RESULTS)}
     if pretraining := pretraining_results(run):
         results["pretrain"] = pretraining
     return results if len(results) > 1 else {}
@@ -76,11 +76,9 @@ def _results(run: Run, evaluated: Path | None) -> dict[str, Any]:
 def _write_detections(run: Run, detected: Path) -> None:
     dataset = run.datasets("TEST")
     detections = load_detections(detected / DETECTIONS)
-    split = run.config.DATA.TEST
-    name = split if isinstance(split, str) else "+".join(split)
     folder = run.folder / "detections"
     with writing(folder), replacing_folder(folder) as partial:
-        write_voc(partial, name, dataset, detections)
+        write_voc(partial, run.config.DATA.TEST, dataset, detections)
         write_coco(partial / "detections.json", dataset, detections)
     shown = range(min(PICTURES, len(dataset)))
     images = [read_image(dataset[i].path) for i in shown]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 from typing import Any
 
 from detkit.files import replacing
+from detkit.stages.artifacts import read_result
 from detkit.stages.common import NETWORK
 from detkit.stages.network import ACCURACY
 from detkit.stages.runner import Run
@@ -33,7 +33,7 @@ def export_weights(run: Run) -> Path | None:
 def pretraining_results(run: Run) -> dict[str, Any]:
     """``dataset``, ``split``, ``num_images``, ``top1`` and ``top5`` (fractions); empty where nothing was measured."""
     trained = _trained(run)
-    measured = json.loads((trained / ACCURACY).read_text(encoding="utf-8")) if trained else {}
+    measured = read_result(trained / ACCURACY) if trained else {}
     data = run.config.PRETRAIN_DATA
     return {"dataset": data.NAME, "split": data.VAL, **measured} if measured else {}
 

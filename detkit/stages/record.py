@@ -7,10 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from detkit.files import write_atomically
+from detkit.files import write_json
+from detkit.reading import MIB, bounded_text
 from detkit.stages.plan import Step
 
 PLAN = "plan.json"
+MAX_BYTES = 256 * MIB
 
 Plan = Mapping[str, Mapping[str, Any]]
 """What is hashed for each step, by the step's label."""
@@ -24,16 +26,21 @@ def described(steps: Sequence[Step]) -> Plan:
 
 def keep_plan(folder: Path, steps: Sequence[Step]) -> None:
     """Writes down in a run's folder what is hashed for each of its steps."""
-    write_atomically(folder / PLAN, json.dumps(described(steps), indent=1, ensure_ascii=False).encode())
+    write_json(folder / PLAN, described(steps))
 
 
 def last_plan(folder: Path) -> Plan:
     """What the last run of a folder had planned; empty where there was none, or its file cannot be read."""
     try:
-        plan = json.loads((folder / PLAN).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        plan = json.loads(bounded_text(folder / PLAN, MAX_BYTES))
+    except (OSError, ValueError, RecursionError):
         return {}
-    return plan if isinstance(plan, dict) else {}
+    return plan if isinstance(plan, dict) and all(map(_is_description, plan.values())) else {}
+
+
+def _is_description(step: Any) -> bool:
+    known = {"config", "extra", "data", "version", "inputs"}
+    return isinstance(step, dict) and known <= step.keys() and isinstance(step["inputs"], dict)
 
 
 def differences(step: Step, last: Plan) -> list[str]:

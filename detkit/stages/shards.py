@@ -8,10 +8,11 @@ from itertools import pairwise
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
 from detkit.files import replacing
+from detkit.structures.state import read_tensors
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
@@ -44,7 +45,7 @@ class ImageShards:
         save_tensors(self._file(image), tensors)
 
     def __iter__(self) -> Iterator[dict[str, Tensor]]:
-        return (load_file(self._file(i)) for i in range(self.count))
+        return (read_tensors(self._file(i)) for i in range(self.count))
 
     def merge(self) -> None:
         """Writes all images to one file; the parts stay until they are removed."""
@@ -70,6 +71,6 @@ def merge_images(path: Path, images: Sequence[Mapping[str, Tensor]]) -> None:
 
 def split_images(path: Path) -> list[dict[str, Tensor]]:
     """What ``merge_images`` was given."""
-    merged = load_file(path)
+    merged = read_tensors(path)
     offsets = merged.pop("offsets").tolist()
     return [{k: v[a:b] for k, v in merged.items()} for a, b in pairwise(offsets)]

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor
 
 from detkit.errors import ModelError
+from detkit.reading import reason
 
 
 class Learnt(ABC):
@@ -23,7 +27,7 @@ class Learnt(ABC):
         """Puts back what ``state`` gave.
 
         Raises:
-            ModelError: a tensor is missing or has another shape.
+            ModelError: a tensor is missing, has another shape, or holds what is no number.
         """
 
     def report(self) -> dict[str, object]:
@@ -31,11 +35,42 @@ class Learnt(ABC):
         return {}
 
 
+def read_tensors(file: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file that detkit wrote.
+
+    Raises:
+        ModelError: it is missing or damaged.
+    """
+    try:
+        return load_file(file)
+    except (OSError, SafetensorError, ValueError, RuntimeError, LookupError, TypeError, AttributeError) as error:
+        raise ModelError(
+            f"{file}: missing or damaged, it cannot be read: {reason(error)}; delete {file.parent} and make it again "
+            "with detkit train"
+        ) from error
+
+
+def load_learnt(component: Learnt, file: Path) -> None:
+    """Puts back what a component has learnt from the file that holds its state.
+
+    Raises:
+        ModelError: naming the file; it is missing or damaged, or not of this component.
+    """
+    state = read_tensors(file)
+    try:
+        component.load(state)
+    except (ModelError, RuntimeError) as error:  # torch's own, of types that it can do nothing with
+        raise ModelError(f"{file}: {error}") from error
+
+
 def checked_state(owner: str, state: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Tensor]:
     """The named tensors of a state as float32, each of the expected shape.
 
+    Numbers are finite, but for -inf in a tensor of a number per class: the bias of a class that never fires.
+
     Raises:
-        ModelError: a tensor is missing or has another shape; the message names the owner and the tensor.
+        ModelError: a tensor is missing, has another shape, or holds what is no number; the message names the owner and
+            the tensor.
     """
     for name, shape in shapes.items():
         if name not in state:
@@ -45,4 +80,13 @@ def checked_state(owner: str, state: Mapping[str, Tensor], shapes: Mapping[str, 
                 f"{owner}: tensor {name!r} is {tuple(state[name].shape)}, expected {shape}; "
                 "was the model trained with other classes or another layer?"
             )
+        if not _is_sound(state[name]):
+            raise ModelError(f"{owner}: tensor {name!r} holds values that are no finite numbers; train the model again")
     return {name: state[name].to(torch.float32) for name in shapes}
+
+
+def _is_sound(values: Tensor) -> bool:
+    if values.is_complex():
+        return False
+    numbers = values.to(torch.float32)
+    return bool((torch.isfinite(numbers) | ((numbers == -torch.inf) & (numbers.ndim == 1))).all())

@@ -42,6 +42,11 @@ def test_saved_weights_come_back_bit_by_bit_with_their_preprocessing(tmp_path, m
     assert [p.name for p in tmp_path.iterdir()] == ["net.safetensors"]
 
 
+def test_the_home_of_an_unknown_user_is_no_place_for_weights():
+    with pytest.raises(WeightsError, match=r"weights ~nosuchuser/x\.pth: ~nosuchuser is the home of no user here"):
+        read_weights("~nosuchuser/x.pth")
+
+
 def test_identity_is_the_hash_of_the_content(tmp_path):
     path = tmp_path / "net.safetensors"
     save_weights(path, tiny())
@@ -141,7 +146,7 @@ def test_values_that_are_not_finite_are_refused(tmp_path):
     backbone = tiny()
     torch.nn.init.constant_(backbone.fc7.bias, float("nan"))
     save_weights(tmp_path / "net.safetensors", backbone)
-    with pytest.raises(WeightsError, match=r"tensor fc7.bias holds values that are not finite"):
+    with pytest.raises(WeightsError, match=r"tensor fc7.bias holds values that are no finite numbers"):
         load_weights(tiny(), str(tmp_path / "net.safetensors"))
 
 

@@ -62,3 +62,20 @@ def test_data_check_tells_what_the_stages_would_refuse(recipe, capsys):
     (recipe.parent / "VOC/ImageSets/Main/none.txt").write_text("b\n")
     assert main(["data", "check", "--config", str(recipe), "DATA.TRAIN=none", "DATA.TEST=train"]) == 2
     assert "stops: DATA.TRAIN: " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("command", "option"), [(["data", "check"], "--json"), (["estimate"], "--json"), (["eval"], "--output")]
+)
+@pytest.mark.parametrize(
+    ("file", "message"),
+    [
+        ("nowhere/a", "nowhere/a: no such folder nowhere; make it"),
+        ("", "'': no file can"),
+        ("a\0", "'a\\x00': no"),
+    ],
+)
+def test_a_file_that_cannot_be_written_to_is_refused_before_anything_is_read(capsys, command, option, file, message):
+    assert main([*command, "--config", "none.yaml", option, file]) == 2
+    err = capsys.readouterr().err
+    assert f"{option} {message}" in err and err.count("\n") == 1

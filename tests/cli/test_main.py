@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -221,3 +222,11 @@ def test_detect_and_eval_use_a_trained_run(recipe, capsys):
         assert code == 0
         again = json.loads(Path("files.json").read_text())["metrics"]
         assert again["VOC07"]["mAP"] == pytest.approx(trained["VOC07"]["mAP"], abs=1e-9)
+
+
+def test_a_name_that_the_terminal_cannot_show_is_escaped(tmp_path):
+    (tmp_path / "r.yaml").write_text("OUTPUT_DIR: \u732b\n", encoding="utf-8")
+    words = [sys.executable, "-m", "detkit", "config", "--config", "r.yaml"]
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, check=True)
+    assert b"OUTPUT_DIR: \\u732b\n" in done.stdout

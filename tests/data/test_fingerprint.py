@@ -3,6 +3,7 @@ import os
 import sqlite3
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
+from pathlib import Path
 
 import pytest
 
@@ -58,15 +59,47 @@ def test_processes_may_inspect_at_once(tmp_path, picture):
     assert found[0] == found[1] == found[2] == inspect_images(paths)
 
 
-def test_a_cache_that_cannot_be_used_says_what_to_do(tmp_path, monkeypatch):
-    (tmp_path / "file").write_text("")
-    monkeypatch.setenv("DETKIT_CACHE", str(tmp_path / "file"))
-    with pytest.raises(DataError, match=r"images\.sqlite: cannot use the cache of image checks: .*set DETKIT_CACHE"):
-        inspect_images([])
-    monkeypatch.setenv("DETKIT_CACHE", str(tmp_path))
-    (tmp_path / "images.sqlite").write_text("this is no data base, and long enough to be taken for one" * 20)
-    with pytest.raises(DataError, match=r"images\.sqlite: cannot use .*: file is not a database; delete the file"):
-        inspect_images([])
+def spoil(file, *commands):
+    with sqlite3.connect(file) as table:
+        for command in commands:
+            table.execute(command)
+    table.close()
+
+
+UNUSABLE = {
+    "file in the way": lambda file: (file.unlink(), file.mkdir()),
+    "no data base": lambda file: file.write_bytes(b"this is no data base, and long enough to be taken for one" * 20),
+    "damaged page": lambda file: file.write_bytes(file.read_bytes()[:4096] + b"x" * 8192),
+    "other columns": lambda file: spoil(file, "DROP TABLE images", "CREATE TABLE images (path TEXT, other TEXT)"),
+}
+
+
+@pytest.mark.parametrize("row", UNUSABLE)
+def test_a_cache_that_cannot_be_used_is_told_and_stops_nothing(tmp_path, picture, monkeypatch, caplog, row):
+    monkeypatch.setenv("DETKIT_CACHE", str(tmp_path / "cache"))
+    path = picture(tmp_path / "a.png")
+    before = inspect_images([path])
+    UNUSABLE[row](tmp_path / "cache" / "images.sqlite")
+    assert inspect_images([path, path]) == before * 2
+    (line,) = caplog.messages
+    assert "images.sqlite: cannot use the cache of image checks: " in line and "set DETKIT_CACHE" in line
+
+
+@pytest.mark.parametrize("values", ["height = 'x'", "width = 0", "sha256 = 'x'", "sha256 = NULL", "height = 1.5"])
+def test_facts_that_make_no_sense_are_found_again(tmp_path, picture, values):
+    path = picture(tmp_path / "a.png")
+    before = inspect_images([path])
+    spoil(cache_dir() / "images.sqlite", f"UPDATE images SET {values}")
+    assert inspect_images([path]) == before == inspect_images([path])
+
+
+def test_a_folder_whose_name_is_no_utf8_has_images_and_a_cache(tmp_path, picture, monkeypatch):
+    folder = tmp_path / os.fsdecode(b"\xff")
+    folder.mkdir()
+    picture(tmp_path / "a.png").rename(folder / "a.png")
+    monkeypatch.setenv("DETKIT_CACHE", str(folder))
+    monkeypatch.chdir(folder)
+    assert isinstance(inspect_images([Path("a.png")])[0], ImageFacts)
 
 
 def test_broken_images_are_not_remembered(tmp_path, picture):

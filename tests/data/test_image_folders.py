@@ -1,3 +1,6 @@
+import os
+from pathlib import Path
+
 import pytest
 
 from detkit.data.image_folders import ImageFolders
@@ -72,6 +75,35 @@ def test_a_class_without_images_is_an_error(root):
     (root / "val/bee").mkdir()
     (root / "val/bee/notes.txt").write_text("no image")
     with pytest.raises(DataError, match=r"val/bee: no image in the folder of this class; put some there \(\.jpg, "):
+        load(root, "val")
+
+
+def test_what_is_left_out_is_told(root):
+    (root / "val/loose.png").write_bytes(b"")
+    for name in ("notes.txt", "more.tif"):
+        (next(p for p in (root / "val").iterdir() if p.is_dir()) / name).touch()
+    loose, others = load(root, "val").warnings
+    assert "val: 1 images in no class's folder were left out, the first: " in loose and loose.endswith("loose.png")
+    assert "val: 2 files without a suffix of images were left out, the first: " in others
+    assert others.endswith("more.tif")
+
+
+def test_a_list_of_classes_that_is_no_file_is_refused(root):
+    os.mkfifo(root / "classes.txt")
+    with pytest.raises(DataError, match=r"classes\.txt: cannot read the classes: Not a regular file"):
+        load(root, "val")
+    (root / "classes.txt").unlink()
+    (root / "classes.txt").symlink_to("gone")
+    with pytest.raises(DataError, match=r"classes\.txt: cannot read the classes: No such file"):
+        load(root, "val")
+
+
+def test_a_folder_that_cannot_be_read_is_named(root, monkeypatch):
+    def refuse(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    with pytest.raises(DataError, match=": cannot be read: Permission denied"):
         load(root, "val")
 
 

@@ -64,6 +64,15 @@ def refused(path, text, match, dataset=None):
         read_detections(path if path.suffix == ".json" else path.parent, dataset or Named())
 
 
+def test_own_files_come_back_where_a_class_ends_like_a_split_and_a_class(tmp_path):
+    twins = Named(class_names=("cat", "b_cat"))
+    # both files of split a_b end with _cat, the first with _b_cat too
+    cats = [found([[1, 2, 3, 4]], [0.5], [0]), found([[1, 2, 3, 4]], [0.25], [1])]
+    write_voc(tmp_path, "a_b", twins, cats)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["comp4_det_a_b_b_cat.txt", "comp4_det_a_b_cat.txt"]
+    assert [one.labels.tolist() for one in read_detections(tmp_path, twins, "a_b")] == [[0], [1]]
+
+
 def test_voc_files_come_back_to_the_bit(tmp_path):
     detections = [random_detections(), found()]
     write_voc(tmp_path / "new" / "voc", "test", Named(), detections)

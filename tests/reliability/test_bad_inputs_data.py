@@ -175,6 +175,12 @@ XML = {
     "no box": (xml("<object><name>cat</name></object>"), STOPS, "object 1 of 1 (cat) has no <bndbox>"),
     "no name": (xml("<object><bndbox/></object>"), STOPS, "object 1 of 1 has no <name>"),
     "empty name": (xml(thing((1, 1, 9, 9), "  ")), STOPS, "object 1 of 1 has no <name>"),
+    "two names": (xml(thing((1, 1, 9, 9), extra="<name>dog</name>")), STOPS, "has <name> 2 times; expected it once"),
+    "two boxes": (xml(thing((1, 1, 9, 9), extra="<bndbox/>")), STOPS, "(cat) has <bndbox> 2 times; expected it once"),
+    "two corners": (xml(thing((1, 1, 9, "9</ymax><ymax>5"))), STOPS, "(cat) has <ymax> 2 times; expected it once"),
+    "two flags": (xml(thing((1, 1, 9, 9), extra="<difficult>0</difficult>" * 2)), STOPS, "has <difficult> 2 times"),
+    "two sizes": (xml("<size/>", thing((1, 1, 9, 9))), STOPS, "bad.xml has <size> 2 times; expected it once"),
+    "two widths": (xml(size="<size><width>6</width><width>5</width></size>"), STOPS, "<size> has <width> 2 times"),
     "unknown class": (xml(thing((1, 1, 9, 9), "cta")), STOPS, "is of no class in DATA.VOC.CLASSES. Did you mean cat?"),
     "difficult in words": (xml(thing((1, 1, 9, 9), extra="<difficult>yes</difficult>")), STOPS, "<difficult> 'yes'"),
     "difficult twice": (xml(thing((1, 1, 9, 9), extra="<difficult>2</difficult>")), STOPS, "<difficult> '2'"),
@@ -315,6 +321,11 @@ COCO = {
     "null": ("null", "not an instances file"),
     "nested without end": ("[" * 100_000, "not readable as JSON"),
     "number of thousands of digits": ('{"images": ' + "9" * 5000 + "}", "not readable as JSON"),
+    "key twice": ('{"images": [], "images": [], "categories": []}', "an object has the key 'images' twice"),
+    "key of an annotation twice": (
+        instances().replace('"image_id": 1,', '"image_id": 1, "image_id": 2,'),
+        "instances.json: not readable as JSON: an object has the key 'image_id' twice",
+    ),
     "no images": (instances(images=None), "not an instances file"),
     "images as text": (instances(images="x"), "not an instances file"),
     "image as number": (instances(images=[1]), "not an instances file"),
@@ -400,6 +411,23 @@ def test_instances(tmp_path, monkeypatch, capsys, row):
     code, out = check(capsys, tmp_path, *words)
     assert code == (FINE if row in ODD_COCO else STOPS), out
     assert message in out
+
+
+def test_every_mistake_of_an_instances_file_is_told(tmp_path, capsys):
+    text = instances(images={"width": 0}, categories={"name": 7}, annotations={"id": 1})
+    (tmp_path / "instances.json").write_text(text)
+    words = [f"DATA.COCO.ANNOTATIONS={tmp_path}/instances.json", f"DATA.COCO.IMAGES={tmp_path}"]
+    code, out = check(capsys, tmp_path, "DATA.NAME=COCO", "DATA.TEST=all", *words)
+    assert code == STOPS and "3 problems would stop training" in out
+    for mistake in ("has width 0", "has id 7, name 7", "annotation id 1 stands there twice"):
+        assert mistake in out
+
+
+def test_images_whose_names_are_no_utf8_are_refused(tmp_path, capsys):
+    for suffix, data in ((b".png", encoded(".png")), (b".xml", GOOD.encode())):
+        (tmp_path / os.fsdecode(b"\xff" + suffix)).write_bytes(data)
+    code, out = check(capsys, tmp_path, f"DATA.VOC.ROOT={tmp_path}", "DATA.TEST=all")
+    assert code == STOPS and "image id '\\udcff' cannot stand in a detection file" in out
 
 
 def test_there_are_two_hundred_rows():

@@ -74,6 +74,9 @@ CONFIG = {
     "itself as base": ("_BASE_: bad.yaml\n", "a base has no bases of its own"),
     "folder as base": ("_BASE_: .\n", "_BASE_ .: no such file"),
     "no project": ("PROJECT: nowhere\n", ":1: PROJECT"),
+    "nul in a project": ('PROJECT: "a\\0b"\n', "bad.yaml:1: PROJECT"),
+    "project that exits": ("PROJECT: exits\n", "exits cannot be imported: SystemExit: 0"),
+    "project on a loop of links": ("PROJECT: loop\n", "bad.yaml:1: PROJECT"),
     "project as list": ("PROJECT: [a]\n", "is no project: it has no __init__.py"),
 }
 
@@ -83,6 +86,10 @@ def test_configs(tmp_path, monkeypatch, capsys, row):
     monkeypatch.chdir(tmp_path)
     text, message = CONFIG[row]
     (tmp_path / "bad.yaml").write_bytes(text if isinstance(text, bytes) else text.encode())
+    (tmp_path / "exits").mkdir()
+    (tmp_path / "exits" / "__init__.py").write_text("raise SystemExit(0)\n")
+    (tmp_path / "loop").symlink_to("loop")
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
     code, out = tried(capsys, tmp_path, "config", "--config", "bad.yaml")
     assert code == 2 and message in out, out
     assert "\x1b" not in out
@@ -129,6 +136,10 @@ DETECTIONS = {
     "no detection file": ({"readme.txt": ""}, "no detection files"),
     "no folder": ({}, "does not exist; expected a folder"),
     "json": ({"a.json": result()}, ""),
+    "json of a key twice": (
+        {"a.json": result().replace('"score"', '"image_id": "x", "score"')},
+        "a.json: not readable as JSON: an object has the key 'image_id' twice",
+    ),
     "json of nothing": ({"a.json": "[]"}, ""),
     "json of an inverted box": ({"a.json": result(bbox=[9, 9, -5, -5])}, ""),
     "empty json": ({"a.json": ""}, "a.json:1: not readable as JSON"),
@@ -219,6 +230,9 @@ PROPOSALS = {
         "header of a negative shape": (zipped("boxes.npy", npy_of_shape((-1, 4))), "a.npz"),
         "header of code": (zipped("boxes.npy", npy_of_shape("(print(1),)")), "not readable as .npz"),
         "member that leads out": (zipped("../boxes.npy", npz(boxes=BOX)), "no array 'boxes'"),
+        "no array": (zipped("boxes.npy", b"1 2 3 4"), "no array 'boxes'; it holds nothing"),
+        "less than float32 tells apart": (npz(boxes=[[9, 1, 9 + 1e-9, 5]]), "box 0 has no area"),
+        "beyond float32": (npz(boxes=[[0, 0, 1e300, 5]]), "box 0 is not inside the image"),
         "no boxes": (npz(box=BOX), "no array 'boxes'; it holds box"),
         "three columns": (npz(boxes=[[1, 2, 3]]), "expected boxes (N, 4), got (1, 3)"),
         "texts": (npz(boxes=[["a"] * 4]), "expected numbers (N, 4)"),
@@ -251,6 +265,13 @@ def test_proposals(tmp_path, name, row):
         Precomputed(path=str(tmp_path)).propose(np.zeros((40, 60, 3), np.uint8), "a")
     assert message in str(error.value) and "\n" not in str(error.value)
     assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.parametrize("name", ["a.npz", "a.mat"])
+def test_a_pipe_holds_no_proposals(tmp_path, name):
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(DataError, match="Not a regular file"):
+        Precomputed(path=str(tmp_path / name)).propose(np.zeros((40, 60, 3), np.uint8), "a")
 
 
 @pytest.mark.parametrize("image_id", ["../a", "/etc/a", "b/../../a", "a\0"])
@@ -305,6 +326,12 @@ SAFETENSORS = {
     "std of nan": (lambda p: tensors(p, {**FORM, "std": "nan,1,1"}), "mean and std are not all finite"),
     "mean without end": (lambda p: tensors(p, {**FORM, "mean": "inf,1,1"}), "mean and std are not all finite"),
     "scale of nan": (lambda p: tensors(p, {**FORM, "scale": "nan"}), "mean and std are not all finite"),
+    "mean beyond float32": (lambda p: tensors(p, {**FORM, "mean": "1e300,1,1"}), "not all finite in float32"),
+    "std below float32": (lambda p: tensors(p, {**FORM, "std": "1e-300,1,1"}), "describe no preprocessing"),
+    "type of four bits": (
+        lambda p: header(a={"dtype": "F4", "shape": [8], "data_offsets": [0, 4]}) + bytes(4),
+        "",
+    ),
     "two means": (lambda p: tensors(p, {**FORM, "mean": "1,1"}), "its metadata describe no preprocessing"),
     "no mean": (lambda p: tensors(p, {"std": "1,1,1"}), "its metadata describe no preprocessing"),
     "channels in disorder": (lambda p: tensors(p, {**FORM, "channels": "RBG"}), "channels RBG"),
@@ -418,6 +445,34 @@ def test_model_folders(tmp_path, row):
         detkit.load(tmp_path, device="cpu")
     assert message in str(error.value) and str(tmp_path) in str(error.value) and "\n" not in str(error.value)
     assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize("name", ["classifier", "box_head"])
+@pytest.mark.parametrize(
+    ("weight", "message"),
+    [
+        (torch.full((1, 4, 16), torch.nan), "tensor 'weight' holds values that are no finite numbers"),
+        (torch.ones(1, 4, 16, dtype=torch.complex64), "tensor 'weight' holds values that are no finite numbers"),
+        (torch.ones(2, 9), "tensor 'weight' is (2, 9), expected (1, "),
+    ],
+)
+def test_what_a_model_has_learnt_is_refused_with_its_file(tmp_path, name, weight, message):
+    from detkit.backbones.tiny import TinyNet
+    from detkit.backbones.weights import save_weights
+
+    content = {**MODEL, "box_head": {"NAME": "Ridge", "Ridge": {}}, "box_head_layer": "fc7"}
+    (tmp_path / "model.yaml").write_text(yaml.safe_dump(content))
+    save_weights(tmp_path / "network.safetensors", TinyNet(width=8, fc_dim=16, input_size=48))
+    learnt = {
+        "classifier": {"weight": torch.ones(1, 16), "bias": torch.zeros(1), "scale": torch.tensor(1.0)},
+        "box_head": {"weight": torch.ones(1, 4, 16), "bias": torch.zeros(1, 4), "scale": torch.tensor(1.0)},
+    }
+    bad = weight if name == "box_head" or weight.ndim == 2 else weight[:, 0]
+    for part, state in learnt.items():
+        save_file({**state, "weight": bad} if part == name else state, tmp_path / f"{part}.safetensors")
+    with pytest.raises(ModelError) as error:
+        detkit.load(tmp_path, device="cpu")
+    assert message in str(error.value) and f"{name}.safetensors: " in str(error.value)
 
 
 def test_a_whole_process_answers_in_one_line_and_with_2(tmp_path):

@@ -28,6 +28,7 @@ from detkit.evaluation.detection_files import read_detections
 from detkit.model_file import read_model_file
 from detkit.proposals.precomputed import Precomputed
 from detkit.structures import Sample
+from tests.reference.caffe_writer import blob, caffemodel, old_layer
 from tests.reliability.bad_inputs import SIZE, encoded, pil, rotated, thing, xml
 
 IMAGE = np.zeros((*SIZE, 3), np.uint8)
@@ -89,6 +90,7 @@ MODEL = {
     "backbone": {"NAME": "TinyNet", "TinyNet": {"WIDTH": 8}},
     "compute": {"dtype": "float32"},
 }
+WEIGHT = np.ones((2, 3), np.float32)
 BOX = np.array([[0, 0, 5, 5]])
 READERS = {
     "voc annotation": ("a.xml", [xml(thing((1, 1, 9, 9.5)), thing((2, 2, 3, 3)))], voc_xml),
@@ -109,6 +111,11 @@ READERS = {
     "config": ("a.yaml", ["SEED: 1\nDATA: {NAME: VOC, TEST: [a, b]}\nFINETUNE:\n  LR: 1e-3\n"], load_config),
     "model file": ("model.yaml", [yaml.safe_dump(MODEL)], lambda f: read_model_file(f.parent)),
     "safetensors": ("a.safetensors", [save({"a": torch.ones(3)}, {"std": "1,1,1", "mean": "1,2,3"})], read_weights),
+    "caffemodel": (
+        "a.caffemodel",
+        [b"".join(caffemodel([("fc", WEIGHT, WEIGHT[0])], "x")), old_layer("fc", 14, [blob(WEIGHT, form="legacy")])],
+        read_weights,
+    ),
     "pth": ("a.pth", [saved({"a": torch.ones(3)})], read_weights),
     "image": (
         "a.jpg",
@@ -164,8 +171,11 @@ def test_any_file_gives_a_result_or_an_error_of_detkit(tmp_path, monkeypatch, ro
 
 @pytest.mark.soak
 @pytest.mark.parametrize("row", READERS)
-def test_any_file_for_ten_minutes(tmp_path, row):
+def test_any_file_for_ten_minutes(tmp_path, row, record_property):
     (tmp_path / "in").mkdir()
+    executions = 0
     end = time.monotonic() + float(os.environ.get("DETKIT_SOAK_SECONDS", "600"))
     while time.monotonic() < end:
         fuzz(tmp_path / "in", row, 500, repeatable=False)
+        executions += 500
+    record_property("executions", executions)

@@ -36,7 +36,17 @@ def test_a_full_disk_names_the_file_and_keeps_what_is_finished(whole, job):
 def test_a_log_that_cannot_be_written_ends_the_run_in_one_line(job):
     (job.folder / "run").mkdir()
     (job.folder / "run" / "log.txt").symlink_to("/dev/full")
-    assert "cannot be written: No space left on device" in only_line(job.run())
+    assert "run/log.txt: cannot be written: No space left on device" in only_line(job.run())
+
+
+def test_a_pipe_in_the_place_of_the_log_or_the_lock_does_not_make_a_run_wait(whole, job):
+    whole.without(job)
+    (job.folder / "run").mkdir()
+    os.mkfifo(job.folder / "run" / ".lock")
+    os.mkfifo(job.folder / "run" / "log.txt")
+    assert "run/log.txt: is a pipe, which waits for a reader; remove it" in only_line(job.run())
+    (job.folder / "run" / "log.txt").unlink()
+    assert job.run().code == 0
 
 
 def test_a_worker_that_is_killed_ends_the_run_in_one_line_and_it_goes_on(whole, job):
@@ -55,7 +65,7 @@ def test_a_file_in_the_way_of_a_folder_is_named(job):
     (job.folder / "taken").write_text("mine")
     assert "taken/run" in (line := only_line(job.run("OUTPUT_DIR=taken/run"))) and "Not a directory" in line
     line = only_line(job.run("ARTIFACTS=taken"))
-    assert "taken" in line and "cannot be written: " in line
+    assert "taken" in line and "cannot be read or written: " in line
     assert (job.folder / "taken").read_text() == "mine"
 
 

@@ -50,6 +50,13 @@ def test_folder_of_another_digest_or_without_manifest_is_named(tmp_path):
     folder.mkdir(parents=True)
     with pytest.raises(ModelError, match=r"no readable manifest\.json; delete the folder"):
         store.find("Detect", DIGEST)
+    for text in ("[]", "5", '{"digest"', "[" * 100_000):
+        (folder / "manifest.json").write_text(text)
+        with pytest.raises(ModelError, match=r"no readable manifest\.json; delete the folder"):
+            store.find("Detect", DIGEST)
+    (folder / "manifest.json").write_text('{"digest": 5}')
+    with pytest.raises(ModelError, match="its manifest is of 5; delete the folder"):
+        store.find("Detect", DIGEST)
     (folder / "manifest.json").write_text('{"digest": "ffffffffffffffff"}')
     with pytest.raises(ModelError, match="its manifest is of ffffffffffff"):
         store.find("Detect", DIGEST)
