@@ -83,11 +83,12 @@ class Stage(ABC):
         """
         return
 
-    def check_data(self, data: Mapping[str, Dataset]) -> None:
+    def check_data(self, config: Config, data: Mapping[str, Dataset]) -> None:
         """Refuses data sets that the stage cannot work on, before any stage runs.
 
         Args:
-            data: the data set of each role that the stage reads.
+            config: the whole config.
+            data: the data set of each role that a step of the stage reads.
 
         Raises:
             DataError: they cannot be used.

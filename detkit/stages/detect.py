@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 
@@ -11,7 +11,9 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from detkit.config.node import Config
+from detkit.data.base import Dataset
 from detkit.detector import RegionScorer
+from detkit.errors import DataError
 from detkit.postprocess import Postprocess, finish, set_thresholds
 from detkit.regions.features import IMAGES_TOGETHER
 from detkit.registry import STAGES
@@ -32,6 +34,7 @@ from detkit.structures import Boxes, Detections, Sample
 
 DETECTIONS = "detections.safetensors"
 UNREFINED = "before_box_head.safetensors"
+MAX_NAME_BYTES = 255  # of a file on every usual file system
 
 
 @STAGES.register()
@@ -66,6 +69,18 @@ class Detect(Stage):
         """The stored features, where the recipe keeps them."""
         return feature_cache(config, role)
 
+    def check_data(self, config: Config, data: Mapping[str, Dataset]) -> None:
+        """A file system can name each class's detection file."""
+        for role, dataset in data.items():
+            split = split_name(config.DATA[role])
+            names = [f"comp4_det_{split}_{name}.txt" for name in dataset.class_names]
+            long = [name for name in names if len(_escaped(name).encode()) > MAX_NAME_BYTES]
+            if long:
+                raise DataError(
+                    f"DATA.{role}: no file can have the name of the detection file {long[0]}: at most {MAX_NAME_BYTES} "
+                    f"bytes of UTF-8, got {len(_escaped(long[0]).encode())}; shorten the split's name or the class's"
+                )
+
     def run(self, context: Context) -> None:
         """Writes detections.safetensors and, last, before_box_head.safetensors."""
         shards = ImageShards(context.folder, "candidates", len(context.dataset(context.role)))
@@ -93,6 +108,16 @@ class Detect(Stage):
                 _finished(one, boxes, limits, sample, settings) for one, sample in zip(found, dataset, strict=True)
             ]
             merge_images(context.folder / name, images)
+
+
+def split_name(splits: str | Sequence[str]) -> str:
+    """One or more splits as the name of one."""
+    return splits if isinstance(splits, str) else "+".join(splits)
+
+
+def _escaped(name: str) -> str:
+    """The name as ``write_voc`` gives it to a file."""
+    return name.replace("%", "%25").replace("/", "%2F")
 
 
 def load_scorer(config: Config, classifier: Path, box_head: Path, num_classes: int) -> RegionScorer:

@@ -48,7 +48,7 @@ class Pretrain(Stage):
         if not config.BACKBONE.WEIGHTS:
             resized_side(settings_of(PretrainSettings, config.PRETRAIN), crop)
 
-    def check_data(self, data: Mapping[str, Dataset]) -> None:
+    def check_data(self, config: Config, data: Mapping[str, Dataset]) -> None:
         """Each picture has one class, and each class that is judged can be learnt."""
         if data:
             pretrain_images(data["PRETRAIN_DATA.TRAIN"], data.get("PRETRAIN_DATA.VAL"))
@@ -121,7 +121,7 @@ class Finetune(Stage):
         extractor = build(config, "REGION_EXTRACTOR", input_size=side)
         refuse_costly_steps(extractor, build(config, "REGION_SAMPLER"), settings_of(FinetuneSettings, config.FINETUNE))
 
-    def check_data(self, data: Mapping[str, Dataset]) -> None:
+    def check_data(self, config: Config, data: Mapping[str, Dataset]) -> None:
         """There is something to learn from."""
         refuse_without_truths(data)
 

@@ -14,7 +14,7 @@ from detkit.evaluation.table import metrics_table
 from detkit.evaluation.voc_files import write_voc
 from detkit.files import replacing_folder, write_atomically, writing
 from detkit.registry import CLASSIFIERS
-from detkit.stages.detect import DETECTIONS, load_detections
+from detkit.stages.detect import DETECTIONS, load_detections, split_name
 from detkit.stages.evaluate import RESULTS
 from detkit.stages.export import export_model
 from detkit.stages.learn import REPORT
@@ -77,11 +77,9 @@ def _results(run: Run, evaluated: Path | None) -> dict[str, Any]:
 def _write_detections(run: Run, detected: Path) -> None:
     dataset = run.datasets("TEST")
     detections = load_detections(detected / DETECTIONS)
-    split = run.config.DATA.TEST
-    name = split if isinstance(split, str) else "+".join(split)
     folder = run.folder / "detections"
     with writing(folder), replacing_folder(folder) as partial:
-        write_voc(partial, name, dataset, detections)
+        write_voc(partial, split_name(run.config.DATA.TEST), dataset, detections)
         write_coco(partial / "detections.json", dataset, detections)
     shown = range(min(PICTURES, len(dataset)))
     images = [read_image(dataset[i].path) for i in shown]
