@@ -149,3 +149,17 @@ def test_detect_and_eval_use_a_trained_run(recipe, capsys):
         assert code == 0
         again = json.loads(Path("files.json").read_text())["metrics"]
         assert again["VOC07"]["mAP"] == pytest.approx(trained["VOC07"]["mAP"], abs=1e-9)
+
+
+@pytest.mark.parametrize("module", ["detkit.cli.main", "argparse", "torch"])
+def test_an_interruption_while_modules_are_imported_is_one_line(module):
+    program = f"""
+import os, runpy, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+interrupt = lambda: os.kill(os.getpid(), signal.SIGINT)
+sys.addaudithook(lambda event, args: event == "import" and args[0] == "{module}" and interrupt())
+sys.argv[1:] = ["list"]
+runpy.run_module("detkit", run_name="__main__")
+"""
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "\ndetkit: interrupted\n")
