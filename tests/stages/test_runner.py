@@ -5,6 +5,8 @@ import shutil
 import threading
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 from safetensors.torch import load_file
 
@@ -14,6 +16,7 @@ from detkit.config import load_config
 from detkit.data.images import read_image
 from detkit.errors import DetkitError
 from detkit.regions.network import RegionNetwork
+from detkit.stages import regions
 from detkit.stages.artifacts import ArtifactStore
 from detkit.stages.detect import DETECTIONS
 from detkit.stages.plan import Datasets
@@ -232,3 +235,23 @@ def test_layer_that_the_backbone_does_not_have_names_the_nearest(recipe, capsys)
 def test_debug_shows_the_mistake_itself(recipe):
     with pytest.raises(DetkitError):
         train(recipe, "--debug", "SEED=-1")
+
+
+SHORT = ["STAGES=[Pretrain, Propose, Finetune]", "BACKBONE.WEIGHTS=random", "--until", "Propose"]
+
+
+def test_an_image_that_is_replaced_after_planning_ends_the_run_and_leaves_nothing(recipe, monkeypatch, capsys):
+    sample = Datasets(load_config(recipe))("FINETUNE")[3]
+    propose = regions.propose_many
+
+    def late(*given):
+        yield from propose(*given)
+        cv2.imwrite(str(sample.path), np.zeros((*sample.size, 3), np.uint8))
+
+    monkeypatch.setattr(regions, "propose_many", late)
+    assert train(recipe, *SHORT) == 2
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line.startswith(f"detkit train: {sample.path}: this image was changed after the run had started")
+    assert not [path for path in Path("artifacts/propose").iterdir() if path.is_dir()]
+    monkeypatch.setattr(regions, "propose_many", propose)
+    assert train(recipe, *SHORT) == 0
