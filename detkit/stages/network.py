@@ -38,6 +38,7 @@ class Pretrain(Stage):
 
     settings = {"PRETRAIN": PretrainSettings}
     unhashed = ("BACKBONE.WEIGHTS",)
+    derived = {"weights": "BACKBONE.WEIGHTS", "pictures": "PRETRAIN_DATA"}
     neutral = ("PRETRAIN.CHECKPOINT_EVERY",)
     shared = True
 
