@@ -1,7 +1,20 @@
-"""``python -m detkit``."""
+"""The command ``detkit``, also as ``python -m detkit``."""
 
 import sys
 
-from detkit.cli.main import main
+from detkit.cli.interrupts import interrupted, interruptible
 
-sys.exit(main())
+
+def main() -> int:
+    """Runs the command, which Ctrl-C ends in one line while it is still being imported."""
+    try:
+        with interruptible():
+            from detkit.cli.main import main as run
+
+            return run()
+    except KeyboardInterrupt:
+        return interrupted()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,23 @@ from detkit.structures import Annotations, Boxes, Proposals, Sample
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = Path(os.environ.get("DETKIT_TEST_DATA", ROOT.parent / "shared"))
 
+FIGURE = "figure"
+"""The property by which a test of the long form gives a figure of docs/reliability.md: [what, number]."""
+
 torch.set_num_threads(1)
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Prints the figures of the tests that passed, added up, as the table that docs/reliability.md takes."""
+    figures = Counter()
+    for report in terminalreporter.stats.get("passed", ()):
+        for name, value in report.user_properties:
+            if name == FIGURE and report.when == "call":
+                figures[value[0]] += value[1]
+    if figures:
+        terminalreporter.section("figures for docs/reliability.md")
+        for line in ("| what | number |", "|---|---|", *(f"| {what} | {n} |" for what, n in sorted(figures.items()))):
+            terminalreporter.line(line)
 
 
 @pytest.fixture(scope="session")
@@ -92,10 +109,3 @@ def recipe(tmp_path, monkeypatch) -> Path:
     path = tmp_path / "tiny.yaml"
     path.write_text(RECIPE, encoding="utf-8")
     return path
-
-
-def pytest_terminal_summary(terminalreporter):
-    """Tells how often each reader of the soak was tried."""
-    for report in terminalreporter.getreports("passed"):
-        for name, value in report.user_properties:
-            terminalreporter.write_line(f"{report.nodeid}: {value} {name}")

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import argparse
 import io
-import signal
 import sys
 import traceback
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 import detkit
 from detkit.cli import config, data, detect, doctor, estimate, evaluate, list_components, status, train
+from detkit.cli.interrupts import INTERRUPTED, interruptible
 from detkit.doctor import MEND_LIBRARIES, missing_library
 from detkit.engine.memory import keep_freed_memory
 from detkit.errors import ConfigError, DetkitError, ProcessLostError
@@ -50,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if started_by_torchrun() and args.command != "train":
             raise ConfigError("only detkit train runs in several processes; start this without torchrun")
         keep_freed_memory()
-        with _termination_interrupts(), writing():
+        with interruptible(), writing():
             return int(args.run(args))
     except DetkitError as error:
         if args.debug:
@@ -77,21 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         if not is_first_process():
-            return 130
+            return INTERRUPTED
         hint = "; the same command goes on from here" if args.command == "train" else ""
         print(f"\ndetkit {args.command}: interrupted{hint}", file=sys.stderr)
-        return 130
-
-
-@contextmanager
-def _termination_interrupts() -> Iterator[None]:
-    """SIGTERM ends the block as Ctrl-C does: workers are ended, locks freed, files left whole."""
-
-    def interrupt(number: int, frame: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
+        return INTERRUPTED

@@ -21,10 +21,10 @@ def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> int:
     """Prints a line a step."""
-    from detkit.stages.record import differences, last_plan
+    from detkit.stages.record import LastRun, differences
 
     job = read_run(args)
-    last = last_plan(job.folder)
+    last = LastRun.of(job.folder)
     for step in job.steps:
         state, partial = job.state(step), job.store.partial(step.name, step.digest)
         print(f"{step.label:16} {state:10} {partial.with_suffix('')}")

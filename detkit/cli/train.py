@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from detkit.cli.options import add_config, log_to, read_run
@@ -52,6 +53,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _checked(args: argparse.Namespace, world: World) -> Run:
+    from detkit.stages.folders import refuse_folders
+
     job = read_run(args, world)
     job.check_stages(args.first, args.last)
+    refuse_folders(job, Path(args.config))
     return job

@@ -12,7 +12,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from detkit.data.cache import cache_dir
@@ -34,10 +34,12 @@ class ImageFacts:
     Args:
         size: (height, width) of the decoded pixels.
         sha256: of the file, in hexadecimal.
+        stamp: its bytes and time of change when it was read, see ``Sample``.
     """
 
     size: tuple[int, int]
     sha256: str
+    stamp: tuple[int, int] | None = field(default=None, compare=False)
 
 
 def inspect_images(paths: Sequence[Path], max_megapixels: float = MAX_MEGAPIXELS) -> list[ImageFacts | DataError]:
@@ -75,7 +77,7 @@ def _inspect_new(paths: Sequence[Path], table: _Known, max_megapixels: float) ->
             # The key is taken before the file is read: a change in between makes it stale, not wrong.
             keys = [_key(path) for path in part]
             found = []
-            for facts in pool.map(_inspect, part, itertools.repeat(max_megapixels)):
+            for facts in pool.map(_inspect, part, keys, itertools.repeat(max_megapixels)):
                 found.append(facts)
                 bar.update()
             table.remember(keys, found)
@@ -92,12 +94,16 @@ def fingerprint(class_names: Sequence[str], samples: Iterable[Sample], hashes: I
     """
     digest = hashlib.sha256(_line(list(class_names)))
     for sample, sha256 in zip(samples, hashes, strict=True):
-        truths = sample.annotations
-        columns = None
-        if truths is not None:
-            columns = [c.tolist() for c in (truths.boxes.tensor, truths.labels, truths.difficult, truths.crowd)]
-        digest.update(_line([sample.image_id, sha256, columns]))
+        digest.update(_line([sample.image_id, sha256, annotation_columns(sample)]))
     return digest.hexdigest()
+
+
+def annotation_columns(sample: Sample) -> list[list[object]] | None:
+    """What is hashed of an image's ground truths: boxes, labels, difficult and crowd flags; None without any."""
+    truths = sample.annotations
+    if truths is None:
+        return None
+    return [c.tolist() for c in (truths.boxes.tensor, truths.labels, truths.difficult, truths.crowd)]
 
 
 def _line(value: object) -> bytes:
@@ -113,13 +119,19 @@ def _key(path: Path) -> Key | None:
     return str(path.absolute()), stat.st_size, stat.st_mtime_ns
 
 
-def _inspect(path: Path, max_megapixels: float) -> ImageFacts | DataError:
+def is_changed(sample: Sample) -> bool:
+    """Whether another file has taken the place of the one that was checked; False where it is gone or was not."""
+    key = _key(sample.path)
+    return key is not None and sample.stamp is not None and key[1:] != sample.stamp
+
+
+def _inspect(path: Path, key: Key | None, max_megapixels: float) -> ImageFacts | DataError:
     try:
         data = image_bytes(path)
         height, width, _ = decode_image(data, path, max_megapixels).shape
     except DataError as error:
         return error
-    return ImageFacts((height, width), hashlib.sha256(data).hexdigest())
+    return ImageFacts((height, width), hashlib.sha256(data).hexdigest(), key and key[1:])
 
 
 class _Known:
@@ -153,7 +165,8 @@ class _Known:
         if row is None or [type(value) for value in row] != [int, int, str]:
             return None
         height, width, sha256 = row
-        return ImageFacts((height, width), sha256) if min(height, width) > 0 and _SHA256.fullmatch(sha256) else None
+        known = min(height, width) > 0 and _SHA256.fullmatch(sha256)
+        return ImageFacts((height, width), sha256, key and key[1:]) if known else None
 
     def remember(self, keys: list[Key | None], found: list[ImageFacts | DataError]) -> None:
         """Keeps the facts of images whose file has a key."""

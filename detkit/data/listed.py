@@ -74,7 +74,7 @@ class ListedDataset(Dataset):
                 self.skipped.append(f"{entry.image_id}: {error}")
                 self._problems += [f"{entry.image_id}: {line}" for line in error.problems]
                 continue
-            self._samples.append(Sample(entry.image_id, entry.path, facts.size, annotations))
+            self._samples.append(Sample(entry.image_id, entry.path, facts.size, annotations, facts.stamp))
             self._hashes.append(facts.sha256)
         if not self._samples:
             reason = f"all {len(entries)} are broken, the first: {self.skipped[0]}" if entries else "the split is empty"

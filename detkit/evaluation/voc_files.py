@@ -39,7 +39,7 @@ def write_voc(folder: Path, split: str | Sequence[str], dataset: Dataset, detect
             lines[label].append(f"{sample.image_id} {score:.9g} {corners}\n")
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in zip(dataset.class_names, lines, strict=True):
-        file = folder / f"comp4_det_{_own_name(split, name)}.txt"
+        file = folder / file_name(split, name)
         file.write_text("".join(text), encoding="utf-8")
 
 
@@ -99,6 +99,11 @@ def _label_of(file: Path, class_names: Sequence[str], own: Mapping[str, int]) ->
             f"Expected comp4_det_<split>_<class>.txt with one of {', '.join(class_names)}"
         )
     return max(labels, key=lambda k: len(class_names[k]))
+
+
+def file_name(split: str | Sequence[str], class_name: str) -> str:
+    """The name of the file of one class's detections in one or more splits."""
+    return f"comp4_det_{_own_name(split, class_name)}.txt"
 
 
 def _own_name(split: str | Sequence[str], class_name: str) -> str:

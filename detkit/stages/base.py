@@ -64,6 +64,7 @@ class Stage(ABC):
         version: raised when the same config would give another result.
         settings: config sections that exist because this stage does.
         unhashed: config keys that are handed to ``run`` and not hashed.
+        derived: the config key behind each part of ``extra``, for messages.
         neutral: keys within ``sections`` that are handed on and, because they change no result, not hashed.
         shared: whether ``run`` is called in every process of the run, to divide the work by ``context.world``, not
             in the first alone.
@@ -72,6 +73,7 @@ class Stage(ABC):
     version: ClassVar[int] = 1
     settings: ClassVar[Mapping[str, Callable[..., Any]]] = {}
     unhashed: ClassVar[tuple[str, ...]] = ()
+    derived: ClassVar[Mapping[str, str]] = {}
     neutral: ClassVar[tuple[str, ...]] = ()
     shared: ClassVar[bool] = False
 
@@ -83,11 +85,12 @@ class Stage(ABC):
         """
         return
 
-    def check_data(self, data: Mapping[str, Dataset]) -> None:
+    def check_data(self, config: Config, data: Mapping[str, Dataset]) -> None:
         """Refuses data sets that the stage cannot work on, before any stage runs.
 
         Args:
-            data: the data set of each role that the stage reads.
+            config: the whole config.
+            data: the data set of each role that a step of the stage reads.
 
         Raises:
             DataError: they cannot be used.

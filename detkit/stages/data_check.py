@@ -65,34 +65,69 @@ def check_data(config: Config) -> list[SplitReport]:
         DataError: the cache folder cannot be written.
     """
     datasets = Datasets(config, on_bad="skip")
-    users: dict[str, list[Stage]] = {}
-    for stage in (STAGES.get(name)() for name in config.STAGES):
-        for step in stage.roles(config):
-            for role in stage.datasets(config, step):
-                users.setdefault(role, []).append(stage)
-    roles_of: dict[tuple[str, tuple[str, ...]], list[str]] = {}
-    for role in users:
-        roles_of.setdefault((datasets.slot(role), datasets.splits(role)), []).append(role)
-    seen: dict[str, str] = {}
-    return [
-        _report(datasets, tuple(roles), splits, [(r, s) for r in roles for s in users[r]], config[slot].ON_BAD, seen)
-        for (slot, splits), roles in roles_of.items()
+    steps = [
+        (stage, stage.datasets(config, role))
+        for stage in (STAGES.get(name)() for name in config.STAGES)
+        for role in stage.roles(config)
     ]
+    opened = {role: _opened(datasets, role) for _, roles in steps for role in roles}
+    refused: dict[str, list[str]] = {role: [] for role in opened}
+    for stage, roles in steps:
+        for role in roles[:1]:
+            refused[role] += _refusals(stage, config, {r: opened[r] for r in roles})
+    roles_of: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    for role in opened:
+        roles_of.setdefault((datasets.slot(role), datasets.splits(role)), []).append(role)
+    as_trained, seen = Datasets(config), dict[str, str]()
+    reports = []
+    for (slot, splits), roles in roles_of.items():
+        dataset = opened[roles[0]]
+        if isinstance(dataset, DataError):
+            lines = _unlike([str(dataset), *dataset.problems])
+            reports.append(SplitReport(roles=tuple(roles), splits=splits, problems=lines, stops=True))
+            continue
+        unusable = [line for role in roles for line in refused[role]]
+        if config[slot].ON_BAD == "stop":
+            unusable += _untold(as_trained, roles[0], dataset)
+        stops = bool(unusable) or (config[slot].ON_BAD == "stop" and bool(dataset.problems))
+        reports.append(_report(dataset, tuple(roles), splits, _unlike(unusable), stops, seen))
+    return reports
+
+
+def _opened(datasets: Datasets, role: str) -> Dataset | DataError:
+    try:
+        return datasets(role)
+    except DataError as error:
+        return error
+
+
+def _refusals(stage: Stage, config: Config, found: Mapping[str, Dataset | DataError]) -> Sequence[str]:
+    """What a stage refuses of the data that it reads together; what cannot be opened is told by itself."""
+    data = {role: dataset for role, dataset in found.items() if not isinstance(dataset, DataError)}
+    if len(data) < len(found):
+        return ()
+    try:
+        stage.check_data(config, data)
+    except DataError as error:
+        return error.problems
+    return ()
+
+
+def _untold(datasets: Datasets, role: str, dataset: Dataset) -> list[str]:
+    """What stops training and is no problem of an image of the split, such as a broken annotation that it lists not."""
+    stopping = _opened(datasets, role)
+    lines = stopping.problems if isinstance(stopping, DataError) else ()
+    return [line for line in lines if not any(told.endswith(line) for told in dataset.problems)]
 
 
 def _report(
-    datasets: Datasets,
+    dataset: Dataset,
     roles: tuple[str, ...],
     splits: tuple[str, ...],
-    users: Sequence[tuple[str, Stage]],
-    on_bad: str,
+    unusable: Sequence[str],
+    stops: bool,
     seen: dict[str, str],
 ) -> SplitReport:
-    try:
-        dataset = datasets(roles[0])
-    except DataError as error:
-        return SplitReport(roles=roles, splits=splits, problems=_unlike([str(error), *error.problems]), stops=True)
-    unusable = _unlike([line for role, stage in users for line in _refusals(stage, role, dataset)])
     truths = [sample.annotations for sample in dataset if sample.annotations is not None]
     labels = Counter(label for t in truths for label in t.labels.tolist())
     objects = {name: labels[k] for k, name in enumerate(dataset.class_names)}
@@ -107,7 +142,7 @@ def _report(
         num_crowd=sum(int(t.crowd.sum()) for t in truths),
         quantiles=_quantiles(dataset),
         problems=[*unusable, *map(one_line, dataset.problems)],
-        stops=bool(unusable) or (on_bad == "stop" and bool(dataset.problems)),
+        stops=stops,
         warnings=[
             *map(one_line, dataset.warnings),
             *(f"class {name} has no object to learn from" for name in missing if truths),
@@ -118,14 +153,6 @@ def _report(
 
 def _unlike(lines: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(lines))
-
-
-def _refusals(stage: Stage, role: str, dataset: Dataset) -> Sequence[str]:
-    try:
-        stage.check_data({role: dataset})
-    except DataError as error:
-        return error.problems
-    return ()
 
 
 def _quantiles(dataset: Dataset) -> dict[str, list[float]]:

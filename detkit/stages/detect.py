@@ -10,7 +10,10 @@ import torch
 from torch import Tensor
 
 from detkit.config.node import Config
+from detkit.data.base import Dataset
 from detkit.detector import RegionScorer
+from detkit.errors import DataError
+from detkit.evaluation.voc_files import file_name
 from detkit.postprocess import Postprocess, finish, set_thresholds
 from detkit.regions.features import IMAGES_TOGETHER
 from detkit.registry import STAGES
@@ -32,6 +35,7 @@ from detkit.structures.state import load_learnt
 
 DETECTIONS = "detections.safetensors"
 UNREFINED = "before_box_head.safetensors"
+MAX_NAME_BYTES = 255  # of a file on every usual file system
 
 
 @STAGES.register()
@@ -65,6 +69,17 @@ class Detect(Stage):
     def caches(self, config: Config, role: str) -> Mapping[str, Ref]:
         """The stored features, where the recipe keeps them."""
         return feature_cache(config, role)
+
+    def check_data(self, config: Config, data: Mapping[str, Dataset]) -> None:
+        """A file system can name each class's detection file."""
+        for role, dataset in data.items():
+            names = [file_name(config.DATA[role], name) for name in dataset.class_names]
+            long = [name for name in names if len(name.encode()) > MAX_NAME_BYTES]
+            if long:
+                raise DataError(
+                    f"DATA.{role}: no file can have the name of the detection file {long[0]}: at most {MAX_NAME_BYTES} "
+                    f"bytes of UTF-8, got {len(long[0].encode())}; shorten the split's name or the class's"
+                )
 
     def run(self, context: Context) -> None:
         """Writes detections.safetensors and, last, before_box_head.safetensors."""

@@ -44,7 +44,7 @@ class Evaluate(Stage):
         for name in config.EVALUATORS:
             _build(config, name, ("object",))
 
-    def check_data(self, data: Mapping[str, Dataset]) -> None:
+    def check_data(self, config: Config, data: Mapping[str, Dataset]) -> None:
         """There are ground truths to compare with."""
         for role, dataset in data.items():
             if all(sample.annotations is None for sample in dataset):

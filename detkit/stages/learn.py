@@ -54,7 +54,7 @@ class _Learner(Stage):
         """Builds the component."""
         build_reader(config, self.slot, num_classes=1)
 
-    def check_data(self, data: Mapping[str, Dataset]) -> None:
+    def check_data(self, config: Config, data: Mapping[str, Dataset]) -> None:
         """There is something to learn from."""
         refuse_without_truths(data)
 

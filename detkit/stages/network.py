@@ -39,6 +39,7 @@ class Pretrain(Stage):
 
     settings = {"PRETRAIN": PretrainSettings}
     unhashed = ("BACKBONE.WEIGHTS",)
+    derived = {"weights": "BACKBONE.WEIGHTS", "pictures": "PRETRAIN_DATA"}
     neutral = ("PRETRAIN.CHECKPOINT_EVERY",)
     shared = True
 
@@ -51,7 +52,7 @@ class Pretrain(Stage):
         elif config.BACKBONE.WEIGHTS != "random":
             refuse_misfit(backbone, config.BACKBONE.WEIGHTS)
 
-    def check_data(self, data: Mapping[str, Dataset]) -> None:
+    def check_data(self, config: Config, data: Mapping[str, Dataset]) -> None:
         """Each picture has one class, and each class that is judged can be learnt."""
         if data:
             pretrain_images(data["PRETRAIN_DATA.TRAIN"], data.get("PRETRAIN_DATA.VAL"))
@@ -129,7 +130,7 @@ class Finetune(Stage):
         extractor = build(config, "REGION_EXTRACTOR", input_size=side)
         refuse_costly_steps(extractor, build(config, "REGION_SAMPLER"), settings_of(FinetuneSettings, config.FINETUNE))
 
-    def check_data(self, data: Mapping[str, Dataset]) -> None:
+    def check_data(self, config: Config, data: Mapping[str, Dataset]) -> None:
         """There is something to learn from."""
         refuse_without_truths(data)
 

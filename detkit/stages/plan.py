@@ -126,7 +126,7 @@ def _step(
         section, _, name = key.partition(".")
         view.get(section, {}).pop(name, None)
     data = {r: datasets(r) for r in stage.datasets(config, role)}
-    stage.check_data(data)
+    stage.check_data(config, data)
     description = {
         "stage": type(stage).__name__,
         "version": stage.version,

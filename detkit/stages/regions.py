@@ -35,6 +35,7 @@ from detkit.stages.shards import ImageShards, save_tensors
 class Propose(Stage):
     """Proposals of every image of every split that the recipe uses. Source: R-CNN, section 2.1."""
 
+    derived = {"files": "PROPOSALS"}
     shared = True
 
     def sections(self, config: Config) -> tuple[str, ...]:
@@ -79,6 +80,11 @@ class Extract(Stage):
     """Features of regions, kept on disk for FEATURES.ROLES unless they are streamed."""
 
     unhashed = ("BOX_HEAD.*", "DATA.TRAIN_DIFFICULT")
+    derived = {
+        "layers": "FEATURES.LAYERS",
+        "max_boxes": "PROPOSALS.TRAIN_MAX_BOXES",
+        "difficult": "DATA.TRAIN_DIFFICULT",
+    }
     shared = True
 
     def sections(self, config: Config) -> tuple[str, ...]:

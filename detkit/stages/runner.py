@@ -16,9 +16,10 @@ import torch
 from detkit.config.node import Config
 from detkit.data.base import Dataset
 from detkit.data.cache import cache_dir
+from detkit.data.fingerprint import is_changed
 from detkit.engine.compute import Compute
 from detkit.engine.world import ALONE, World
-from detkit.errors import ConfigError
+from detkit.errors import ConfigError, DataError
 from detkit.files import locked, remove_folder, write_atomically, writing
 from detkit.registry import nearest
 from detkit.stages.artifacts import ArtifactStore
@@ -227,7 +228,10 @@ class Run:
             self.world.tell(folder is not None and step.stage.shared)
             if folder is None:
                 return
-            self._run(step, folder)
+            try:
+                self._run(step, folder)
+            finally:
+                _drop_if_images_changed(step, folder)
         seconds = time.monotonic() - start
         log.info("%s: done in %.1f s", step.label, seconds)
         line = {"step": step.label, "digest": step.digest[:12], "seconds": round(seconds, 2)}
@@ -273,3 +277,18 @@ class Run:
                 f"stage {stage!r} is not in this recipe.{nearest(stage, names)} It has: {', '.join(names)}."
             )
         return places[which]
+
+
+def _drop_if_images_changed(step: Step, folder: Path) -> None:
+    """Removes a result that may come from an image other than the one that was hashed.
+
+    Raises:
+        DataError: naming the first image whose file was replaced since the plan.
+    """
+    changed = next((sample for dataset in step.data.values() for sample in dataset if is_changed(sample)), None)
+    if changed is not None:
+        remove_folder(folder)
+        raise DataError(
+            f"{changed.path}: this image was changed after the run had started; what {step.label} made of it is "
+            "removed, and the same command goes on with the image as it is then"
+        )

@@ -66,12 +66,14 @@ class Sample:
         path: the image file.
         size: (height, width) in pixels, read from the image itself.
         annotations: its ground truths, or None where the split has none.
+        stamp: bytes of the file and nanoseconds of its last change when it was checked; None where it was not.
     """
 
     image_id: str
     path: Path
     size: tuple[int, int]
     annotations: Annotations | None = None
+    stamp: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         if min(self.size) < 1:

@@ -3,7 +3,10 @@ import json
 import pytest
 
 from detkit.cli.main import main
+from tests.conftest import ROOT
 from tests.reliability.bad_inputs import RAMP, encoded, thing, xml
+
+QUICK = ROOT / "projects/rcnn/quick.yaml"
 
 
 @pytest.fixture
@@ -79,3 +82,49 @@ def test_a_file_that_cannot_be_written_to_is_refused_before_anything_is_read(cap
     assert main([*command, "--config", "none.yaml", option, file]) == 2
     err = capsys.readouterr().err
     assert f"{option} {message}" in err and err.count("\n") == 1
+
+
+def test_data_check_goes_through_a_recipe_that_pretrains_and_judges(recipe, capsys):
+    words = [f"{slot}.Shapes.{split}_IMAGES=2" for slot in ("DATA", "PRETRAIN_DATA") for split in ("VAL", "TEST")]
+    words += ["DATA.Shapes.TRAIN_IMAGES=2", "PRETRAIN_DATA.Shapes.TRAIN_IMAGES=8"]
+    assert main(["data", "check", "--config", str(QUICK), *words]) == 0
+    out = capsys.readouterr().out
+    assert "PRETRAIN_DATA.VAL (val)" in out and "nothing would stop training" in out
+
+
+def test_data_check_tells_what_a_stage_refuses_of_two_splits_together(recipe, capsys):
+    folder = recipe.parent
+    for name in ("train/cat", "val/dog"):
+        (folder / "pictures" / name).mkdir(parents=True)
+        (folder / "pictures" / name / "1.png").write_bytes(encoded(".png"))
+    words = ["PRETRAIN_DATA.NAME=ImageFolders", "PRETRAIN_DATA.TRAIN=train", "PRETRAIN_DATA.VAL=val"]
+    words += ["PRETRAIN_DATA.ImageFolders.ROOT=pictures", "STAGES=[Pretrain]"]
+    assert main(["data", "check", "--config", str(recipe), *words]) == 2
+    out = capsys.readouterr().out
+    assert "validation image" in out and "pictures/val/dog/1.png has no training image" in out
+
+
+def test_data_check_tells_of_a_broken_annotation_that_no_split_lists(recipe, capsys):
+    words = ["DATA.VOC.CLASSES=[]", "DATA.TEST=train"]
+    assert main(["data", "check", "--config", str(recipe), *words]) == 2
+    out = capsys.readouterr().out
+    assert "stops: VOC/d.xml:1: object 1 of 2 (cat) has an inverted box" in out and "2 problems would" in out
+    assert main(["train", "--config", str(recipe), *words]) == 2
+    assert "VOC/d.xml:1: object 1 of 2 (cat) has an inverted box" in capsys.readouterr().err
+    assert main(["data", "check", "--config", str(recipe), *words, "DATA.ON_BAD=skip"]) == 0
+
+
+def test_a_detection_file_whose_name_is_too_long_is_refused_before_anything_runs(recipe, capsys):
+    split = recipe.parent / f"VOC/ImageSets/Main/{'s' * 200}.txt"
+    split.write_text("a\n")
+    words = [f"DATA.TEST={split.stem}", f"DATA.VOC.CLASSES=[cat, dog, {'c' * 41}]"]
+    words += [
+        "STAGES=[Pretrain, Propose, Classify, Regress, Detect]",
+        "BACKBONE.NAME=TinyNet",
+        "BACKBONE.WEIGHTS=random",
+    ]
+    for command in (["data", "check"], ["train"]):
+        assert main([*command, "--config", str(recipe), *words]) == 2
+        # comp4_det_ and the split, _ and the class, .txt: 10 + 200 + 1 + 41 + 4
+        assert "at most 255 bytes of UTF-8, got 256" in "".join(capsys.readouterr())
+    assert not (recipe.parent / "artifacts").exists()

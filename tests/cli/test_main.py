@@ -230,3 +230,17 @@ def test_a_name_that_the_terminal_cannot_show_is_escaped(tmp_path):
     environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
     done = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, check=True)
     assert b"OUTPUT_DIR: \\u732b\n" in done.stdout
+
+
+@pytest.mark.parametrize("module", ["detkit.cli.main", "argparse", "torch"])
+def test_an_interruption_while_modules_are_imported_is_one_line(module):
+    program = f"""
+import os, runpy, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+interrupt = lambda: os.kill(os.getpid(), signal.SIGINT)
+sys.addaudithook(lambda event, args: event == "import" and args[0] == "{module}" and interrupt())
+sys.argv[1:] = ["list"]
+runpy.run_module("detkit", run_name="__main__")
+"""
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "\ndetkit: interrupted\n")

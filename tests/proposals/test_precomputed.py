@@ -1,12 +1,16 @@
 import pickle
+import re
+import zlib
 
 import numpy as np
 import pytest
+import scipy.sparse
 from scipy.io import savemat
 
 from detkit.data.images import read_image
 from detkit.errors import ConfigError, DataError
 from detkit.proposals.precomputed import Precomputed
+from detkit.proposals.stored import read_mat
 
 IMAGE = np.zeros((50, 80, 3), np.uint8)
 BOXES = np.array([[0, 0, 80, 50], [1.5, 2, 10, 20]], np.float32)
@@ -166,3 +170,32 @@ def test_as_many_images_as_boxes_are_expected(tmp_path):
     savemat(tmp_path / "v.mat", {"images": cells(["a", "b"]), "boxes": cells([BOXES])})
     with pytest.raises(DataError, match="2 images but boxes of 1"):
         rows(Precomputed(path=str(tmp_path / "v.mat")))
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+@pytest.mark.parametrize(
+    ("variables", "part"),
+    [
+        ({"boxes": {"a": 1}}, "an array of class 2; numbers, text and cell arrays of them are read"),
+        ({"boxes": scipy.sparse.eye(3, format="csc")}, "an array of class 5;"),
+    ],
+)
+def test_arrays_of_other_kinds_in_a_mat_file_are_refused(tmp_path, variables, part, compressed):
+    savemat(tmp_path / "a.mat", variables, do_compression=compressed)
+    with pytest.raises(DataError, match=re.escape(f"a.mat: not readable as .mat: {part}")):
+        read_mat(tmp_path / "a.mat")
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_an_unknown_data_type_in_a_mat_file_is_refused_before_scipy_reads_it(tmp_path, compressed):
+    savemat(tmp_path / "a.mat", {"boxes": np.ones((2, 4))}, do_compression=False)
+    data = (tmp_path / "a.mat").read_bytes()
+    place = data.rindex(np.ones((2, 4)).tobytes()) - 8  # the tag of the numbers: type 9, 64 bytes
+    assert data[place : place + 8] == bytes([9, 0, 0, 0, 64, 0, 0, 0])
+    data = data[:place] + bytes([200]) + data[place + 1 :]
+    if compressed:
+        packed = zlib.compress(data[128:])
+        data = data[:128] + np.array([15, len(packed)], "<u4").tobytes() + packed
+    (tmp_path / "a.mat").write_bytes(data)
+    with pytest.raises(DataError, match="an array of class 6;"):  # scipy alone would end the process
+        read_mat(tmp_path / "a.mat")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import os
+import re
 import resource
 import select
 import shutil
@@ -46,6 +47,7 @@ ARTIFACTS: artifacts
 OUTPUT_DIR: run
 """
 EVENTS = ("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir")
+STAGES = ("pretrain", "propose", "finetune", "extract", "classify", "regress", "detect", "evaluate")
 OUTPUTS = ("results.json", "pictures.png", "detections", "model")
 
 
@@ -60,6 +62,18 @@ class Ended:
 
     code: int
     said: str
+
+    @property
+    def own_lines(self) -> list[str]:
+        """What it said beside the messages on its steps."""
+        lines = (line for line in self.said.splitlines() if line)
+        return [line for line in lines if line.partition(":")[0].partition(" ")[0] not in STAGES]
+
+    @property
+    def stage(self) -> str:
+        """The stage that it was in at its end; empty between two, before the first and after the last."""
+        told = re.findall(r"^(\w+)(?: \w+)?: (starts|goes on|done)", self.said, re.MULTILINE)
+        return told[-1][0] if told and told[-1][1] != "done" else ""
 
 
 @dataclass(frozen=True)

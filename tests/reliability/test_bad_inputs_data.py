@@ -10,6 +10,11 @@ FINE, STOPS = 0, 2
 GOOD = xml(thing((1, 1, 30, 30)))
 
 
+def counted(text):
+    """The images and the objects that a report counts in its one split."""
+    return tuple(int(re.search(rf"^{name} +(\d+)$", text, re.MULTILINE).group(1)) for name in ("images", "objects"))
+
+
 def check(capsys, folder, *words):
     (folder / "recipe.yaml").write_text("STAGES: [Evaluate]\nDATA: {NAME: VOC, TEST: test}\n")
     return tried(capsys, folder, "data", "check", "--config", folder / "recipe.yaml", *words)
@@ -89,6 +94,7 @@ def test_images(voc, row):
     assert found[0] == code, found[1]
     assert message in found[1]
     assert ("bad: " in found[1]) == (code == STOPS)
+    assert counted(found[1]) == ((2, 2) if code == FINE else (1, 1))
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 5000), (5000, 1), (1, 2), (3, 1)])
@@ -97,7 +103,8 @@ def test_thin_images_are_images(voc, size, suffix):
     height, width = size
     told = f"<size><width>{width}</width><height>{height}</height></size>"
     image = encoded(suffix, RAMP[:1, :1].repeat(height, 0).repeat(width, 1))
-    assert voc(image, xml(thing((1, 1, width, height)), size=told), name=f"bad{suffix}")[0] == FINE
+    code, text = voc(image, xml(thing((1, 1, width, height)), size=told), name=f"bad{suffix}")
+    assert code == FINE and counted(text) == (2, 2)
 
 
 def test_a_data_set_sets_its_own_limit_of_pixels(voc):
@@ -192,6 +199,19 @@ XML = {
 }
 
 
+OBJECTS = {
+    "outside document type": 0,
+    "deep": 0,
+    "no object": 0,
+    "size of zeros": 0,
+    "size in words": 0,
+    "negative size": 0,
+    "sides exchanged": 0,
+    "a thousand objects": 1000,
+}
+"""The objects of files that can be used; the others have one."""
+
+
 @pytest.mark.parametrize("row", XML)
 def test_annotations(voc, row):
     text, code, message = XML[row]
@@ -199,6 +219,8 @@ def test_annotations(voc, row):
     assert found[0] == code, found[1]
     assert message in found[1]
     assert ("stops: bad: " in found[1]) == (code == STOPS)
+    # The good image has one object.
+    assert counted(found[1]) == ((2, 1 + OBJECTS.get(row, 1)) if code == FINE else (1, 1))
 
 
 def test_every_mistake_of_a_file_is_told(voc):
@@ -211,6 +233,7 @@ def test_every_mistake_of_a_file_is_told(voc):
 def test_what_is_left_out_on_request_does_not_stop(voc):
     code, out = voc(b"", GOOD, "DATA.ON_BAD=skip")
     assert code == FINE and "left out: bad: " in out
+    assert counted(out) == (1, 1)
 
 
 IDS = {
@@ -239,6 +262,7 @@ def test_lists(voc, row):
     assert found[0] == code, found[1]
     assert re.search(re.escape(message).replace(r"\|", "|"), found[1])
     assert "\x1b" not in found[1]
+    assert code == STOPS or counted(found[1]) == (2, 2)
 
 
 @pytest.mark.parametrize("image_id", ["my photo", "a.b.c", "照片", "-1", "x y 1", "%2F", "Kühe", "..."])
@@ -247,13 +271,13 @@ def test_odd_ids_are_ids(voc, tmp_path, image_id):
         (tmp_path / "VOC" / folder).mkdir(parents=True)
     (tmp_path / f"VOC/Annotations/{image_id}.xml").write_text(GOOD)
     code, text = voc(encoded(".jpg"), None, name=f"{image_id}.jpg", ids=f"good\n{image_id}\n")
-    assert code == FINE, text
+    assert code == FINE and counted(text) == (2, 2), text
 
 
 @pytest.mark.parametrize("name", ["tv/monitor", "a.b", "my cat", "猫", "..", "/", "50%", "comp4_det_test_cat"])
 def test_odd_class_names_are_classes(voc, name):
     code, text = voc(encoded(".jpg"), xml(thing((1, 1, 9, 9), name)))
-    assert code == FINE and f"  {name} " in text
+    assert code == FINE and f"  {name} " in text and counted(text) == (2, 2)
 
 
 @pytest.mark.parametrize(
@@ -410,6 +434,7 @@ def test_instances(tmp_path, monkeypatch, capsys, row):
     words = ["DATA.NAME=COCO", "DATA.TEST=all", "DATA.COCO.ANNOTATIONS=instances.json", "DATA.COCO.IMAGES=images"]
     code, out = check(capsys, tmp_path, *words)
     assert code == (FINE if row in ODD_COCO else STOPS), out
+    assert code == STOPS or counted(out) == (2, 2)
     assert message in out
 
 

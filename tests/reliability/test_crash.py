@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import random
 import signal
+from collections import Counter
 from functools import partial
 
 import pytest
 
-from tests.reliability.harness import Job, Steps, interrupt_all, interrupt_parent, kill_after
+from tests.conftest import FIGURE
+from tests.reliability.harness import STAGES, Job, Steps, interrupt_all, interrupt_parent, kill_after
 
 RANDOM_KILLS = 100
 PARTS = 4
@@ -34,24 +36,36 @@ def test_a_run_that_is_killed_at_some_moment_goes_on(whole, job, share):
 
 @pytest.mark.soak
 @pytest.mark.parametrize("part", range(PARTS))
-def test_a_run_that_is_killed_at_any_step_goes_on(whole, tmp_path, part):
+def test_a_run_that_is_killed_at_any_step_goes_on(whole, tmp_path, part, record_property):
     assert len(whole.steps) > 200
     for step in range(part, len(whole.steps), PARTS):
         job = Job(tmp_path / f"{step}")
         ended = job.run(prepare=Steps(step))
         assert ended.code == -signal.SIGKILL, (step, ended.said)
         whole.check(job)
+    record_property(FIGURE, ["kills at an enumerated step survived", len(range(part, len(whole.steps), PARTS))])
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("part", range(PARTS))
-def test_runs_that_are_killed_at_random_moments_go_on(whole, tmp_path, part):
-    rng = random.Random(part)
-    for n in range(RANDOM_KILLS // PARTS):
+def test_runs_that_are_killed_at_random_moments_of_every_stage_go_on(whole, tmp_path, record_property):
+    rng = random.Random(0)
+    hit: Counter[str] = Counter()
+    for n in range(RANDOM_KILLS):
         job = Job(tmp_path / f"{n}")
-        ended = job.run(*[WORKERS] * (n % 2), prepare=partial(kill_after, rng.uniform(0, 0.9) * whole.cpu))
-        assert ended.code == -signal.SIGKILL, (n, ended.said)
+        # Every other kill waits for a stage, so that the short ones are hit as well.
+        wait = partial(kill_after, rng.uniform(0, 1) * whole.cpu)
+        soon = rng.uniform(0, 0.02)
+        if n % 2:
+            stage = STAGES[n // 2 % len(STAGES)]
+            wait = Steps(None, of=f"os.mkdir artifacts/{stage}", act=lambda path, cpu=soon: kill_after(cpu))
+        ended = job.run(*[WORKERS] * (n // 2 % 2), prepare=wait)
+        assert ended.code in (-signal.SIGKILL, 0), (n, ended.said)  # 0: it has got through before its time was over
+        if ended.code:
+            hit[ended.stage or "between stages"] += 1
         whole.check(job)
+    assert set(STAGES) <= set(hit), hit
+    for name, count in hit.items():
+        record_property(FIGURE, [f"random kills survived: {name}", count])
 
 
 @pytest.mark.parametrize("kind", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.soak)])
@@ -60,6 +74,5 @@ def test_an_interrupted_run_says_so_in_one_line_and_goes_on(whole, job, kind):
     send = interrupt_all if kind == signal.SIGINT else interrupt_parent
     ended = job.run(WORKERS, prepare=Steps(None, of="os.rename artifacts/extract", act=send))
     assert ended.code == 130
-    assert ended.said.splitlines()[-1] == "detkit train: interrupted; the same command goes on from here"
-    assert "Traceback" not in ended.said
+    assert ended.own_lines == ["detkit train: interrupted; the same command goes on from here"]
     whole.check(job)

@@ -5,6 +5,8 @@ import shutil
 import threading
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 from safetensors.torch import load_file
 
@@ -15,6 +17,7 @@ from detkit.cli.main import main
 from detkit.config import load_config
 from detkit.data.images import read_image
 from detkit.regions.network import RegionNetwork
+from detkit.stages import regions
 from detkit.stages.artifacts import ArtifactStore
 from detkit.stages.detect import DETECTIONS
 from detkit.stages.plan import Datasets
@@ -265,3 +268,78 @@ def test_damaged_model_folder_is_one_line(recipe, capsys):
 def test_layer_that_the_backbone_does_not_have_names_the_nearest(recipe, capsys):
     assert train(recipe, "CLASSIFIER.LAYER=fc77") == 2
     assert "TinyNet has no layer 'fc77'. Did you mean fc7?" in capsys.readouterr().err
+
+
+SHORT = ["STAGES=[Pretrain, Propose, Finetune]", "BACKBONE.WEIGHTS=random", "--until", "Propose"]
+
+
+def test_an_image_that_is_replaced_after_planning_ends_the_run_and_leaves_nothing(recipe, monkeypatch, capsys):
+    sample = Datasets(load_config(recipe))("FINETUNE")[3]
+    propose = regions.propose_many
+
+    def late(*given):
+        yield from propose(*given)
+        cv2.imwrite(str(sample.path), np.zeros((*sample.size, 3), np.uint8))
+
+    monkeypatch.setattr(regions, "propose_many", late)
+    assert train(recipe, *SHORT) == 2
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line.startswith(f"detkit train: {sample.path}: this image was changed after the run had started")
+    assert not [path for path in Path("artifacts/propose").iterdir() if path.is_dir()]
+    monkeypatch.setattr(regions, "propose_many", propose)
+    assert train(recipe, *SHORT) == 0
+
+
+OWN = ("model/mine.txt", "detections/mine.txt", "results.json", "config.yaml", "metrics.jsonl", "plan.json")
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_files_that_no_run_has_written_are_never_replaced(recipe, capsys, name):
+    own = Path("out", name)
+    own.parent.mkdir(parents=True)
+    own.write_text("{}mine")
+    assert train(recipe, *SHORT, "OUTPUT_DIR=out") == 2
+    err = capsys.readouterr().err
+    assert f"{Path('out', Path(name).parts[0])} is in the way" in err and err.count("\n") == 1
+    assert [path for path in Path("out").rglob("*") if path.is_file()] == [own]
+    assert not Path("artifacts").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["OUTPUT_DIR=run", "ARTIFACTS=run/model"], "ARTIFACTS: run/model lies in run/model, which the run replaces"),
+        (["OUTPUT_DIR=run", "ARTIFACTS=run/x/../detections/a"], "lies in run/detections, which the run replaces"),
+        (["OUTPUT_DIR=run", "ARTIFACTS=run/model.partial"], "lies in run/model, which the run replaces"),
+        (
+            ["OUTPUT_DIR=photos/run", "DATA.NAME=VOC", "DATA.VOC.ROOT=photos", "DATA.FINETUNE=all"],
+            "lies in DATA.VOC.ROOT",
+        ),
+    ],
+)
+def test_folders_of_a_run_that_lie_in_each_other_are_refused_in_one_line(recipe, capsys, words, message):
+    Path("photos").mkdir()
+    cv2.imwrite("photos/a.png", np.zeros((20, 30, 3), np.uint8))
+    box = "<bndbox><xmin>1</xmin><ymin>1</ymin><xmax>9</xmax><ymax>9</ymax></bndbox>"
+    Path("photos/a.xml").write_text(f"<annotation><object><name>cat</name>{box}</object></annotation>")
+    assert train(recipe, *SHORT, *words) == 2
+    err = capsys.readouterr().err
+    assert message in err and err.count("\n") == 1
+    assert not Path("run").exists() and not Path("photos/run").exists()
+
+
+def test_a_recipe_that_is_the_config_of_its_run_is_refused(recipe, capsys):
+    Path("out").mkdir()
+    text = recipe.read_text()
+    Path("out/config.yaml").write_text(text)
+    assert train(Path("out/config.yaml"), *SHORT, "OUTPUT_DIR=out") == 2
+    assert "out/config.yaml: the run would write its resolved config over this recipe" in capsys.readouterr().err
+    assert Path("out/config.yaml").read_text() == text
+
+
+def test_weights_in_the_way_of_the_weights_of_the_run_are_refused(recipe, capsys):
+    words = ["STAGES=[Pretrain]", "OUTPUT_DIR=out"]
+    assert train(recipe, *words) == 0
+    assert train(recipe, *words, "BACKBONE.WEIGHTS=out/weights.safetensors") == 2
+    assert "BACKBONE.WEIGHTS: out/weights.safetensors lies in out/weights.safetensors" in capsys.readouterr().err
+    assert Path("out/weights.safetensors").is_file()

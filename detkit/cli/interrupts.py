@@ -1,0 +1,47 @@
+"""What Ctrl-C and SIGTERM do to a command, from its first import on."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from detkit.processes import is_first_process
+
+INTERRUPTED = 130
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """SIGTERM ends the block as Ctrl-C does, by KeyboardInterrupt: workers are ended, locks freed, files left whole.
+
+    A signal that the process was started to ignore, as ``nohup`` does, stays ignored.
+    """
+    numbers = [n for n in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(n) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, _interrupt) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """Raises, but not in the middle of an import: libraries swallow that, or print it and raise something else.
+
+    There the process ends at once, which a run survives as it does SIGKILL.
+    """
+    while frame is not None:
+        if "importlib._bootstrap" in frame.f_code.co_filename:
+            os._exit(interrupted())
+        frame = frame.f_back
+    raise KeyboardInterrupt
+
+
+def interrupted() -> int:
+    """Says so for a command that has not begun; the exit code."""
+    if is_first_process():
+        os.write(2, b"\ndetkit: interrupted\n")
+    return INTERRUPTED
