@@ -24,6 +24,9 @@ _MOST_AXES = 32
 _PARTS = ("weight", "bias")
 """What a layer's first and second blob are to torch."""
 
+_FIRST_FORMAT = 1
+"""The field of an entry of ``layers`` that holds a layer of Caffe's first format, V0LayerParameter."""
+
 
 @dataclass(frozen=True, eq=False)
 class CaffeModel:
@@ -44,7 +47,7 @@ def read_caffemodel(path: Path) -> CaffeModel:
     Source: caffe.proto: NetParameter, LayerParameter, V1LayerParameter, BlobProto, BlobShape.
 
     Raises:
-        WeightsError: unreadable, damaged, or without weights.
+        WeightsError: unreadable, damaged, of the format before these two, or without weights.
     """
     name, tensors = "", dict[str, Tensor]()
     for field in _message(path).fields():
@@ -99,6 +102,11 @@ def _layer(message: Message, name_at: int, blobs_at: int) -> dict[str, Tensor]:
             name = field.text()
         elif field.number == blobs_at:
             tensors.append(_blob(field.message(), keep_axes=1 if tensors else 2))
+        elif field.number == _FIRST_FORMAT:
+            raise WeightsError(
+                f"weights {message.source}: a network in Caffe's first format (V0LayerParameter), which is not read; "
+                "convert the file with Caffe's upgrade_net_proto_binary"
+            )
     if tensors and not name:
         raise message.error(message.start, "a layer with weights and without a name")
     parts = [*_PARTS, *(f"blob{i}" for i in range(len(_PARTS), len(tensors)))]

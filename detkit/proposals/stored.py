@@ -57,7 +57,7 @@ def read_mat(file: Path) -> dict[str, np.ndarray]:
 
 
 def _refuse_unsafe_mat(file: Path) -> None:
-    """Refuses a version 5 file that unpacks to far more than its size, or whose arrays are none that scipy reads safely.
+    """Refuses a version 5 file that unpacks to far more than its size, or with arrays that scipy does not read safely.
 
     scipy looks data types up in a table without a bound: an unknown one ends the process.
     """

@@ -119,6 +119,11 @@ GOOD = layer("fc6", "InnerProduct", [blob(WEIGHT), blob(BIAS)])
         (layer("fc6", "InnerProduct", [b""]), r"a blob of shape \(0, 0, 0, 0\) with 0 numbers"),
         (layer("", "InnerProduct", [blob(WEIGHT)]), "a layer with weights and without a name"),
         (GOOD + GOOD, "a second layer with the tensor fc6.weight"),
+        (
+            # layers (2) > layer (1) > name (1) and blobs (50)
+            field(2, BYTES, field(1, BYTES, text(1, "fc6") + field(50, BYTES, blob(WEIGHT, form="legacy")))),
+            r"a network in Caffe's first format \(V0LayerParameter\), which is not read; convert the file",
+        ),
     ],
 )
 def test_damaged_files_are_refused_in_one_line_with_the_place(read, content, reason):

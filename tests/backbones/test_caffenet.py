@@ -181,3 +181,12 @@ def test_pool5_is_flattened_by_channel_row_column(caffenet):
     # row 4 lies in the pooling windows 1 and 2 (rows 2-4 and 4-6), column 12 in the last one only
     where = caffenet.advance(maps, ["pool5"])["pool5"][0].nonzero()[:, 0].tolist()
     assert where == [3 * 36 + 1 * 6 + 5, 3 * 36 + 2 * 6 + 5]
+
+
+@pytest.mark.parametrize("network", [CaffeNet, AlexNet])
+def test_pixels_are_blue_green_red_with_caffes_mean_colour_taken_off(network):
+    # red, green, blue: the mean colour, one more of each, and 3 more of red alone
+    mean = torch.tensor([122.679, 116.669, 104.007])
+    pixels = torch.stack([mean, mean + 1, mean + torch.tensor([3.0, 0, 0])])[None, None]
+    found = network(input_size=55).preprocessing(pixels)[0, :, 0].T
+    torch.testing.assert_close(found, torch.tensor([[0.0, 0, 0], [1, 1, 1], [0, 0, 3]]), rtol=0, atol=1e-4)

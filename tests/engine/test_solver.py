@@ -29,7 +29,10 @@ class HaltError(Exception):
 
 @pytest.fixture
 def run(tmp_path, cpu):
-    """Trains a network and gives its head; ``halt_at`` breaks off before that iteration's network pass."""
+    """Trains a network and gives its head and, of each network pass, whether it was in train mode.
+
+    ``halt_at`` breaks off before that iteration's network pass.
+    """
 
     def run(net, folder="run", *, workers=0, halt_at=None, make_batch=noise_batch, num_outputs=3, seed=3, **changes):
         passes = []
@@ -37,7 +40,7 @@ def run(tmp_path, cpu):
         def features(pixels):
             if halt_at is not None and len(passes) == halt_at:
                 raise HaltError
-            passes.append(len(pixels))
+            passes.append(net.training)
             return net(torch.from_numpy(pixels).permute(0, 3, 1, 2), ["final"])["final"]
 
         task = Task(
@@ -171,3 +174,12 @@ def test_a_centred_head_is_calibrated_on_sixteen_images_or_batches(run, backbone
 
     _, passes = run(backbone(), make_batch=make_batch, head_norm=5.0)
     assert len(passes) == batches + SETTINGS["iterations"]
+
+
+def test_every_step_is_in_train_mode_so_that_dropout_acts(run, backbone):
+    assert run(backbone())[1] == [True] * SETTINGS["iterations"]
+
+
+def test_a_centred_head_is_calibrated_in_eval_mode_and_every_step_is_in_train_mode(run, backbone):
+    # a batch shows one image here, so there are 16 passes before the first step
+    assert run(backbone(), head_norm=5.0)[1] == [False] * 16 + [True] * SETTINGS["iterations"]

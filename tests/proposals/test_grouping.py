@@ -24,6 +24,13 @@ def test_areas_and_boxes_are_counted_by_hand():
     assert three.boxes.tolist() == [[0, 0, 2, 2], [2, 0, 4, 2], [0, 2, 4, 3]]
 
 
+def test_segments_are_those_of_a_blur_of_the_papers_0_8_pixels(noise):
+    image = cv2.GaussianBlur(noise, (0, 0), 2)
+    found, *others = (make.createGraphSegmentation(sigma, 50.0, 30).processImage(image) for sigma in (0.8, 0.5, 1.1))
+    assert np.array_equal(Segmentation.of(image, 50, 30).labels, found)
+    assert not any(np.array_equal(other, found) for other in others)
+
+
 def test_neighbours_touch_left_above_or_diagonally():
     # 0 and 3 touch at the corner between rows 1 and 2 only: the upper left pixel of (2, 2) is (1, 1).
     quarters = np.kron([[0, 1], [2, 3]], np.ones((2, 2))).astype(np.int32)

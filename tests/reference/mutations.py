@@ -52,6 +52,7 @@ SEARCH, GROUPING, LABEL = (
 OPTIM, SVM, MINING = "detkit/engine/optim.py", "detkit/classifiers/linear_svm.py", "detkit/classifiers/mining.py"
 HINGE, CODING, RIDGE = "detkit/classifiers/hinge.py", "detkit/box_heads/coding.py", "detkit/box_heads/ridge.py"
 POST, VOC, LRN = "detkit/postprocess.py", "detkit/evaluation/voc.py", "detkit/backbones/lrn.py"
+CAFFENET, SOLVER, DETECT = "detkit/backbones/caffenet.py", "detkit/engine/solver.py", "detkit/stages/detect.py"
 
 ROWS = (
     # Networks
@@ -66,6 +67,93 @@ ROWS = (
         "x = x * rows[:, :, None] * columns.repeat_interleave(3, 1)[:, None]",
         "pass",
         "backbones/test_preprocessing.py regions/test_warped_crops.py",
+    ),
+    Mutation(
+        "CaffeNet's own pixels stay RGB",
+        CAFFENET,
+        'Preprocessing.of("BGR"',
+        'Preprocessing.of("RGB"',
+        "backbones/test_caffenet.py -k mean_colour",
+    ),
+    Mutation(
+        "CaffeNet's own mean colour in the order red, green, blue",
+        CAFFENET,
+        "(104.007, 116.669, 122.679)",
+        "(122.679, 116.669, 104.007)",
+        "backbones/test_caffenet.py -k mean_colour",
+    ),
+    Mutation(
+        "no groups in conv4",
+        CAFFENET,
+        "self.conv4 = nn.Conv2d(384, 384, 3, padding=1, groups=2)",
+        "self.conv4 = nn.Conv2d(384, 384, 3, padding=1)",
+        "backbones/test_caffenet.py -k parameters",
+    ),
+    Mutation(
+        "mean image cut at its top left",
+        "detkit/backbones/caffe_files.py",
+        "((n - side) // 2 for n in mean.shape[1:])",
+        "(0 for _ in mean.shape[1:])",
+        "backbones/test_caffe_files.py -k cut_at_its_centre",
+    ),
+    # Training and pre-training
+    Mutation(
+        "no step in train mode",
+        SOLVER,
+        '"head": head}).train()',
+        '"head": head}).eval()',
+        "engine/test_solver.py -k train_mode",
+    ),
+    Mutation(
+        "eval mode after a centred head's calibration",
+        SOLVER,
+        "head.calibrate(_first_features(task), settings.head_norm)\n        net.train()",
+        "head.calibrate(_first_features(task), settings.head_norm)",
+        "engine/test_solver.py -k calibrated_in_eval_mode",
+    ),
+    Mutation("summed loss", SOLVER, " / batch.total", "", "engine/test_solver.py -k first_loss"),
+    Mutation(
+        "a new head's biases start from 1",
+        SOLVER,
+        "nn.init.zeros_(head.bias)",
+        "nn.init.ones_(head.bias)",
+        "engine/test_solver.py -k new_head",
+    ),
+    Mutation(
+        "the sixth guess counts",
+        "detkit/engine/pretrain.py",
+        "ranks < k)",
+        "ranks < k + (k == 5))",
+        "engine/test_pretrain.py -k accuracies",
+    ),
+    Mutation(
+        "centre crops alone",
+        "detkit/engine/classified.py",
+        "rng.integers(0, self.side - self.crop + 1, (len(every), 2))",
+        "np.full((len(every), 2), (self.side - self.crop) // 2)",
+        "engine/test_classified.py -k anywhere",
+    ),
+    # Features
+    Mutation(
+        "features with dropout",
+        "detkit/backbones/fuse.py",
+        "copy.deepcopy(backbone).eval()",
+        "copy.deepcopy(backbone)",
+        "regions/test_network.py",
+    ),
+    Mutation(
+        "mirrored at test",
+        "detkit/regions/network.py",
+        "np.zeros(len(piece), bool)",
+        "np.ones(len(piece), bool)",
+        "regions/test_features.py -k alone",
+    ),
+    Mutation(
+        "ground truths are detected",
+        DETECT,
+        "with_truths=False",
+        "with_truths=True",
+        "stages/test_runner.py -k model_folder_detects",
     ),
     # Warp
     Mutation(
@@ -154,6 +242,13 @@ ROWS = (
         "((50, 50), (100, 100))",
         "((50, 100), (100, 100))",
         "proposals/test_selective_search.py -k eight_groupings",
+    ),
+    Mutation(
+        "another blur before the segmentation",
+        GROUPING,
+        "sigma: float = 0.8",
+        "sigma: float = 0.5",
+        "proposals/test_grouping.py -k blur",
     ),
     Mutation(
         "merged histograms not weighted by size",
@@ -353,6 +448,29 @@ ROWS = (
         ' = loaded["weight"], loaded["bias"]',
         "contract/test_classifiers.py -k survive",
     ),
+    *(
+        Mutation(f"{name} by default", SVM, f"{old},", f"{new},", "reference/test_constants.py")
+        for name, old, new in (
+            ("a C of 1", "Positive] = 1e-3", "Positive] = 1.0"),
+            ("a positive weight of 1", "Positive] = 2.0", "Positive] = 1.0"),
+            ("a mean norm of fc7 of 1", "NonNegative] = 20.0", "NonNegative] = 1.0"),
+            ("training again after 200", "NonNegative] = 2000", "NonNegative] = 200"),
+        )
+    ),
+    Mutation(
+        "mean norms of half as many regions",
+        "detkit/regions/source.py",
+        "[:num_rows])",
+        "[: num_rows // 2])",
+        "reference/test_constants.py",
+    ),
+    Mutation(
+        "a fold's model has learnt from its fold",
+        "detkit/classifiers/folds.py",
+        "miner.train(examples[~own], count)",
+        "miner.train(examples, num_positives)",
+        "classifiers/test_folds.py",
+    ),
     Mutation(
         "softmax drops its first column",
         "detkit/classifiers/softmax.py",
@@ -417,6 +535,14 @@ ROWS = (
         "self.weight_[k].T",
         "box_heads/test_ridge.py",
     ),
+    Mutation("a lambda of 1 by default", RIDGE, "Positive] = 1000.0", "Positive] = 1.0", "reference/test_constants.py"),
+    Mutation(
+        "a mean norm of pool5 of 1 by default",
+        RIDGE,
+        "NonNegative] = 20.0",
+        "NonNegative] = 1.0",
+        "reference/test_constants.py",
+    ),
     Mutation("examples at exactly 0.6", LABEL, "best > min_iou", "best >= min_iou", "regions/test_label.py"),
     Mutation(
         "ground truths are no examples",
@@ -458,6 +584,27 @@ ROWS = (
         "test_postprocess.py",
     ),
     Mutation("the cap over the set forgotten", POST, "if cap == 0:", "if True:", "test_postprocess.py"),
+    Mutation(
+        "the cap over the set without effect on the images",
+        DETECT,
+        'one["scores"] >= limits[one["labels"]]',
+        'one["scores"] > -torch.inf',
+        "stages/test_runner.py -k cap_over_the_set",
+    ),
+    Mutation(
+        "300 of a class in an image by default",
+        POST,
+        "Annotated[int, Positive] = 100",
+        "Annotated[int, Positive] = 300",
+        "reference/test_constants.py",
+    ),
+    Mutation(
+        "100 x images of a class by default",
+        POST,
+        "Annotated[int, NonNegative] = 40",
+        "Annotated[int, NonNegative] = 100",
+        "reference/test_constants.py",
+    ),
     # Evaluation
     Mutation("exact tenths by default", VOC, "np.arange(0, 1.1, 0.1)", "np.arange(11) / 10", "evaluation/test_voc.py"),
     Mutation(

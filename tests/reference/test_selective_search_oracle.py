@@ -63,15 +63,16 @@ def test_paper_mode_reaches_the_animals_of_a_few_photographs(shared):
 
 @pytest.mark.soak
 @pytest.mark.parametrize(
-    ("mode", "images", "recall", "abo", "boxes"),
+    ("mode", "every", "recall", "mabo", "boxes"),
     [
-        ("paper", 50, 0.97, 0.85, (1500, 3000)),
-        ("fast", 50, 0.95, 0.82, (600, 1500)),
-        ("quality", 12, 0.97, 0.85, (1500, 10000)),
+        ("paper", 3, 0.97, 0.85, (1500, 3000)),
+        ("fast", 3, 0.95, 0.82, (600, 1500)),
+        ("quality", 13, 0.97, 0.85, (1500, 10000)),
     ],
 )
-def test_recall_on_the_animals(shared, mode, images, recall, abo, boxes):
-    found = recall_on(voc(shared / "data/voc2012_animals5/VOC2012", "test"), range(images), mode)
+def test_recall_on_the_animals(shared, mode, every, recall, mabo, boxes):
+    # every third image: 50 images with 76 objects; every thirteenth: 12
+    found = recall_on(voc(shared / "data/voc2012_animals5/VOC2012", "test"), range(0, 150, every), mode)
     assert found["recall"]["0.5"] >= recall
-    assert found["MABO"] >= abo
+    assert found["MABO"] >= mabo
     assert boxes[0] <= found["boxes_per_image"] <= boxes[1]

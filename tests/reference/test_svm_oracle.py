@@ -6,6 +6,7 @@ from sklearn.svm import LinearSVC
 
 from detkit.classifiers.hinge import HingeLoss, HingeSolver
 from detkit.classifiers.linear_svm import LinearSVM
+from detkit.classifiers.mining import mine
 
 LOSS = HingeLoss(c=1e-3, positive_weight=2.0, bias_scale=10.0)
 
@@ -112,8 +113,21 @@ def replay(index, features, k, retrain_after):
     return *model, cache, trainings
 
 
+@pytest.fixture
+def miners(monkeypatch):
+    """The miners of the last fit, a class each."""
+    kept = []
+
+    def mine_and_keep(source, own, *args, **kwargs):
+        kept[:] = own
+        mine(source, own, *args, **kwargs)
+
+    monkeypatch.setattr("detkit.classifiers.linear_svm.mine", mine_and_keep)
+    return kept
+
+
 @pytest.mark.parametrize("seed", [0, 1, 2])
-def test_mining_is_the_same_as_a_replay_row_by_row(scene, seed):
+def test_mining_is_the_same_as_a_replay_row_by_row(scene, miners, seed):
     source = scene(seed)
     svm = LinearSVM(num_classes=3, feature_dim=12, tol=1e-10, max_iter=10**6, retrain_after=15)
     svm.fit(source, np.random.default_rng(0))
@@ -123,22 +137,29 @@ def test_mining_is_the_same_as_a_replay_row_by_row(scene, seed):
         np.testing.assert_allclose(svm.weight_[k], weight, atol=1e-6)
         assert float(svm.bias_[k]) == pytest.approx(bias, abs=1e-5)
         assert svm.report()["trainings"][k] == trainings > 2
+        assert miners[k].rows.tolist() == cache
         assert svm.report()["cached_negatives"][k] == len(cache)
 
 
-def test_mining_to_the_end_equals_training_on_every_negative(scene):
-    source = scene(3)
-    index = source.index
-    svm = LinearSVM(num_classes=3, feature_dim=12, tol=1e-10, max_iter=10**6, passes=10)
+def mined(source, passes):
+    """After some passes of mining, for each class: its objective on all negatives over the least, margins of these."""
+    index, svm = source.index, LinearSVM(num_classes=3, feature_dim=12, tol=1e-10, max_iter=10**6, passes=passes)
     svm.fit(source, np.random.default_rng(0))
     features = source.take(np.arange(len(index))).double().numpy() * float(svm.scale_)
     for k in range(3):
         positives = np.flatnonzero(index.truth_label == k).tolist()
         negatives = [row for image in range(5) for row in negatives_of(index, image, k)]
-        examples = features[positives + negatives]
+        examples, weight, bias = features[positives + negatives], svm.weight_[k].double().numpy(), float(svm.bias_[k])
         best = LOSS.objective(*train(features, positives, negatives), examples, len(positives))
-        mined = LOSS.objective(svm.weight_[k].double().numpy(), float(svm.bias_[k]), examples, len(positives))
-        assert best <= mined * (1 + 1e-9) and mined <= best * (1 + 1e-6)
+        margins = dict(zip(negatives, (features[negatives] @ weight + bias).tolist(), strict=True))
+        yield LOSS.objective(weight, bias, examples, len(positives)) / best, margins
+
+
+def test_mining_to_the_end_equals_training_on_every_negative(scene, miners):
+    for k, (excess, margins) in enumerate(mined(scene(3), passes=10)):
+        assert 1 - 1e-9 <= excess <= 1 + 1e-6
+        uncached = [margin for row, margin in margins.items() if row not in miners[k].rows]
+        assert uncached and max(uncached) <= -1 + 1e-6
 
 
 def test_folds_tell_what_separate_svms_tell_of_the_images_they_lack(scene):
@@ -174,9 +195,5 @@ class FixedOrder:
 
 
 def test_one_pass_is_close_to_training_on_every_negative(scene):
-    source = scene(4)
-    one, many = (
-        LinearSVM(num_classes=3, feature_dim=12, passes=p).fit(source, np.random.default_rng(0)) for p in (1, 5)
-    )
-    for once, ended in zip(one.report()["objective"], many.report()["objective"]):
-        assert 0.98 * ended <= once <= ended * (1 + 1e-4)
+    for excess, _ in mined(scene(4), passes=1):
+        assert 1 - 1e-9 <= excess <= 1 + 2e-3

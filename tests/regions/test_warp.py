@@ -65,19 +65,21 @@ def second_formulation(box, image_size, size, padding, mode):
 
 
 def compare_with_second_formulation(mode, padding, count):
-    """On ``count`` boxes, half of them whole and half fractional, less the few that are left out here."""
-    rng = np.random.default_rng(0)
-    image_size = (375, 500)
-    corners = rng.uniform(0, 1, (count, 2, 2)) * image_size[::-1]
-    boxes = np.hstack([corners.min(1), corners.max(1)])
-    boxes[: count // 2] = np.floor(boxes[: count // 2]) + np.array([0, 0, 1, 1])
-    # Quarters are exact in both coordinate systems, so that a difference is one of formula and not of rounding.
-    boxes = np.round(boxes * 4) / 4
-    boxes = boxes[(boxes[:, 2:] > boxes[:, :2]).all(1)]
-    if padding == 0:
-        # Windows end on halves here, and a half below zero is rounded down from 0 and up from 1.
-        half = (boxes[:, 2:] - boxes[:, :2]).max(1, keepdims=True) / 2
-        boxes = boxes[((boxes[:, :2] + boxes[:, 2:]) / 2 > half).all(1)]
+    """On ``count`` boxes, by turns whole, of quarter pixels and of any float32 numbers."""
+    image_size, boxes, rng = (375, 500), np.zeros((0, 4)), np.random.default_rng(0)
+    while len(boxes) < count:
+        corners = rng.uniform(0, 1, (count, 3, 2, 2)) * image_size[::-1]
+        drawn = np.concatenate([corners.min(2), corners.max(2)], axis=2)
+        drawn[:, 0] = np.floor(drawn[:, 0]) + np.array([0, 0, 1, 1])
+        drawn[:, 1] = np.round(drawn[:, 1] * 4) / 4
+        drawn = drawn.astype(np.float32).astype(np.float64).reshape(-1, 4)
+        drawn = drawn[(drawn[:, 2:] > drawn[:, :2]).all(1)]
+        if padding == 0:
+            # Windows end on halves here, and a half below zero is rounded down from 0 and up from 1.
+            half = (drawn[:, 2:] - drawn[:, :2]).max(1, keepdims=True) / 2
+            drawn = drawn[((drawn[:, :2] + drawn[:, 2:]) / 2 > half).all(1)]
+        boxes = np.vstack([boxes, drawn])
+    boxes = boxes[:count]
     found = warp_windows(boxes, image_size, 227, padding, mode)
     for i, box in enumerate(boxes):
         expected = second_formulation(box, image_size, 227, padding, mode)

@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 from safetensors.torch import load_file
 
 import detkit
@@ -19,7 +20,7 @@ from detkit.data.images import read_image
 from detkit.regions.network import RegionNetwork
 from detkit.stages import regions
 from detkit.stages.artifacts import ArtifactStore
-from detkit.stages.detect import DETECTIONS
+from detkit.stages.detect import DETECTIONS, UNREFINED, load_detections
 from detkit.stages.plan import Datasets
 
 
@@ -72,6 +73,29 @@ def test_model_folder_detects_what_the_run_detected(recipe):
         assert thing["score"] == pytest.approx(score, abs=1e-5)
         assert thing["category_id"] == label + 1
         assert [x, y, x + width, y + height] == pytest.approx(box.tolist(), abs=1e-3)
+
+
+def test_the_cap_over_the_set_is_that_of_all_candidates_of_a_class(recipe):
+    def detected(name, *settings):
+        """The detections of the six images under these settings."""
+        before = set(Path("artifacts").glob(f"detect/*/{name}"))
+        train(recipe, "--until", "Detect", *(f"POSTPROCESS.{setting}" for setting in settings))
+        (new,) = set(Path("artifacts").glob(f"detect/*/{name}")) - before
+        return load_detections(new)
+
+    # Boxes of proposals, where an IoU of 1 suppresses nothing: every candidate.
+    candidates = detected(UNREFINED, "TOP_PER_CLASS=0", "NMS_IOU=1")
+    uncapped = detected(DETECTIONS, "TOP_PER_CLASS=0")
+    capped = detected(DETECTIONS, "TOP_PER_CLASS=1")
+    scores, labels = (torch.cat([getattr(d, name) for d in candidates]) for name in ("scores", "labels"))
+    for found, every in zip(capped, uncapped, strict=True):
+        # Suppression goes by falling score, so what the cap takes away has suppressed nothing that is left.
+        limits = [scores[labels == label].sort(descending=True).values[5] for label in every.labels]
+        expected = every[torch.tensor([i for i, limit in enumerate(limits) if every.scores[i] >= limit], dtype=int)]
+        for name in ("scores", "labels", "proposal_rows"):
+            assert torch.equal(getattr(found, name), getattr(expected, name))
+        assert torch.equal(found.boxes.tensor, expected.boxes.tensor)
+    assert 0 < sum(map(len, capped)) < sum(map(len, uncapped))
 
 
 def test_a_changed_setting_makes_only_what_depends_on_it_again(recipe):
