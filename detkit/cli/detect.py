@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import json
 import math
 import os
 import time
@@ -72,17 +71,19 @@ def run(args: argparse.Namespace) -> int:
     """
     import detkit
     from detkit.config.project import import_project
-    from detkit.files import write_atomically
+    from detkit.files import write_json
 
-    files = _files([Path(name) for name in args.images])
     output = Path(args.output)
+    files = _files([Path(name) for name in args.images], output)
     _check(args, output)
     if args.project:
         import_project(Path(args.project).resolve(), "--project")
     detector = detkit.load(args.model, device=args.device)
     output.mkdir(parents=True, exist_ok=True)
     answer = output / "detections.json"
-    for path in (answer, *(output / f"{name}.png" for name, _ in files)):
+    written = [answer, *(output / f"{name}.png" for name, _ in files)]
+    _refuse_inputs(written, files)
+    for path in written:
         path.unlink(missing_ok=True)  # nothing of an earlier run may stand beside what this one finds
     start = time.perf_counter()
     workers = max(1, (os.cpu_count() or 1) - 1) if args.workers < 0 else args.workers
@@ -92,7 +93,7 @@ def run(args: argparse.Namespace) -> int:
     if args.profile:
         for entry, clock in zip(found, clocks, strict=True):
             entry["seconds"] = {stage: round(seconds, 5) for stage, seconds in clock.seconds.items()}
-    write_atomically(answer, json.dumps(found, indent=1, ensure_ascii=False).encode())
+    write_json(answer, found)
     if args.profile:
         print(_profile(clocks, wall))
     objects = sum(len(entry.get("detections", ())) for entry in found)
@@ -102,6 +103,14 @@ def run(args: argparse.Namespace) -> int:
         more = f"; {len(errors) - 1} more images cannot be used, {answer} says why" if len(errors) > 1 else ""
         raise DataError(errors[0] + more)
     return 0
+
+
+def _refuse_inputs(written: Sequence[Path], files: Sequence[tuple[str, Path]]) -> None:
+    """Refuses to write over an image that is to be read."""
+    inputs = {path.resolve() for _, path in files}
+    for path in written:
+        if path.resolve() in inputs:
+            raise ConfigError(f"--output {path.parent}: {path.name} there is one of the images; choose another folder")
 
 
 def _check(args: argparse.Namespace, output: Path) -> None:
@@ -227,14 +236,19 @@ def _profile(clocks: Sequence[Clock], wall: float) -> str:
     return "\n".join(lines)
 
 
-def _files(paths: list[Path]) -> list[tuple[str, Path]]:
-    """(name of the picture without its ending, image file) of every image; no two names are equal."""
+def _files(paths: list[Path], output: Path) -> list[tuple[str, Path]]:
+    """(name of the picture without its ending, image file) of every image; no two names are equal.
+
+    Of a folder that holds ``output`` what lies in there is left out: these are pictures of an earlier run.
+    """
     from detkit.data.images import IMAGE_SUFFIXES
 
     files: list[tuple[str, Path]] = []
     for path in paths:
         if path.is_dir():
+            own = output.resolve() if output.resolve() != path.resolve() else None
             inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
+            inside = [p for p in inside if own is None or not p.resolve().is_relative_to(own)]
             if not inside:
                 raise DataError(f"{path}: no image in this folder; expected {', '.join(IMAGE_SUFFIXES)}")
             files += [(p.relative_to(path).as_posix().replace("/", "_"), p) for p in inside]

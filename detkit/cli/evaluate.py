@@ -54,11 +54,13 @@ def _of_files(args: argparse.Namespace) -> dict[str, object]:
 
 def _of_run(args: argparse.Namespace) -> dict[str, object]:
     from detkit.errors import ModelError
+    from detkit.stages.folders import refuse_folders
     from detkit.stages.outputs import write_outputs
 
     job = read_run(args)
     if job.find("Detect", "TEST") is None:
         raise ModelError(f"{args.config}: nothing was detected yet; run: detkit train --config {args.config}")
+    refuse_folders(job, Path(args.config))
     log_to(job.folder)
     with job.alone():
         job.execute(first="Evaluate")

@@ -39,8 +39,9 @@ def run(args: argparse.Namespace) -> int:
 
     with World.joined() as world:
         job = world.first_alone(lambda: _checked(args, world))
+        world.refuse_unlike([f"{step.label} {step.digest}" for step in job.steps])
         log_to(job.folder)
-        for line in notices(job):
+        for line in notices(job) if world.is_first else []:
             log.warning(line)
         first = args.first or (job.steps[0].name if args.fresh and job.steps else "")
         if world.is_first and not first and not args.last and job.is_finished():
@@ -57,5 +58,6 @@ def _checked(args: argparse.Namespace, world: World) -> Run:
 
     job = read_run(args, world)
     job.check_stages(args.first, args.last)
-    refuse_folders(job, Path(args.config))
+    if world.is_first:
+        refuse_folders(job, Path(args.config))
     return job

@@ -14,11 +14,13 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from detkit.errors import ProcessLostError
+from detkit.errors import ConfigError, ProcessLostError
 from detkit.processes import started_by_torchrun
 
 Item = TypeVar("Item")
 
+LOSSES = ("gloo", "NCCL", "nccl", "onnection", "roken pipe")
+"""Words of the messages with which a collective operation fails when a process at its other end is gone."""
 PATIENCE = timedelta(days=20)
 """How long a process waits for another one that lives; it learns at once of one that has ended."""
 
@@ -75,9 +77,7 @@ class World:
 
     def wait(self) -> None:
         """Waits until every process has come here."""
-        if self.size > 1:
-            with _others():
-                dist.barrier(device_ids=[self.local_rank] if torch.cuda.is_available() else None)
+        self.add_up([torch.zeros(1)])  # a barrier would go through the GPUs, if there are any, used or not
 
     def first_alone(self, work: Callable[[], Item]) -> Item:
         """Does the same in every process, in process 0 before the others."""
@@ -85,6 +85,23 @@ class World:
             done = work()
         self.wait()
         return done if self.is_first else work()
+
+    def refuse_unlike(self, planned: Sequence[str]) -> None:
+        """Refuses processes that would not do the same.
+
+        Args:
+            planned: what each of them is going to make.
+
+        Raises:
+            ConfigError: naming the first difference from process 0.
+        """
+        told = self.tell(list(planned))
+        unlike = next((own for own, first in zip(planned, told) if own != first), None)
+        if unlike is not None or len(told) != len(planned):
+            raise ConfigError(
+                f"process {self.rank} would make {unlike or 'other steps'}, which process 0 would not: all must run "
+                "the same code on machines that resolve COMPUTE alike; set COMPUTE.DTYPE, and COMPUTE.COMPILE false"
+            )
 
     def tell(self, value: Any = None) -> Any:
         """The value that process 0 gives, in every process."""
@@ -164,6 +181,8 @@ def _others() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
+        if not isinstance(error, dist.DistError) and not any(word in str(error) for word in LOSSES):
+            raise
         raise ProcessLostError(
             "another process of this run has ended; where it could, it said why. The same command goes on from here"
         ) from error

@@ -30,7 +30,7 @@ def warp_on_device(
         (n, size, size, 3) of the dtype ``pixels``, on the device of ``image``.
     """
     colours = image.reshape(-1, 3).float()
-    parts = [torch.zeros(0, size, size, 3, device=image.device)]
+    parts = [torch.zeros(0, size, size, 3, dtype=getattr(torch, pixels), device=image.device)]
     for clip, place, flip in zip(*(t.to(image.device).split(TOGETHER) for t in (clips, places, flips)), strict=True):
         left, right, across, in_x = _axis(clip[:, 0::2], place[:, 0::2], flip, size, image.shape[1])
         top, bottom, down, in_y = _axis(clip[:, 1::2], place[:, 1::2], torch.zeros_like(flip), size, image.shape[0])
@@ -38,9 +38,9 @@ def warp_on_device(
             torch.lerp(colours[y[:, :, None] + left[:, None]], colours[y[:, :, None] + right[:, None]], across[:, None])
             for y in (top * image.shape[1], bottom * image.shape[1])
         )
-        parts.append(torch.lerp(upper, lower, down[:, :, None]) * (in_y[:, :, None] & in_x[:, None])[..., None])
-    crops = torch.cat(parts)
-    return (crops + 0.5).floor().to(torch.uint8) if pixels == "uint8" else crops
+        crops = torch.lerp(upper, lower, down[:, :, None]) * (in_y[:, :, None] & in_x[:, None])[..., None]
+        parts.append((crops + 0.5).floor().to(torch.uint8) if pixels == "uint8" else crops)
+    return torch.cat(parts)
 
 
 def _axis(clip: Tensor, place: Tensor, flip: Tensor, size: int, length: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -42,6 +42,11 @@ def training_bytes(config: Config) -> int:
     return 5 * network_bytes(config)
 
 
+def still_to_write(folder: Path, total: int) -> int:
+    """What is left of a step's bytes where files of it lie in its folder already."""
+    return max(0, total - sum(file.stat().st_size for file in folder.glob("*.safetensors")))
+
+
 def free_bytes(folder: Path) -> int:
     """Free bytes of the disk on which a folder lies or would lie."""
     there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.is_dir())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -13,7 +12,7 @@ from detkit.config.node import Config
 from detkit.data.base import Dataset
 from detkit.engine.seeding import rng_for
 from detkit.errors import ConfigError
-from detkit.files import write_atomically
+from detkit.files import write_json
 from detkit.progress import progress
 from detkit.regions.source import FeatureSource, LinearHead
 from detkit.registry import STAGES
@@ -86,7 +85,7 @@ class _Learner(Stage):
         self.fit(component, features.source(layer), context)
         features.dismiss()
         save_tensors(context.folder / self.file, component.state())
-        write_atomically(context.folder / REPORT, json.dumps(component.report(), indent=1).encode())
+        write_json(context.folder / REPORT, component.report())
 
     @abstractmethod
     def fit(self, component: Any, source: FeatureSource, context: Context) -> None:

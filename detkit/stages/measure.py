@@ -26,6 +26,7 @@ from detkit.engine.solver import CHECKPOINT, METRICS, SolverSettings
 from detkit.regions.index import RegionIndex
 from detkit.regions.network import RegionNetwork
 from detkit.stages.common import PROPOSALS, build_reader
+from detkit.stages.disk import network_bytes
 from detkit.stages.runner import Run
 from detkit.stages.settings import settings_of
 from detkit.stages.shards import split_images
@@ -210,9 +211,7 @@ class Probe:
     @cached_property
     def network_bytes(self) -> int:
         """Bytes of the network's tensors on disk."""
-        with torch.device("meta"):
-            tensors = build(self.run.config, "BACKBONE").state_dict().values()
-        return sum(t.numel() * t.element_size() for t in tensors)
+        return network_bytes(self.run.config)
 
 
 def timed(action: Callable[[], Given]) -> tuple[float, Given]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Mapping
 from typing import Any
@@ -17,11 +16,11 @@ from detkit.engine.finetune import FinetuneSettings, finetune, refuse_costly_ste
 from detkit.engine.pretrain import PretrainSettings, pretrain, pretrain_images, resized_side
 from detkit.engine.seeding import torch_seed
 from detkit.engine.solver import CHECKPOINT
-from detkit.files import write_atomically
+from detkit.files import write_json
 from detkit.registry import STAGES
 from detkit.stages.base import Context, Ref, Stage
 from detkit.stages.common import HEAD, NETWORK, load_network, refuse_without_truths, region_index
-from detkit.stages.disk import network_bytes, training_bytes
+from detkit.stages.disk import network_bytes, still_to_write, training_bytes
 from detkit.stages.settings import settings_of
 from detkit.stages.shards import save_tensors
 
@@ -76,7 +75,7 @@ class Pretrain(Stage):
     def disk(self, context: Context) -> int:
         """The network's file and, where it is trained, its checkpoints."""
         bytes_of = network_bytes if context.config.BACKBONE.WEIGHTS else training_bytes
-        return bytes_of(context.config)
+        return still_to_write(context.folder, bytes_of(context.config))
 
     def run(self, context: Context) -> None:
         """Writes network.safetensors, and accuracy.json where it was trained."""
@@ -107,7 +106,7 @@ class Pretrain(Stage):
         if not context.world.is_first:
             return
         if not spec:
-            write_atomically(context.folder / ACCURACY, json.dumps(accuracy).encode())
+            write_json(context.folder / ACCURACY, accuracy)
             log.info("pretrain: %s", ", ".join(f"{k} {v:.4g}" for k, v in accuracy.items()))
         save_weights(context.folder / NETWORK, backbone)
 
@@ -156,7 +155,7 @@ class Finetune(Stage):
 
     def disk(self, context: Context) -> int:
         """The network's file and its checkpoints."""
-        return training_bytes(context.config)
+        return still_to_write(context.folder, training_bytes(context.config))
 
     def run(self, context: Context) -> None:
         """Writes network.safetensors and, last, head.safetensors."""

@@ -27,7 +27,7 @@ from detkit.stages.common import (
     region_features,
     region_index,
 )
-from detkit.stages.disk import feature_bytes
+from detkit.stages.disk import feature_bytes, still_to_write
 from detkit.stages.shards import ImageShards, save_tensors
 
 
@@ -113,8 +113,7 @@ class Extract(Stage):
             return 0
         wanted = rows_kept(context.config, context.extra["layers"], _index(context))
         rows = {layer: int(kept.sum()) for layer, kept in wanted.items()}
-        written = sum(file.stat().st_size for file in context.folder.glob("*.safetensors"))
-        return max(0, feature_bytes(rows, network_layers(context.config)) - written)
+        return still_to_write(context.folder, feature_bytes(rows, network_layers(context.config)))
 
     def run(self, context: Context) -> None:
         """Writes a file an image, see ``StoredFeatures``."""

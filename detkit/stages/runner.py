@@ -20,7 +20,7 @@ from detkit.data.fingerprint import is_changed
 from detkit.engine.compute import Compute
 from detkit.engine.world import ALONE, World
 from detkit.errors import ConfigError, DataError
-from detkit.files import locked, remove_folder, write_atomically, writing
+from detkit.files import locked, remove_folder, write_atomically, write_json, writing
 from detkit.registry import nearest
 from detkit.stages.artifacts import ArtifactStore
 from detkit.stages.base import Context
@@ -173,7 +173,7 @@ class Run:
             self._remove_outputs()
         keep_plan(self.folder, self.steps)
         write_atomically(self.folder / "config.yaml", self.config.text().encode())
-        write_atomically(self.folder / "env.json", json.dumps(environment(self.compute), indent=1).encode())
+        write_json(self.folder / "env.json", environment(self.compute))
 
     def _refuse_small_disk(self, steps: Sequence[Step], again: Sequence[Step], stored: dict[str, int]) -> None:
         """Refuses to go on where what is still to be stored does not fit.

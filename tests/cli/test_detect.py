@@ -127,3 +127,29 @@ def test_options_that_cannot_be_used_are_named(capsys, tmp_path, monkeypatch, wo
     assert main(["detect", "--model", ".", "a.png", *words]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"detkit detect: {message}")
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """A folder of two images."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for name in ("a.png", "b.png"):
+        cv2.imwrite(str(folder / name), np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8))
+    return folder
+
+
+def test_pictures_of_an_earlier_run_inside_the_folder_are_no_images(model, photos):
+    words = [*model, str(photos), "--output", str(photos / "found"), "--workers", "0"]
+    assert main(words) == 0
+    first = sorted((photos / "found").iterdir())
+    assert main(words) == 0
+    assert sorted((photos / "found").iterdir()) == first and len(first) == 3
+
+
+def test_an_image_is_never_written_over(model, photos, capsys):
+    own = photos / "a.png.png"
+    own.write_bytes((photos / "a.png").read_bytes())
+    assert main([*model, str(photos), "--output", str(photos), "--workers", "0"]) == 2
+    assert "a.png.png there is one of the images; choose another folder" in capsys.readouterr().err
+    assert own.read_bytes() == (photos / "a.png").read_bytes()

@@ -1,12 +1,10 @@
-import os
-
 import pytest
 import torch
 import torch.distributed as dist
 
 from detkit.engine import world as world_module
 from detkit.engine.world import ALONE, World
-from detkit.errors import ProcessLostError
+from detkit.errors import ConfigError, ProcessLostError
 
 
 @pytest.mark.parametrize(
@@ -79,4 +77,21 @@ def test_ranks_come_from_the_environment(monkeypatch):
     with World.joined() as world:
         assert world == World(5, 8, 1, 4)
     assert len(joined) == 2 and joined[1] == "left"
-    assert os.environ["RANK"] == "5"
+
+
+def test_processes_that_would_make_other_results_are_refused(monkeypatch):
+    world = World(1, 2)
+    monkeypatch.setattr(World, "tell", lambda self, value: ["finetune 12", "detect 34"])
+    world.refuse_unlike(["finetune 12", "detect 34"])
+    for planned, named in ((["finetune 12", "detect 99"], "detect 99"), (["finetune 12"], "other steps")):
+        with pytest.raises(ConfigError, match=f"^process 1 would make {named}, .* COMPUTE.DTYPE"):
+            world.refuse_unlike(planned)
+
+
+def test_a_bug_in_a_collective_operation_is_no_lost_process(monkeypatch):
+    def wrong(*args, **kwargs):
+        raise RuntimeError("Tensors must be contiguous")
+
+    monkeypatch.setattr(world_module.dist, "all_reduce", wrong)
+    with pytest.raises(RuntimeError, match="contiguous"):
+        World(0, 2).add_up([torch.zeros(1)])

@@ -251,7 +251,7 @@ PROPOSALS = {
         "cut": (mat(boxes=BOX)[:-8], "not readable as .mat"),
         "bomb": (mat_bomb(), "unpack to"),
         "objects": (mat(boxes=np.array([[1], ["x"]], object)), "expected numbers (N, 4)"),
-        "structure": (mat(boxes={"x": 1}), "expected numbers (N, 4)"),
+        "structure": (mat(boxes={"x": 1}), "an array of class 2; numbers, text and cell arrays of them are read"),
         "no boxes": (mat(box=BOX), "no array 'boxes'"),
     },
 }

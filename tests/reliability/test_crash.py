@@ -17,9 +17,9 @@ PARTS = 4
 WORKERS = "RUNTIME.WORKERS=2"
 
 
-def test_a_run_that_is_killed_every_sixty_steps_gets_through(whole, job):
+def test_a_run_that_is_killed_every_seventy_steps_gets_through(whole, job):
     kills = 0
-    while (ended := job.run(*[WORKERS] * (kills % 2), prepare=Steps(60))).code == -signal.SIGKILL:
+    while (ended := job.run(*[WORKERS] * (kills % 2), prepare=Steps(70))).code == -signal.SIGKILL:
         whole.check_unfinished(job)
         kills += 1
     assert ended.code == 0, ended.said
