@@ -30,13 +30,6 @@ class FeatureSource(ABC):
     def blocks(self) -> Iterator[tuple[int, Tensor]]:
         """(image, (n, D) float32 features of all its rows) in list order; images without rows are left out."""
 
-    def mean_norm(self, rng: np.random.Generator, num_images: int = 200, num_rows: int = 200) -> float:
-        """Mean L2 norm over a sample of regions: up to ``num_images`` images, up to ``num_rows`` regions of each.
-
-        Source: rcnn_feature_stats.m (200 images, 200 boxes).
-        """
-        return self.mean_norm_of(norm_sample(self.index, rng, num_images, num_rows))
-
     def mean_norm_of(self, rows: np.ndarray) -> float:
         """Mean L2 norm over these rows; 1.0 where there are none or all features are zero."""
         total = 0.0
@@ -75,7 +68,10 @@ class ArraySource(FeatureSource):
 
 
 def norm_sample(index: RegionIndex, rng: np.random.Generator, num_images: int = 200, num_rows: int = 200) -> np.ndarray:
-    """Ascending rows: up to ``num_images`` images drawn at random, up to ``num_rows`` random regions of each."""
+    """Ascending rows: up to ``num_images`` images drawn at random, up to ``num_rows`` random regions of each.
+
+    Source: rcnn_feature_stats.m (200 images, 200 boxes).
+    """
     images = np.sort(rng.permutation(index.num_images)[:num_images])
     rows = [np.zeros(0, np.int64)]
     for image in images:

@@ -12,17 +12,21 @@ def index(make_index):
     return make_index([([], [], [FAR] * n) for n in (3, 0, 5, 1)], 1)
 
 
+def mean_norm(source):
+    return source.mean_norm_of(norm_sample(source.index, np.random.default_rng(0)))
+
+
 def test_mean_norm_of_few_regions_is_over_all_of_them(index, array_source):
     features = np.zeros((9, 2), dtype=np.float32)
     features[:, 0], features[:, 1] = 3 * np.arange(9), 4 * np.arange(9)
     # norms 0, 5, ..., 40
-    assert array_source(index, features).mean_norm(np.random.default_rng(0)) == pytest.approx(20)
+    assert mean_norm(array_source(index, features)) == pytest.approx(20)
 
 
 def test_mean_norm_without_regions_or_with_zero_features_is_one(index, make_index, array_source):
     nothing = make_index([([], [], [])], 1)
-    assert array_source(nothing, np.zeros((0, 2), np.float32)).mean_norm(np.random.default_rng(0)) == 1
-    assert array_source(index, np.zeros((9, 2), np.float32)).mean_norm(np.random.default_rng(0)) == 1
+    assert mean_norm(array_source(nothing, np.zeros((0, 2), np.float32))) == 1
+    assert mean_norm(array_source(index, np.zeros((9, 2), np.float32))) == 1
 
 
 def test_the_sample_is_bounded_ascending_and_without_repetition(index):
