@@ -68,14 +68,14 @@ def test_images_of_one_name_get_pictures_of_different_names(tmp_path):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / name).touch()
         paths.append(tmp_path / folder / name)
-    names = [name for name, _ in _files(paths)]
+    names = [name for name, _ in _files(paths, tmp_path / "found")]
     assert names == ["a.jpg", "a.jpg_2", "a.jpg_2_2", "b.jpg"]
 
 
 def test_images_of_a_folder_are_those_that_the_decoder_knows(tmp_path):
     for name in ("a.GIF", "b.webp", "c.tif", "d.txt"):
         (tmp_path / name).touch()
-    assert [path.name for _, path in _files([tmp_path])] == ["a.GIF", "b.webp"]
+    assert [path.name for _, path in _files([tmp_path], tmp_path / "found")] == ["a.GIF", "b.webp"]
 
 
 def test_config_prints_what_loads_again(capsys, tmp_path, monkeypatch):
