@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import statistics
-import time
-from functools import partial
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -14,18 +11,14 @@ from detkit.backbones.base import Backbone
 from detkit.backbones.fuse import fuse_for_inference
 from detkit.clock import Clock
 from detkit.engine.compute import Compute
-from detkit.engine.stream import stream
 from detkit.regions.base import RegionInputs
-
-HANDED_OVER = 4
-"""Passes whose crops are handed over when that is timed; the first is awaited with the start of the worker."""
 
 
 @torch.inference_mode()
 def breakdown(
     backbone: Backbone, compute: Compute, crops: RegionInputs, *, layer: str, repeats: int
 ) -> dict[str, float]:
-    """Median seconds of the parts of an eager pass, and of ``crops from a worker``, which is no part of it.
+    """Median seconds of the parts of an eager pass.
 
     Args:
         backbone: the network.
@@ -51,8 +44,7 @@ def breakdown(
             found.float().half()
         layers = clock.seconds["convolutions"] + clock.seconds["fully connected"]
         clock.seconds["LRN, pooling, ReLU"] = clock.seconds.pop("network") - layers
-    parts = {name: statistics.median(clock.seconds[name] for clock in clocks[1:]) for name in clocks[0].seconds}
-    return {**parts, "crops from a worker": _handed_over(crops)}
+    return {name: statistics.median(clock.seconds[name] for clock in clocks[1:]) for name in clocks[0].seconds}
 
 
 def _time(module: nn.Module, name: str, clock: Clock) -> None:
@@ -64,18 +56,3 @@ def _time(module: nn.Module, name: str, clock: Clock) -> None:
             return forward(x)
 
     module.forward = timed
-
-
-def _handed_over(crops: RegionInputs) -> float:
-    """Seconds in which a pass's crops get from a worker that has them ready to this process."""
-    ready = {name: np.array(values) for name, values in crops.items()}
-    items = stream(partial(_same, ready), 0, 1 + HANDED_OVER, workers=1)
-    next(items)
-    start = time.perf_counter()
-    for _ in items:
-        pass
-    return (time.perf_counter() - start) / HANDED_OVER
-
-
-def _same(ready: RegionInputs, i: int) -> RegionInputs:
-    return ready

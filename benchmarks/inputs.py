@@ -38,7 +38,7 @@ class Setting:
     @property
     def repeats(self) -> int:
         """Counted runs of each side."""
-        return 1 if self.quick else 5
+        return 1 if self.quick else 3
 
     def paths(self, count: int) -> list[Path]:
         """Image files; the first ones, again from the start where there are fewer."""

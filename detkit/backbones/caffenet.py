@@ -63,19 +63,19 @@ class _GroupedAlexNet(Backbone):
 
     def map(self, images: Tensor) -> Tensor:
         """(B, 256, h, w) after conv5's ReLU; 13 x 13 for a crop of 227 px."""
-        x = self._norm_and_pool(F.relu(self.conv1(images)))
-        x = self._norm_and_pool(F.relu(self.conv2(x)))
-        x = F.relu(self.conv3(x))
-        x = F.relu(self.conv4(x))
-        return F.relu(self.conv5(x))
+        x = self._norm_and_pool(_relu(self.conv1(images)))
+        x = self._norm_and_pool(_relu(self.conv2(x)))
+        x = _relu(self.conv3(x))
+        x = _relu(self.conv4(x))
+        return _relu(self.conv5(x))
 
     def advance(self, maps: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
         """``pool5`` (order C, H, W; 9216 at 227 px), ``fc6`` and ``fc7`` after ReLU and, in train mode, dropout."""
         out = {"pool5": _pool(maps).flatten(1)}
         if "fc6" in layers or "fc7" in layers:
-            out["fc6"] = F.dropout(F.relu(self.fc6(out["pool5"])), self.dropout, self.training)
+            out["fc6"] = F.dropout(_relu(self.fc6(out["pool5"])), self.dropout, self.training)
         if "fc7" in layers:
-            out["fc7"] = F.dropout(F.relu(self.fc7(out["fc6"])), self.dropout, self.training)
+            out["fc7"] = F.dropout(_relu(self.fc7(out["fc6"])), self.dropout, self.training)
         return {name: out[name] for name in layers}
 
     def _norm_and_pool(self, x: Tensor) -> Tensor:
@@ -120,6 +120,11 @@ class AlexNet(_GroupedAlexNet):
 
     norm_first = True
     bias = 0.1
+
+
+def _relu(x: Tensor) -> Tensor:
+    """In place: no layer needs its own output for the gradient."""
+    return F.relu(x, inplace=True)
 
 
 def _pool(x: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from detkit.backbones.pieces import pieces
 
@@ -11,8 +12,8 @@ from detkit.backbones.pieces import pieces
 def local_response_norm(x: Tensor, size: int = 5, alpha: float = 1e-4, k: float = 1.0) -> Tensor:
     """Each value times (k + alpha / size * sum of squares over ``size`` neighbouring channels) ** -0.75.
 
-    Equal to torch's own operator with beta 0.75 and several times as fast: the sums are shifted additions and the
-    power is two square roots. Channels beyond the first and last count as zero. Differentiable.
+    Equal to torch's own operator with beta 0.75 and several times as fast: the sums are additions of shifted squares
+    and the power is two square roots. Channels beyond the first and last count as zero. Differentiable.
     Source: Caffe's LRN layer, as CaffeNet and AlexNet set it (Krizhevsky's paper does not divide alpha by ``size``).
 
     Args:
@@ -23,18 +24,23 @@ def local_response_norm(x: Tensor, size: int = 5, alpha: float = 1e-4, k: float 
     """
     # A gradient keeps every temporary anyway, and a compiled graph has none.
     if torch.compiler.is_compiling() or (torch.is_grad_enabled() and x.requires_grad):
-        return _normalised(x, size, alpha, k)
+        return x * _factor(x, size, alpha, k)
     out = torch.empty_like(x)
     for few in pieces(x):
-        out[few] = _normalised(x[few], size, alpha, k)
+        torch.mul(x[few], _factor(x[few], size, alpha, k), out=out[few])
     return out
 
 
-def _normalised(x: Tensor, size: int, alpha: float, k: float) -> Tensor:
-    square = x.float().square()
-    total = square.clone()
-    for step in range(1, size // 2 + 1):
-        total[:, step:] += square[:, :-step]
-        total[:, :-step] += square[:, step:]
-    root = (total * (alpha / size) + k).rsqrt()
-    return x * (root * root.sqrt()).to(x.dtype)
+def _factor(x: Tensor, size: int, alpha: float, k: float) -> Tensor:
+    """What each value is multiplied by.
+
+    The squares have zeros on both sides, so that all slices are of one length: torch.compile then makes vector
+    instructions of their sum.
+    """
+    channels, share = x.shape[1], alpha / size
+    square = F.pad(x.float().square(), (0, 0, 0, 0, size // 2, size // 2))
+    base = square[:, :channels] * share
+    for step in range(1, size):
+        base.add_(square[:, step : step + channels], alpha=share)
+    root = base.add_(k).rsqrt_()
+    return (root * root.sqrt()).to(x.dtype)

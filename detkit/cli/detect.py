@@ -148,12 +148,12 @@ def detected(
         min_score: as ``Detector.detect`` takes it.
         workers: processes; 0 reads each image when it is its turn.
     """
-    from detkit.engine.stream import stream
+    from detkit.engine.stream import in_processes
     from detkit.progress import progress
     from detkit.visualize import Labels
 
     labels = Labels.of(detector.class_names)
-    read = stream(_Reader(detector.generator, files), 0, len(files), workers if len(files) > 1 else 0)
+    read = in_processes(_Reader(detector.generator, files), 0, len(files), workers if len(files) > 1 else 0)
     found: list[dict[str, Any]] = []
     clocks: list[Clock] = []
     waiting: deque[Future[None]] = deque()

@@ -62,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         print(
             f"detkit {args.command}: a worker process was ended from outside ({error}); most often memory ran out: use "
-            "fewer of them (RUNTIME.WORKERS, --workers) or none",
+            "fewer of them (--workers) or none",
             file=sys.stderr,
         )
         return 2

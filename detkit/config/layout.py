@@ -110,7 +110,8 @@ class RuntimeKeys:
 
     Args:
         device: auto, cpu, cuda or cuda:N.
-        workers: processes that decode and warp; -1 takes one per core but one (at least one), 0 none.
+        workers: threads that decode and warp, processes that find proposals; -1 takes one per core but one (at least
+            one), 0 none.
         threads: threads of the network; 0 leaves it to torch.
         batch: crops of one network pass.
     """

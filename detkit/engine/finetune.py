@@ -64,7 +64,7 @@ def finetune(
         sampler: which regions make a step.
         settings: the config section FINETUNE.
         compute: device and dtype.
-        workers: processes that decode and warp.
+        workers: threads that decode and warp.
         seed: with it every random number is fixed.
         folder: keeps the checkpoint and metrics.jsonl; a run that was cut off goes on from there.
         world: the processes that share each step.
@@ -80,7 +80,7 @@ def finetune(
     refuse_costly_steps(extractor, sampler, settings)
     extractor.run_on(compute.device)
     batches = RegionBatches(index, extractor, sampler, mirror=settings.mirror, seed=seed)
-    sampler.draw(index, rng_for(seed, "finetune", "draw", 0))  # what the index caches is then there before workers fork
+    sampler.draw(index, rng_for(seed, "finetune", "draw", 0))  # fills what the index caches before threads ask for it
     task = Task(
         name="finetune",
         num_outputs=index.num_classes + 1,

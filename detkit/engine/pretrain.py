@@ -16,7 +16,7 @@ from detkit.data.base import Dataset
 from detkit.engine.classified import CentreBatches, ClassifiedImages, CropBatches
 from detkit.engine.compute import Compute
 from detkit.engine.solver import SolverSettings, Task, train
-from detkit.engine.stream import stream
+from detkit.engine.stream import in_threads
 from detkit.engine.world import ALONE, World
 from detkit.errors import ConfigError, DataError
 from detkit.progress import progress
@@ -61,7 +61,7 @@ def pretrain(
         val_set: the same for the final judgement by centre crops, or None.
         settings: the config section PRETRAIN.
         compute: device and dtype.
-        workers: processes that decode and resize.
+        workers: threads that decode and resize.
         seed: with it every random number is fixed.
         folder: keeps the checkpoint and metrics.jsonl; a run that was cut off goes on from there.
         world: the processes that share each step.
@@ -92,7 +92,7 @@ def pretrain(
     ranks = []
     bar = progress("pretrain: accuracy", len(judged.labels), "image")
     with torch.inference_mode(), compute.autocast(), bar:
-        for batch in stream(val, 0, len(val), workers):
+        for batch in in_threads(val, 0, len(val), workers):
             scores = head(_last_layer(backbone, batch.inputs, compute)).float().cpu()
             ranks.append(_ranks(scores, torch.from_numpy(batch.labels)))
             bar.update(len(batch.labels))

@@ -23,7 +23,7 @@ from detkit.engine.head import NewHead
 from detkit.engine.hooks import Checkpoint, FiniteLoss, MetricsWriter, ProgressHook, some_of
 from detkit.engine.optim import CaffeSGD, caffe_rules, step_lr
 from detkit.engine.seeding import torch_seed
-from detkit.engine.stream import stream
+from detkit.engine.stream import in_threads
 from detkit.engine.trainer import Trainer
 from detkit.engine.world import ALONE, World
 from detkit.errors import DetkitError, ModelError
@@ -187,7 +187,7 @@ def train(
         Checkpoint(save, settings.checkpoint_every),
         ProgressHook(task.name),
     ]
-    with closing(stream(partial(task.make_batch, world=world), start, stop, workers)) as batches:
+    with closing(in_threads(partial(task.make_batch, world=world), start, stop, workers)) as batches:
         Trainer(step, hooks if world.is_first else []).run(start, stop)
     net.eval()
     return head.folded()

@@ -1,9 +1,11 @@
-"""Items made ahead of their use, in worker processes."""
+"""Items made ahead of their use, in threads or in processes."""
 
 from __future__ import annotations
 
 import sys
+from collections import deque
 from collections.abc import Callable, Generator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Generic, TypeVar
 
 import cv2
@@ -16,16 +18,50 @@ from detkit.processes import follow_parent
 
 Item = TypeVar("Item")
 
+AHEAD = 2
+"""Items that each worker makes ahead."""
 
-def stream(make: Callable[[int], Item], start: int, stop: int, workers: int) -> Generator[Item, None, None]:
+
+def in_threads(make: Callable[[int], Item], start: int, stop: int, workers: int) -> Generator[Item, None, None]:
     """``make(start)``, ..., ``make(stop - 1)`` in order, whatever the number of workers; closing it ends them.
 
+    For items that OpenCV makes: it lets other threads run while it decodes and resizes, and what they make need not be
+    copied from process to process, which for a batch of crops takes longer than warping half of them.
+
     Args:
-        make: depends on its argument alone. On Linux workers are forked and inherit it, so what it holds (a region
-            index, say) is shared, not copied; elsewhere it is pickled once for each worker.
+        make: depends on its argument alone; is called by several threads at once.
         start: first argument.
         stop: behind the last argument.
-        workers: processes that work ahead, two items each; 0 makes each item when it is asked for.
+        workers: threads that work ahead; 0 makes each item when it is asked for.
+    """
+    if workers == 0 or start >= stop:
+        yield from map(make, range(start, stop))
+        return
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)  # the workers are what runs side by side
+    pool = ThreadPoolExecutor(min(workers, stop - start))
+    coming: deque[Future[Item]] = deque()
+    try:
+        for i in range(start, stop):
+            coming.append(pool.submit(make, i))
+            if len(coming) > AHEAD * workers:
+                yield coming.popleft().result()
+        while coming:
+            yield coming.popleft().result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+        cv2.setNumThreads(threads)
+
+
+def in_processes(make: Callable[[int], Item], start: int, stop: int, workers: int) -> Generator[Item, None, None]:
+    """The same in processes, for items that Python works on for long and that are small.
+
+    Args:
+        make: depends on its argument alone. On Linux workers are forked and inherit it; elsewhere it is pickled once
+            for each worker.
+        start: first argument.
+        stop: behind the last argument.
+        workers: processes that work ahead; 0 makes each item when it is asked for.
 
     Raises:
         DetkitError: as ``make`` raised it, also from a worker.
@@ -39,6 +75,7 @@ def stream(make: Callable[[int], Item], start: int, stop: int, workers: int) -> 
         batch_size=None,
         collate_fn=_as_it_is,
         num_workers=min(workers, stop - start),
+        prefetch_factor=AHEAD,
         worker_init_fn=_start_worker,
         multiprocessing_context="fork" if sys.platform == "linux" else None,
         generator=torch.Generator(),  # else the loader would draw from torch's own state

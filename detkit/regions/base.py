@@ -15,7 +15,7 @@ from detkit.regions.index import RegionIndex
 from detkit.structures import Boxes
 
 RegionInputs = Mapping[str, np.ndarray]
-"""What a worker prepares of one image's regions and hands to the network's process."""
+"""What a worker prepares of one image's regions and hands to the network."""
 
 
 class RegionExtractor(ABC):
@@ -38,7 +38,7 @@ class RegionExtractor(ABC):
 
     @abstractmethod
     def prepare(self, image: np.ndarray, boxes: Boxes, flips: np.ndarray) -> RegionInputs:
-        """What the network needs of regions of one image; runs in worker processes, without torch modules.
+        """What the network needs of regions of one image; several threads run it at once, without torch modules.
 
         Args:
             image: (H, W, 3) uint8 RGB.

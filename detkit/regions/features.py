@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from safetensors import safe_open
 from torch import Tensor
 
 from detkit.data.images import read_image
-from detkit.engine.stream import stream
+from detkit.engine.stream import in_threads
 from detkit.regions.base import RegionExtractor, RegionInputs
 from detkit.regions.index import RegionIndex
 from detkit.regions.network import RegionNetwork, check_finite
@@ -83,7 +84,7 @@ class ComputedFeatures(RegionFeatures):
     Args:
         index: the split's regions.
         network: what computes them.
-        workers: processes that decode and warp.
+        workers: threads that decode and warp.
     """
 
     def __init__(self, index: RegionIndex, network: RegionNetwork, *, workers: int) -> None:
@@ -109,12 +110,13 @@ class ComputedFeatures(RegionFeatures):
     def _computed(self, requests: Sequence[Request], layers: Sequence[str]) -> Iterator[tuple[int, dict[str, Tensor]]]:
         """(image, {layer: (n, D) float16}) of rows whose boxes differ within each image."""
         extractor = self.network.extractor
-        batches = _Batches(self.index, extractor, _plan(requests, self.network.batch, extractor.hands_over_images))
+        plan = _plan(requests, self.network.batch, extractor.hands_over_images)
+        batches = in_threads(_Batches(self.index, extractor, plan), 0, len(plan), self.workers)
         parts: dict[str, list[Tensor]] = {layer: [] for layer in layers}
         waiting = iter(requests)
         current = next(waiting, None)
         held = 0
-        for pieces, inputs in zip(batches.plan, stream(batches, 0, len(batches.plan), self.workers), strict=True):
+        for pieces, inputs in zip(plan, batches, strict=True):
             features = self.network.forward(inputs, layers)
             start = 0
             for _, rows in pieces:
@@ -169,22 +171,29 @@ def _read(stored: safe_open, layer: str, rows: Tensor) -> Tensor:
     return values[:][at].float()
 
 
-@dataclass
+class _Kept(threading.local):
+    """The image that a thread read last, and its number."""
+
+    last: tuple[int, np.ndarray] | None = None
+
+
+@dataclass(frozen=True, eq=False)
 class _Batches:
-    """Makes what each network pass needs; each worker keeps its last image, whose regions may go on in the next."""
+    """Makes what each network pass needs; each thread keeps its last image, whose regions may go on in the next."""
 
     index: RegionIndex
     extractor: RegionExtractor
     plan: Sequence[Sequence[Request]]
-    _last: tuple[int, np.ndarray] | None = field(default=None, init=False)
+    _kept: _Kept = field(default_factory=_Kept, init=False)
 
     def __call__(self, i: int) -> list[RegionInputs]:
         return [self._prepare(image, rows) for image, rows in self.plan[i]]
 
     def _prepare(self, image: int, rows: np.ndarray) -> RegionInputs:
-        if self._last is None or self._last[0] != image:
-            self._last = (image, read_image(self.index.samples[image].path))
-        return self.extractor.prepare(self._last[1], self.index.boxes[rows], np.zeros(len(rows), bool))
+        last = self._kept.last
+        if last is None or last[0] != image:
+            self._kept.last = last = (image, read_image(self.index.samples[image].path))
+        return self.extractor.prepare(last[1], self.index.boxes[rows], np.zeros(len(rows), bool))
 
 
 def _plan(requests: Sequence[Request], batch: int, whole_images: bool) -> list[list[Request]]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -13,6 +12,7 @@ from detkit.backbones.base import Backbone
 from detkit.backbones.fuse import fuse_for_inference
 from detkit.clock import Clock
 from detkit.engine.compute import Compute
+from detkit.engine.stream import in_threads
 from detkit.errors import DetkitError
 from detkit.regions.base import RegionExtractor, RegionInputs
 from detkit.structures import Boxes
@@ -58,12 +58,12 @@ class RegionNetwork:
         step = len(first) if self.extractor.hands_over_images else self.batch
         pieces = [boxes[first[start : start + step]] for start in range(0, len(first), max(step, 1))]
 
-        def prepare(piece: Boxes) -> list[RegionInputs]:
+        def prepare(i: int) -> list[RegionInputs]:
             with clock("warp"):
-                return [self.extractor.prepare(image, piece, np.zeros(len(piece), bool))]
+                return [self.extractor.prepare(image, pieces[i], np.zeros(len(pieces[i]), bool))]
 
         parts: dict[str, list[Tensor]] = {layer: [torch.zeros(0, self.layers[layer].dim)] for layer in layers}
-        for inputs in _ahead(prepare, pieces):
+        for inputs in in_threads(prepare, 0, len(pieces), 1):
             with clock("network"):
                 features = self.forward(inputs, layers)
             for layer in layers:
@@ -71,17 +71,6 @@ class RegionNetwork:
         joined = {layer: torch.cat(p)[which] for layer, p in parts.items()}
         check_finite(joined, f"of {image.shape[1]}x{image.shape[0]} pixels")
         return joined
-
-
-def _ahead(make: Callable[[Boxes], list[RegionInputs]], pieces: Sequence[Boxes]) -> Iterator[list[RegionInputs]]:
-    """What is made of each piece, in order; a thread makes the next one while this one is used."""
-    with ThreadPoolExecutor(1) as beside:
-        waiting = (beside.submit(make, piece) for piece in pieces)
-        coming = next(waiting, None)
-        while coming is not None:
-            made = coming.result()
-            coming = next(waiting, None)
-            yield made
 
 
 def check_finite(features: Mapping[str, Tensor], image: str) -> None:

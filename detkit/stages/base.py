@@ -30,7 +30,7 @@ class Context:
         inputs: finished artefacts by the stage's own names for them.
         dataset: the data set of a role that the stage declares; KeyError for another.
         compute: device and dtype.
-        workers: processes for decoding and warping.
+        workers: threads for decoding and warping, processes for proposals.
         world: the processes of the run.
     """
 

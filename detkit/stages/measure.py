@@ -83,7 +83,7 @@ class Pass:
         Args:
             images: images of the split.
             regions: regions of the split.
-            workers: processes that prepare; 0 prepares between the passes.
+            workers: threads that prepare; 0 prepares between the passes.
             threads: threads of the network.
         """
         count = regions if self.unit == "region" else images

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sys
 from pathlib import Path
 
@@ -89,6 +91,17 @@ def test_broken_image_is_listed_and_the_others_are_done_with_any_number_of_worke
     assert set(broken) == {"image", "error"}
     assert broken["error"].startswith("photos/b.png: ")
     assert first["detections"] and last["detections"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="workers are forked on Linux alone")
+def test_a_worker_that_is_killed_ends_it_in_one_line(model, folder, capsys, monkeypatch):
+    def die(*args):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    monkeypatch.setattr(SlidingWindow, "propose", die)  # of this process alone; only its worker calls it
+    assert main([*model, "--workers", "1", "--no-pictures", str(folder)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("detkit detect: a worker process was ended from outside") and "--workers" in line
 
 
 def test_several_broken_images_are_one_line(model, folder, capsys):

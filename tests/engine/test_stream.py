@@ -1,4 +1,6 @@
 import os
+import threading
+import time
 from functools import partial
 
 import cv2
@@ -6,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from detkit.engine.stream import stream
+from detkit.engine.stream import in_processes, in_threads
 from detkit.errors import DataError
 
 
@@ -32,29 +34,38 @@ def resize(image, i):
     return int(cv2.resize(image, (300, 300)).sum())
 
 
+BOTH = pytest.mark.parametrize("stream", [in_threads, in_processes])
+
+
+@BOTH
 @pytest.mark.parametrize("workers", [0, 1, 2])
-def test_items_come_in_order(workers):
+def test_items_come_in_order(stream, workers):
     assert list(stream(square, 3, 8, workers)) == [9, 16, 25, 36, 49]
 
 
+@BOTH
 @pytest.mark.parametrize("workers", [0, 2])
-def test_an_empty_stretch_gives_nothing(workers):
+def test_an_empty_stretch_gives_nothing(stream, workers):
     assert list(stream(square, 4, 4, workers)) == []
 
 
-def test_arrays_stay_arrays():
+@BOTH
+def test_arrays_stay_arrays(stream):
     for i, item in enumerate(stream(array, 0, 2, 1)):
         assert isinstance(item["pixels"], np.ndarray)
         assert (item["pixels"] == i).all()
 
 
-def test_workers_are_other_processes():
-    assert os.getpid() not in set(stream(process, 0, 4, 2))
-    assert set(stream(process, 0, 2, 0)) == {os.getpid()}
+def test_workers_are_other_processes_or_other_threads_of_this_one():
+    assert os.getpid() not in set(in_processes(process, 0, 4, 2))
+    assert set(in_processes(process, 0, 2, 0)) == {os.getpid()}
+    found = set(in_threads(lambda i: (os.getpid(), threading.get_ident()), 0, 4, 2))
+    assert {pid for pid, _ in found} == {os.getpid()} and threading.get_ident() not in {thread for _, thread in found}
 
 
+@BOTH
 @pytest.mark.parametrize("workers", [0, 2])
-def test_a_mistake_in_a_worker_keeps_its_one_line(workers):
+def test_a_mistake_in_a_worker_keeps_its_one_line(stream, workers):
     seen = []
     with pytest.raises(DataError) as error:
         for item in stream(refuse_three, 0, 6, workers):
@@ -63,9 +74,33 @@ def test_a_mistake_in_a_worker_keeps_its_one_line(workers):
     assert str(error.value) == "picture3.jpg: not an image"
 
 
+def test_threads_stop_when_nobody_wants_more_and_opencv_has_its_own_again():
+    made = []
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(3)
+    items = in_threads(lambda i: made.append(i) or cv2.getNumThreads(), 0, 100, 2)
+    assert next(items) == 1
+    items.close()
+    count = len(made)
+    assert count <= 6 and cv2.getNumThreads() == 3
+    time.sleep(0.05)
+    assert len(made) == count
+    cv2.setNumThreads(before)
+
+
+def test_threads_work_no_further_ahead_than_two_items_each():
+    made = []
+    items = in_threads(lambda i: made.append(i), 0, 100, 2)
+    for taken in range(1, 20):
+        next(items)
+        time.sleep(0.005)
+        assert len(made) <= taken + 4
+    items.close()
+
+
 def test_workers_leave_torch_random_numbers_alone():
     before = torch.get_rng_state()
-    list(stream(square, 0, 2, 1))
+    list(in_processes(square, 0, 2, 1))
     assert torch.equal(torch.get_rng_state(), before)
 
 
@@ -74,5 +109,5 @@ def test_workers_resize_after_this_process_has_used_opencv_threads():
     threads = cv2.getNumThreads()
     cv2.setNumThreads(4)
     expected = resize(cv2.GaussianBlur(image, (9, 9), 2), 0)
-    assert list(stream(partial(resize, cv2.GaussianBlur(image, (9, 9), 2)), 0, 4, 2)) == [expected] * 4
+    assert list(in_processes(partial(resize, cv2.GaussianBlur(image, (9, 9), 2)), 0, 4, 2)) == [expected] * 4
     cv2.setNumThreads(threads)

@@ -56,7 +56,13 @@ CAFFENET, SOLVER, DETECT = "detkit/backbones/caffenet.py", "detkit/engine/solver
 
 ROWS = (
     # Networks
-    Mutation("LRN without the division by its size", LRN, "alpha / size) + k", "alpha) + k", "backbones/test_lrn.py"),
+    Mutation(
+        "LRN without the division by its size",
+        LRN,
+        "x.shape[1], alpha / size",
+        "x.shape[1], alpha",
+        "backbones/test_lrn.py",
+    ),
     Mutation("LRN with Krizhevsky's k of 2", LRN, "k: float = 1.0", "k: float = 2.0", "backbones/test_lrn.py"),
     Mutation(
         "pixels stay RGB", PIXELS, 'self.order == "BGR"', 'self.order == "GBR"', "backbones/test_preprocessing.py"
@@ -144,8 +150,8 @@ ROWS = (
     Mutation(
         "mirrored at test",
         "detkit/regions/network.py",
-        "np.zeros(len(piece), bool)",
-        "np.ones(len(piece), bool)",
+        "np.zeros(len(pieces[i]), bool)",
+        "np.ones(len(pieces[i]), bool)",
         "regions/test_features.py -k alone",
     ),
     Mutation(

@@ -6,12 +6,10 @@ import errno
 import os
 import re
 import resource
-import signal
 from pathlib import Path
 
 import pytest
 
-from detkit.regions.warped_crops import WarpedCrops
 from tests.reliability.harness import Steps
 
 LIMIT = 1500  # bytes: less than the features of an image take, more than was said until then
@@ -86,18 +84,6 @@ def test_a_pipe_in_the_place_of_the_log_or_the_lock_does_not_make_a_run_wait(who
     assert "run/log.txt: is a pipe, which waits for a reader; remove it" in only_line(job.run())
     (job.folder / "run" / "log.txt").unlink()
     assert job.run().code == 0
-
-
-def test_a_worker_that_is_killed_ends_the_run_in_one_line_and_it_goes_on(whole, job):
-    def mortal() -> None:
-        def prepare(*args):
-            os.kill(os.getpid(), signal.SIGKILL)
-
-        WarpedCrops.prepare = prepare  # of the forked process alone; only its workers call it
-
-    line = only_line(job.run("RUNTIME.WORKERS=1", prepare=mortal))
-    assert "a worker process was ended from outside" in line and "RUNTIME.WORKERS" in line
-    whole.check(job)
 
 
 def test_a_file_in_the_way_of_a_folder_is_named(job):
