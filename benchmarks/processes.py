@@ -15,6 +15,7 @@ from timing import ratio
 
 from detkit.backbones.caffenet import AlexNet
 from detkit.engine.compute import Compute
+from detkit.engine.memory import keep_freed_memory
 from detkit.regions.network import RegionNetwork
 from detkit.regions.warped_crops import WarpedCrops
 
@@ -37,6 +38,7 @@ def figures(setting: Setting) -> list[Figure]:
 
 if __name__ == "__main__":
     torch.set_num_threads(int(sys.argv[1]))
+    keep_freed_memory()
     torch.manual_seed(0)
     index = index_of([Path(name) for name in sys.argv[3:]], int(sys.argv[2]))
     extractor, compute = WarpedCrops(input_size=227), Compute.resolve(device="cpu")

@@ -18,6 +18,29 @@ def is_first_process() -> bool:
     return not started_by_torchrun() or os.environ["RANK"] == "0"
 
 
+def num_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def cores_of_one(processes: int) -> int:
+    """Cores for each of so many processes that share the machine; at least one."""
+    return max(1, num_cores() // processes)
+
+
+def resolve_workers(asked: int, processes: int = 1) -> int:
+    """How many workers -1 stands for: one per core but one, and at least one where the machine is this process's alone.
+
+    Args:
+        asked: a number of workers, or -1.
+        processes: how many of one run share the machine; each has its part of the cores.
+    """
+    if asked >= 0:
+        return asked
+    cores = cores_of_one(processes)
+    return max(1, cores - 1) if processes == 1 else cores - 1
+
+
 def follow_parent() -> None:
     """Leaves Ctrl-C to the parent, and ends this worker as soon as the parent has ended, however that ended."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -19,6 +19,8 @@ from detkit.structures.state import checked_state
 
 NORM_SEED = 3
 """The sample for the mean norm must be known before ``fit``, when features are stored, so its seed is fixed."""
+NORM_ROWS_STORED = 20
+"""Regions of an image in that sample: a tenth of the classifier's, because these rows are stored."""
 
 
 class LinearBoxHead(BoxHead):
@@ -70,10 +72,10 @@ class LinearBoxHead(BoxHead):
         }
 
     def _norm_rows(self, index: RegionIndex) -> np.ndarray:
-        """200 images, 20 regions of each: a tenth of the classifier's sample, because these rows are stored."""
+        """Of as many images as for the classifier."""
         if not self.target_norm:
             return np.zeros(0, dtype=np.int64)
-        return norm_sample(index, np.random.default_rng(NORM_SEED), num_images=200, num_rows=20)
+        return norm_sample(index, np.random.default_rng(NORM_SEED), num_rows=NORM_ROWS_STORED)
 
     def refine(self, features: Tensor, boxes: Boxes, labels: Tensor) -> Boxes:
         """The boxes moved by the transforms of their labels, not clipped."""

@@ -23,11 +23,13 @@ class Classifier(Learnt):
         score_kind: "margin" (shown from 0) or "probability" (shown from 0.5).
         reads_features: whether ``fit`` reads its source; where not, no features are extracted for it.
         needs_head: whether ``fit`` needs the fine-tuned head.
+        passes: how often ``fit`` goes through all features.
     """
 
     score_kind: Literal["margin", "probability"]
     reads_features: bool = True
     needs_head: bool = False
+    passes: int = 1
 
     @abstractmethod
     def fit(

@@ -72,6 +72,7 @@ def run(args: argparse.Namespace) -> int:
     import detkit
     from detkit.config.project import import_project
     from detkit.files import write_json
+    from detkit.processes import resolve_workers
 
     output = Path(args.output)
     files = _files([Path(name) for name in args.images], output)
@@ -86,7 +87,7 @@ def run(args: argparse.Namespace) -> int:
     for path in written:
         path.unlink(missing_ok=True)  # nothing of an earlier run may stand beside what this one finds
     start = time.perf_counter()
-    workers = max(1, (os.cpu_count() or 1) - 1) if args.workers < 0 else args.workers
+    workers = resolve_workers(args.workers)
     pictures = None if args.no_pictures else output
     found, clocks = detected(detector, files, pictures, min_score=args.min_score, workers=workers)
     wall = time.perf_counter() - start

@@ -44,5 +44,5 @@ class Dataset(ABC):
         return (self[i] for i in range(len(self)))
 
     @abstractmethod
-    def fingerprint(self) -> str:
-        """A sha256 over class names, image ids, image contents and annotations, in list order."""
+    def fingerprint(self, *, truths: bool = True) -> str:
+        """A sha256 over image ids and contents in list order, and, with ``truths``, annotations and class names."""

@@ -84,17 +84,18 @@ def _inspect_new(paths: Sequence[Path], table: _Known, max_megapixels: float) ->
             yield from found
 
 
-def fingerprint(class_names: Sequence[str], samples: Iterable[Sample], hashes: Iterable[str]) -> str:
-    """A sha256 over class names, image ids, image contents and annotations, in list order.
+def fingerprint(samples: Iterable[Sample], hashes: Iterable[str], class_names: Sequence[str] | None) -> str:
+    """A sha256 over image ids and contents in list order, and over annotations and class names where these are given.
 
     Args:
-        class_names: K names.
         samples: the images.
         hashes: the sha256 of each image file.
+        class_names: K names; None for the images alone.
     """
-    digest = hashlib.sha256(_line(list(class_names)))
+    digest = hashlib.sha256(_line(class_names and list(class_names)))
     for sample, sha256 in zip(samples, hashes, strict=True):
-        digest.update(_line([sample.image_id, sha256, annotation_columns(sample)]))
+        truths = None if class_names is None else annotation_columns(sample)
+        digest.update(_line([sample.image_id, sha256, truths]))
     return digest.hexdigest()
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -61,6 +60,7 @@ class ListedDataset(Dataset):
         self.skipped, self._problems = [], []
         self._samples: list[Sample] = []
         self._hashes: list[str] = []
+        self._fingerprints: dict[bool, str] = {}
         paths = [entry.path for entry in entries]
         facts_of = inspect_images(paths, max_megapixels) if needs_images else map(_declared, entries)
         for entry, facts in zip(entries, facts_of):
@@ -98,13 +98,12 @@ class ListedDataset(Dataset):
         """A line for each mistake of the images that were left out."""
         return self._problems
 
-    def fingerprint(self) -> str:
-        """A sha256 over class names, image ids, image contents and annotations, in list order."""
-        return self._fingerprint
-
-    @functools.cached_property
-    def _fingerprint(self) -> str:
-        return fingerprint(self.class_names, self._samples, self._hashes)
+    def fingerprint(self, *, truths: bool = True) -> str:
+        """A sha256 over image ids and contents in list order, and, with ``truths``, annotations and class names."""
+        if truths not in self._fingerprints:
+            names = self.class_names if truths else None
+            self._fingerprints[truths] = fingerprint(self._samples, self._hashes, names)
+        return self._fingerprints[truths]
 
 
 def _declared(entry: Entry) -> ImageFacts | DataError:

@@ -12,6 +12,9 @@ from torch import Tensor
 
 from detkit.regions.index import RegionIndex
 
+NORM_IMAGES, NORM_ROWS = 200, 200
+"""Images of the sample that a mean norm is taken of, and regions of each."""
+
 
 class FeatureSource(ABC):
     """One layer's features of every region of a split, read from disk or computed.
@@ -67,7 +70,9 @@ class ArraySource(FeatureSource):
                 yield image, self._features[rows]
 
 
-def norm_sample(index: RegionIndex, rng: np.random.Generator, num_images: int = 200, num_rows: int = 200) -> np.ndarray:
+def norm_sample(
+    index: RegionIndex, rng: np.random.Generator, num_images: int = NORM_IMAGES, num_rows: int = NORM_ROWS
+) -> np.ndarray:
     """Ascending rows: up to ``num_images`` images drawn at random, up to ``num_rows`` random regions of each.
 
     Source: rcnn_feature_stats.m (200 images, 200 boxes).

@@ -109,6 +109,10 @@ class Stage(ABC):
         """The roles whose data this step reads; their fingerprints are hashed."""
         return (role,) if role else ()
 
+    def reads_truths(self, role: str) -> bool:
+        """Whether a step reads annotations; where it reads images alone, only these are hashed."""
+        return True
+
     def inputs(self, config: Config, role: str) -> Mapping[str, Ref]:
         """The steps whose results are read, by this stage's name for them; each must stand before it in STAGES."""
         return {}

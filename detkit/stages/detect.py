@@ -57,6 +57,10 @@ class Detect(Stage):
         """The test split."""
         return ("TEST",)
 
+    def reads_truths(self, role: str) -> bool:
+        """It finds what it is to be judged by: annotations are none of its business."""
+        return False
+
     def inputs(self, config: Config, role: str) -> Mapping[str, Ref]:
         """The network, the split's proposals, the classifiers and the box head."""
         return {

@@ -6,18 +6,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from detkit.box_heads.linear import NORM_ROWS_STORED
+from detkit.processes import num_cores
+from detkit.regions.source import NORM_IMAGES, NORM_ROWS
 from detkit.registry import CLASSIFIERS
-from detkit.stages.common import layers_read, network_layers
+from detkit.stages.common import build_reader, layers_read, network_layers
 from detkit.stages.disk import feature_bytes, free_bytes
-from detkit.stages.measure import Probe, num_cores, peak_memory
+from detkit.stages.measure import Probe, peak_memory
 from detkit.stages.plan import Step
 from detkit.stages.regions import extracted_roles, rows_kept
 from detkit.stages.runner import Run
 
 BOX_BYTES = 20
 """Four coordinates and an objectness in float32."""
-SAMPLE_IMAGES, CLASSIFIER_SAMPLE, BOX_HEAD_SAMPLE = 200, 200, 20
-"""Images of the samples of mean norms, and regions of each for a classifier and for a box head."""
 
 
 @dataclass(frozen=True)
@@ -160,10 +161,11 @@ def _classify(probe: Probe, step: Step) -> Cost:
     dataset = step.data[step.role]
     if not CLASSIFIERS.get(probe.run.config.CLASSIFIER.NAME).reads_features:
         return Cost()
-    seconds = probe.scoring(len(dataset.class_names)) * len(dataset)
+    passes = build_reader(probe.run.config, "CLASSIFIER", len(dataset.class_names))[0].passes
+    seconds = passes * probe.scoring(len(dataset.class_names)) * len(dataset)
     if step.role not in extracted_roles(probe.run.config):
-        # One sweep over everything, after one over the sample whose norm is taken.
-        seconds += _features(probe, step.role) * (1 + _share(probe, step.role, CLASSIFIER_SAMPLE))
+        # The sample whose norm is taken comes before the passes over everything.
+        seconds += _features(probe, step.role) * (passes + _share(probe, step.role, NORM_ROWS))
     return Cost(seconds, unknown="trainings on the hard negatives, and the memory of these: both depend on the data")
 
 
@@ -173,14 +175,14 @@ def _regress(probe: Probe, step: Step) -> Cost:
     solving = "solving the regressors, which depends on the number of examples"
     if step.role in extracted_roles(probe.run.config):
         return Cost(None, unknown=solving)
-    seconds = _features(probe, step.role) * _share(probe, step.role, BOX_HEAD_SAMPLE)
+    seconds = _features(probe, step.role) * _share(probe, step.role, NORM_ROWS_STORED)
     return Cost(seconds, unknown=f"the features of its examples, computed once more, and {solving}")
 
 
 def _share(probe: Probe, role: str, of_image: int) -> float:
     """The part of a split's proposals in the sample that a learner takes the mean norm of."""
     count = len(probe.run.datasets(role))
-    drawn = min(count, SAMPLE_IMAGES) * min(of_image, probe.boxes(role) / max(count, 1))
+    drawn = min(count, NORM_IMAGES) * min(of_image, probe.boxes(role) / max(count, 1))
     return drawn / max(probe.boxes(role), 1)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import resource
 import sys
 import tempfile
@@ -23,6 +22,7 @@ from detkit.data.images import read_image
 from detkit.engine.finetune import FinetuneSettings, finetune
 from detkit.engine.pretrain import PretrainSettings, pretrain
 from detkit.engine.solver import CHECKPOINT, METRICS, SolverSettings
+from detkit.processes import num_cores
 from detkit.regions.index import RegionIndex
 from detkit.regions.network import RegionNetwork
 from detkit.stages.common import PROPOSALS, build_reader
@@ -219,11 +219,6 @@ def timed(action: Callable[[], Given]) -> tuple[float, Given]:
     start = time.perf_counter()
     given = action()
     return time.perf_counter() - start, given
-
-
-def num_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def peak_memory() -> int:

@@ -133,7 +133,7 @@ def _step(
         "config": view,
         "extra": extra,
         "inputs": {label: step.digest for label, step in inputs.items()},
-        "data": [dataset.fingerprint() for dataset in data.values()],
+        "data": [dataset.fingerprint(truths=stage.reads_truths(role)) for dataset in data.values()],
     }
     caches = _found(stage, stage.caches(config, role), config, steps)
     return Step(stage, role, description, extra, data, inputs, caches)

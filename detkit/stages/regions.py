@@ -47,6 +47,10 @@ class Propose(Stage):
         reads = {"FINETUNE": {"Finetune"}, "TRAIN": {"Extract", "Classify", "Regress"}, "TEST": {"Detect", "Evaluate"}}
         return tuple(role for role, stages in reads.items() if stages & set(config.STAGES))
 
+    def reads_truths(self, role: str) -> bool:
+        """Proposals come from pixels alone."""
+        return False
+
     def extra(self, config: Config, role: str) -> dict[str, Any]:
         """The content of files that the generator reads."""
         files = build(config, "PROPOSALS").files()
@@ -95,6 +99,10 @@ class Extract(Stage):
         """The stored splits, where anything reads features."""
         return extracted_roles(config)
 
+    def reads_truths(self, role: str) -> bool:
+        """Ground truths are regions to learn from; at test there are none."""
+        return role != "TEST"
+
     def inputs(self, config: Config, role: str) -> Mapping[str, Ref]:
         """The network and the split's proposals."""
         return {"network": network_ref(config), "proposals": ("Propose", role)}
@@ -103,9 +111,9 @@ class Extract(Stage):
         """Which rows there are, and which of them are kept of which layers."""
         kept = {"layers": _kept_layers(config, role)}
         if role == "TEST":
-            return {"truths": False, "max_boxes": 0, **kept}
+            return {"truths": self.reads_truths(role), "max_boxes": 0, **kept}
         most, difficult = config.PROPOSALS.TRAIN_MAX_BOXES, config.DATA.TRAIN_DIFFICULT
-        return {"truths": True, "max_boxes": most, "difficult": difficult, **kept}
+        return {"truths": self.reads_truths(role), "max_boxes": most, "difficult": difficult, **kept}
 
     def disk(self, context: Context) -> int:
         """The features of the split that are not there yet, once its proposals are."""

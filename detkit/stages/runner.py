@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from detkit.engine.compute import Compute
 from detkit.engine.world import ALONE, World
 from detkit.errors import ConfigError, DataError
 from detkit.files import locked, remove_folder, write_atomically, write_json, writing
+from detkit.processes import cores_of_one, resolve_workers
 from detkit.registry import nearest
 from detkit.stages.artifacts import ArtifactStore
 from detkit.stages.base import Context
@@ -124,15 +124,8 @@ class Run:
 
     @property
     def workers(self) -> int:
-        """Processes for decoding and warping, as resolved here; of several that share a machine each has its part."""
-        workers: int = self.config.RUNTIME.WORKERS
-        if workers >= 0:
-            return workers
-        return max(1, self._cores - 1) if self.world.size == 1 else self._cores - 1
-
-    @property
-    def _cores(self) -> int:
-        return max(1, (os.cpu_count() or 1) // self.world.local_size)
+        """``RUNTIME.WORKERS`` as resolved here."""
+        return resolve_workers(self.config.RUNTIME.WORKERS, self.world.local_size)
 
     def check_stages(self, *names: str) -> None:
         """Refuses a stage that the recipe does not have; an empty name is none.
@@ -151,7 +144,7 @@ class Run:
             last: the stage after which to stop; empty for the end.
         """
         if self.config.RUNTIME.THREADS or self.world.size > 1:  # torchrun would leave each process one thread
-            torch.set_num_threads(self.config.RUNTIME.THREADS or self._cores)
+            torch.set_num_threads(self.config.RUNTIME.THREADS or cores_of_one(self.world.local_size))
         begin, end = self._position(first, 0, len(self.steps)), self._position(last, -1, len(self.steps) - 1)
         if first and begin > end:
             raise ConfigError(f"--from {first} --until {last}: the recipe has them in the other order")

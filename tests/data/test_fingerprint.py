@@ -130,11 +130,18 @@ def sample(image_id="a", boxes=((0, 0, 5, 5),), labels=(0,), **flags):
     ],
 )
 def test_a_fingerprint_changes_with_everything_it_is_over(names, other, sha):
-    assert fingerprint(names, [other], [sha]) != fingerprint(["cat"], [sample()], ["h"])
+    assert fingerprint([other], [sha], names) != fingerprint([sample()], ["h"], ["cat"])
+
+
+def test_a_fingerprint_of_images_alone_changes_with_these_alone():
+    images = fingerprint([sample()], ["h"], None)
+    assert images == fingerprint([sample(boxes=[(0, 0, 5, 6)], labels=[1])], ["h"], None)
+    others = [fingerprint([sample("b")], ["h"], None), fingerprint([sample()], ["i"], None)]
+    assert images not in (*others, fingerprint([sample()], ["h"], []))
 
 
 def test_a_fingerprint_depends_on_the_order_but_not_on_the_path():
     first, second = sample("a"), sample("b")
     moved = Sample("a", "elsewhere.jpg", (9, 9), first.annotations)
-    assert fingerprint(["cat"], [first, second], "hi") != fingerprint(["cat"], [second, first], "ih")
-    assert fingerprint(["cat"], [moved, second], "hi") == fingerprint(["cat"], [first, second], "hi")
+    assert fingerprint([first, second], "hi", ["cat"]) != fingerprint([second, first], "ih", ["cat"])
+    assert fingerprint([moved, second], "hi", ["cat"]) == fingerprint([first, second], "hi", ["cat"])

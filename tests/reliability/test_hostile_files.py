@@ -51,7 +51,7 @@ class OneImage(Dataset):
             raise IndexError
         return Sample("a", Path("a.png"), SIZE)
 
-    def fingerprint(self):
+    def fingerprint(self, *, truths=True):
         return ""
 
 

@@ -1,0 +1,100 @@
+"""Plans of quick.yaml on a few scenes, and which of their steps a changed setting makes again."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from detkit.config import load_config
+from detkit.config.build import build
+from detkit.config.node import Config
+from detkit.engine.compute import Compute
+from detkit.stages import common
+from detkit.stages.plan import Datasets, Step, plan
+from detkit.stages.record import LastRun, differences, keep_plan
+
+QUICK = Path(__file__).parents[2] / "projects" / "rcnn" / "quick.yaml"
+SMALL = [f"{slot}.Shapes.{key}=2" for slot in ("DATA", "PRETRAIN_DATA") for key in ("VAL_IMAGES", "TEST_IMAGES")]
+SMALL += ["DATA.Shapes.TRAIN_IMAGES=2", "PRETRAIN_DATA.Shapes.TRAIN_IMAGES=8", "COMPUTE.DTYPE=float32"]
+SMALL += ["DATA.Shapes.WIDTH=64", "PRETRAIN_DATA.Shapes.WIDTH=64"]
+
+STEPS = {
+    "P": "pretrain",
+    "a": "propose finetune",
+    "b": "propose train",
+    "c": "propose test",
+    "F": "finetune",
+    "x": "extract train",
+    "y": "extract test",
+    "C": "classify train",
+    "R": "regress train",
+    "D": "detect test",
+    "E": "evaluate test",
+}
+"""The steps of the config, by the letters that the table has for them."""
+
+
+def leaves(tree: Mapping[str, Any], path: str = "") -> dict[str, Any]:
+    """Every key of a config with its value."""
+    found = {}
+    for key, value in tree.items():
+        name = f"{path}.{key}".strip(".")
+        found.update(leaves(value, name) if isinstance(value, Mapping) and value else {name: value})
+    return found
+
+
+def quick(*words: str) -> Config:
+    return load_config(QUICK, [*SMALL, *words])
+
+
+def steps_of(config: Config) -> list[Step]:
+    return plan(config, Datasets(config), Compute.resolve(dtype=config.COMPUTE.DTYPE, device="cpu"))
+
+
+BACKBONES: dict[str, Any] = {}
+
+
+def built(config: Config, slot: str, **given: Any) -> Any:
+    """Builds each backbone once: a plan asks for its layers thirty times."""
+    if slot != "BACKBONE":
+        return build(config, slot, **given)
+    key = json.dumps(config.component(slot))
+    if key not in BACKBONES:
+        BACKBONES[key] = build(config, slot)
+    return BACKBONES[key]
+
+
+@contextmanager
+def planning(folder: Path) -> Iterator[None]:
+    """Inside it scenes are drawn once, into this folder, and backbones are built once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DETKIT_CACHE", str(folder))
+        patch.setattr(common, "build", built)
+        yield
+
+
+def check_change(folder: Path, old: Sequence[Step], new: Sequence[Step], letters: str, told_as: str) -> None:
+    """The changed steps are those of the letters, and ``detkit status`` says why.
+
+    Args:
+        folder: for the plan that is kept.
+        old: the steps before the change.
+        new: the steps after it.
+        letters: from ``STEPS``.
+        told_as: a pattern that one line of what is told begins with.
+    """
+    digests = {step.label: step.digest for step in old}
+    changed = {step.label for step in new if digests[step.label] != step.digest}
+    assert changed == {STEPS[letter] for letter in letters}
+
+    keep_plan(folder, list(old))
+    last = LastRun.of(folder)
+    told = [line for step in new for line in differences(step, last)]
+    assert bool(told) == bool(changed)
+    assert not changed or any(re.match(told_as, line) for line in told), told
