@@ -100,7 +100,7 @@ def _parts(name: str, seconds: Mapping[str, float]) -> list[Figure]:
     ]
 
 
-def extracted(index: RegionIndex, network: RegionNetwork) -> Tensor:
-    """(R, 4096) float32 as detkit extracts them."""
+def extracted(index: RegionIndex, network: RegionNetwork, layer: str = "fc7") -> Tensor:
+    """(R, D) float32 as detkit extracts them."""
     features = ComputedFeatures(index, network, workers=WORKERS)
-    return torch.cat([layers["fc7"] for _, layers in features.images(features.every_row(), ["fc7"])])
+    return torch.cat([layers[layer] for _, layers in features.images(features.every_row(), [layer])])
