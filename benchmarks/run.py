@@ -19,7 +19,7 @@ from figures import Figure, put_into, write
 from inputs import Setting
 
 import detkit
-from detkit.engine.compute import Compute
+from detkit.engine.compute import CPUINFO, Compute
 from detkit.engine.memory import keep_freed_memory
 
 FAMILIES = ("startup", "extraction", "processes", "detection", "proposals", "mining", "streamed", "curves")
@@ -72,7 +72,7 @@ def _machine(setting: Setting) -> dict[str, Any]:
         "date": datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
         "detkit": detkit.__version__,
         "torch": torch.__version__,
-        "processor": platform.processor() or platform.machine(),
+        "processor": _processor(),
         "cores": os.cpu_count(),
         "threads": setting.threads,
         "dtype": Compute.resolve(device="cpu").name,
@@ -80,6 +80,13 @@ def _machine(setting: Setting) -> dict[str, Any]:
         "load at the start": f"{load:.1f}",
         **({"quick": "figures mean nothing"} if setting.quick else {}),
     }
+
+
+def _processor() -> str:
+    """Its name, as far as the system tells it."""
+    lines = CPUINFO.read_text().splitlines() if CPUINFO.is_file() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
 
 
 if __name__ == "__main__":

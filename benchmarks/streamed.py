@@ -20,6 +20,8 @@ CHECKPOINT = "checkpoint.safetensors"
 MODEL = (("run", "model"), ("run", "model.partial"), ("run", "model.removed"))
 DISK = "disk beyond model, networks and one checkpoint"
 LEFT = "left: "
+WORTH_TELLING = 0.1
+"""Least MB of a part of the disk that has a row of its own."""
 
 
 def figures(setting: Setting) -> list[Figure]:
@@ -34,7 +36,7 @@ def figures(setting: Setting) -> list[Figure]:
         unit = "s" if kind == "seconds" else "MB"
         given = (streamed[kind], unit, "features stored", stored[kind], stored[kind] / max(streamed[kind], 1e-9))
         found.append(Figure("streamed run", f"{kind}, {recipe.stem}", *given, aim=aim))
-    left = {name.removeprefix(LEFT): size for name, size in streamed.items() if name.startswith(LEFT)}
+    left = {n.removeprefix(LEFT): mb for n, mb in streamed.items() if n.startswith(LEFT) and mb >= WORTH_TELLING}
     return [*found, *(Figure("streamed run", f"of that disk, {name}", size, "MB") for name, size in left.items())]
 
 

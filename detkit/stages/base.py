@@ -13,6 +13,7 @@ from detkit.data.base import Dataset
 from detkit.engine.compute import Compute
 from detkit.engine.world import ALONE, World
 from detkit.progress import Progress, progress
+from detkit.stages.disk import DiskNeed
 
 Ref = tuple[str, str]
 """A step of a run: the stage's name and the role of its data ("" where it has none)."""
@@ -125,9 +126,9 @@ class Stage(ABC):
         """Further values to be hashed, derived from keys that are not handed on as they are."""
         return {}
 
-    def disk(self, context: Context) -> int:
-        """Bytes that ``run`` will still write, where they are many; 0 as long as the inputs that tell are not there."""
-        return 0
+    def disk(self, context: Context) -> DiskNeed:
+        """What ``run`` will still write, where it is much; nothing as long as the inputs that tell are not there."""
+        return DiskNeed()
 
     @abstractmethod
     def run(self, context: Context) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -12,6 +13,26 @@ from detkit.backbones.base import Backbone, LayerSpec
 from detkit.config.build import build
 from detkit.config.node import Config
 from detkit.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class DiskNeed:
+    """Bytes that a step writes.
+
+    Args:
+        kept: of what stays.
+        temporary: of what is beside it while the step runs.
+    """
+
+    kept: int = 0
+    temporary: int = 0
+
+    def without(self, folder: Path) -> DiskNeed:
+        """What is left of it where files of the step lie in its folder already."""
+        there = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
+        of_kept = max(0, there - self.temporary)
+        return DiskNeed(max(0, self.kept - of_kept), max(0, self.temporary - there))
+
 
 HALF, ROW_NUMBER = 2, 8
 """Bytes of a stored number and of the int64 that says which region it is of."""
@@ -34,17 +55,12 @@ def network_bytes(config: Config) -> int:
     return sum(tensor.nbytes for tensor in backbone.state_dict().values())
 
 
-def training_bytes(config: Config) -> int:
-    """Bytes that training the configured backbone takes at most: its file and two checkpoints, a new and an old one.
+def training_need(config: Config) -> DiskNeed:
+    """What training the configured backbone takes at most: its file, and beside it a new and an old checkpoint.
 
     A checkpoint holds the weights and their velocities.
     """
-    return 5 * network_bytes(config)
-
-
-def still_to_write(folder: Path, total: int) -> int:
-    """What is left of a step's bytes where files of it lie in its folder already."""
-    return max(0, total - sum(file.stat().st_size for file in folder.glob("*.safetensors")))
+    return DiskNeed(network_bytes(config), 4 * network_bytes(config))
 
 
 def free_bytes(folder: Path) -> int:
@@ -53,19 +69,21 @@ def free_bytes(folder: Path) -> int:
     return shutil.disk_usage(there).free
 
 
-def refuse_small_disk(root: Path, needed: Mapping[str, int]) -> None:
+def refuse_small_disk(root: Path, needed: Mapping[str, DiskNeed]) -> None:
     """Refuses to begin what does not fit.
 
     Args:
         root: where artefacts lie.
-        needed: bytes that each step still writes.
+        needed: what each step still writes.
 
     Raises:
         ConfigError: naming what is needed, what is free, and the keys that lower the need.
     """
-    total, free = sum(needed.values()), free_bytes(root)
+    checkpoints = max((need.temporary for need in needed.values()), default=0)
+    total, free = sum(need.kept for need in needed.values()) + checkpoints, free_bytes(root)
     if total > free:
-        steps = ", ".join(f"{label} {size / 1e9:.3g} GB" for label, size in needed.items() if size)
+        parts = {**{label: need.kept for label, need in needed.items()}, "checkpoints": checkpoints}
+        steps = ", ".join(f"{label} {size / 1e9:.3g} GB" for label, size in parts.items() if size)
         raise ConfigError(
             f"ARTIFACTS: the run needs {total / 1e9:.3g} GB ({steps}), {free / 1e9:.3g} GB are free at {root}; "
             "store no features (FEATURES.STORE stream), fewer layers (FEATURES.LAYERS) or boxes "

@@ -141,7 +141,7 @@ def _finetune(probe: Probe, step: Step) -> Cost:
 
 
 def _extract(probe: Probe, step: Step) -> Cost:
-    kept = probe.run.bytes_to_store(step)
+    kept = probe.run.disk_need(step).kept
     if probe.run.find("Propose", step.role) is not None:
         return Cost(_features(probe, step.role), kept)
     scale = len(step.data[step.role]) / len(probe.proposed.samples)

@@ -20,7 +20,7 @@ from detkit.files import write_json
 from detkit.registry import STAGES
 from detkit.stages.base import Context, Ref, Stage
 from detkit.stages.common import HEAD, NETWORK, load_network, refuse_without_truths, region_index
-from detkit.stages.disk import network_bytes, still_to_write, training_bytes
+from detkit.stages.disk import DiskNeed, network_bytes, training_need
 from detkit.stages.settings import settings_of
 from detkit.stages.shards import save_tensors
 
@@ -72,10 +72,11 @@ class Pretrain(Stage):
         identity = spec if spec in ("", "random") else weights_identity(spec)
         return {"weights": identity, "pictures": list(self.datasets(config, role))}
 
-    def disk(self, context: Context) -> int:
+    def disk(self, context: Context) -> DiskNeed:
         """The network's file and, where it is trained, its checkpoints."""
-        bytes_of = network_bytes if context.config.BACKBONE.WEIGHTS else training_bytes
-        return still_to_write(context.folder, bytes_of(context.config))
+        trains = not context.config.BACKBONE.WEIGHTS
+        need = training_need(context.config) if trains else DiskNeed(network_bytes(context.config))
+        return need.without(context.folder)
 
     def run(self, context: Context) -> None:
         """Writes network.safetensors, and accuracy.json where it was trained."""
@@ -153,9 +154,9 @@ class Finetune(Stage):
         """The pre-trained network and the split's proposals."""
         return {"network": ("Pretrain", ""), "proposals": ("Propose", "FINETUNE")}
 
-    def disk(self, context: Context) -> int:
+    def disk(self, context: Context) -> DiskNeed:
         """The network's file and its checkpoints."""
-        return still_to_write(context.folder, training_bytes(context.config))
+        return training_need(context.config).without(context.folder)
 
     def run(self, context: Context) -> None:
         """Writes network.safetensors and, last, head.safetensors."""

@@ -27,7 +27,7 @@ from detkit.stages.common import (
     region_features,
     region_index,
 )
-from detkit.stages.disk import feature_bytes, still_to_write
+from detkit.stages.disk import DiskNeed, feature_bytes
 from detkit.stages.shards import ImageShards, save_tensors
 
 
@@ -115,13 +115,13 @@ class Extract(Stage):
         most, difficult = config.PROPOSALS.TRAIN_MAX_BOXES, config.DATA.TRAIN_DIFFICULT
         return {"truths": self.reads_truths(role), "max_boxes": most, "difficult": difficult, **kept}
 
-    def disk(self, context: Context) -> int:
+    def disk(self, context: Context) -> DiskNeed:
         """The features of the split that are not there yet, once its proposals are."""
         if "proposals" not in context.inputs:
-            return 0
+            return DiskNeed()
         wanted = rows_kept(context.config, context.extra["layers"], _index(context))
         rows = {layer: int(kept.sum()) for layer, kept in wanted.items()}
-        return still_to_write(context.folder, feature_bytes(rows, network_layers(context.config)))
+        return DiskNeed(feature_bytes(rows, network_layers(context.config))).without(context.folder)
 
     def run(self, context: Context) -> None:
         """Writes a file an image, see ``StoredFeatures``."""

@@ -24,7 +24,7 @@ from detkit.processes import cores_of_one, resolve_workers
 from detkit.registry import nearest
 from detkit.stages.artifacts import ArtifactStore
 from detkit.stages.base import Context
-from detkit.stages.disk import refuse_small_disk
+from detkit.stages.disk import DiskNeed, refuse_small_disk
 from detkit.stages.environment import environment
 from detkit.stages.plan import Datasets, Step, plan
 from detkit.stages.record import described, keep_plan, last_plan
@@ -118,8 +118,8 @@ class Run:
             return "begun"
         return "to do" if self.is_needed(step) else "not needed"
 
-    def bytes_to_store(self, step: Step) -> int:
-        """Bytes that a step will still write, where they are many and known by now."""
+    def disk_need(self, step: Step) -> DiskNeed:
+        """What a step will still write, where it is much and known by now."""
         return step.stage.disk(self._context(step, self.store.partial(step.name, step.digest)))
 
     @property
@@ -151,7 +151,7 @@ class Run:
         again = self.steps[begin : end + 1] if first else []
         if self.world.is_first:
             self._prepare(again)
-        stored: dict[str, int] = {}
+        stored: dict[str, DiskNeed] = {}
         for step in self.steps[: end + 1]:
             if self.world.is_first:
                 self._refuse_small_disk(self.steps[: end + 1], again, stored)
@@ -168,7 +168,7 @@ class Run:
         write_atomically(self.folder / "config.yaml", self.config.text().encode())
         write_json(self.folder / "env.json", environment(self.compute))
 
-    def _refuse_small_disk(self, steps: Sequence[Step], again: Sequence[Step], stored: dict[str, int]) -> None:
+    def _refuse_small_disk(self, steps: Sequence[Step], again: Sequence[Step], stored: dict[str, DiskNeed]) -> None:
         """Refuses to go on where what is still to be stored does not fit.
 
         Args:
@@ -178,8 +178,8 @@ class Run:
         """
         needed = [step for step in steps if self.is_needed(step, again)]
         for step in needed:
-            if not stored.get(step.label):
-                stored[step.label] = self.bytes_to_store(step)
+            if stored.get(step.label, DiskNeed()) == DiskNeed():
+                stored[step.label] = self.disk_need(step)
         refuse_small_disk(self.store.root, {step.label: stored[step.label] for step in needed})
 
     @contextmanager

@@ -9,7 +9,7 @@ from detkit.cli.main import main
 from detkit.config import load_config
 from detkit.errors import ConfigError
 from detkit.stages import disk
-from detkit.stages.disk import feature_bytes, free_bytes, network_bytes, refuse_small_disk, training_bytes
+from detkit.stages.disk import DiskNeed, feature_bytes, free_bytes, network_bytes, refuse_small_disk, training_need
 
 
 def test_a_stored_row_takes_two_bytes_a_number_and_eight_for_which_row_it_is():
@@ -25,11 +25,28 @@ def test_free_bytes_are_those_of_the_nearest_folder_that_is_there(tmp_path):
 
 def test_a_need_as_large_as_the_disk_fits_and_a_byte_more_does_not(tmp_path, monkeypatch):
     monkeypatch.setattr(disk, "free_bytes", lambda folder: 3_000_000_000)
-    refuse_small_disk(tmp_path, {"extract train": 2_000_000_000, "extract test": 1_000_000_000})
+    refuse_small_disk(tmp_path, {"extract train": DiskNeed(2_000_000_000), "extract test": DiskNeed(1_000_000_000)})
     with pytest.raises(
         ConfigError, match=r"needs 3 GB \(extract train 3 GB\), 3 GB are free at .*FEATURES.STORE stream"
     ):
-        refuse_small_disk(tmp_path, {"extract train": 3_000_000_001, "detect test": 0})
+        refuse_small_disk(tmp_path, {"extract train": DiskNeed(3_000_000_001), "detect test": DiskNeed()})
+
+
+def test_checkpoints_of_two_trainings_are_never_there_together(tmp_path, monkeypatch):
+    monkeypatch.setattr(disk, "free_bytes", lambda folder: 7_000_000_000)
+    trainings = {"pretrain": DiskNeed(1_000_000_000, 4_000_000_000), "finetune": DiskNeed(1_000_000_000, 5_000_000_000)}
+    refuse_small_disk(tmp_path, trainings)
+    message = r"needs 8 GB \(pretrain 1 GB, finetune 1 GB, extract test 1 GB, checkpoints 5 GB\), 7 GB are free"
+    with pytest.raises(ConfigError, match=message):
+        refuse_small_disk(tmp_path, trainings | {"extract test": DiskNeed(1_000_000_000)})
+
+
+@pytest.mark.parametrize(
+    ("there", "left"), [(0, (100, 400)), (150, (100, 250)), (400, (100, 0)), (450, (50, 0)), (900, (0, 0))]
+)
+def test_what_lies_there_already_is_not_needed_again(tmp_path, there, left):
+    (tmp_path / "checkpoint.safetensors").write_bytes(bytes(there))
+    assert DiskNeed(100, 400).without(tmp_path) == DiskNeed(*left)
 
 
 def test_training_stops_before_finetuning_where_the_features_do_not_fit_and_asks_for_what_it_writes(
@@ -50,7 +67,9 @@ def test_training_stops_before_finetuning_where_the_features_do_not_fit_and_asks
     assert main(["train", "--config", str(recipe), "--until", "Extract"]) == 0
     files = list(Path("artifacts/extract").glob("*/*.safetensors"))
     written = sum(file.stat().st_size for file in files)
-    assert 0 < written - max(one.get("extract train", 0) for one in asked) < 500 * len(files)  # headers of the files
+    assert (
+        0 < written - max(one.get("extract train", DiskNeed()).kept for one in asked) < 500 * len(files)
+    )  # headers of the files
 
 
 def test_training_asks_for_its_network_and_two_checkpoints(recipe, capsys):
@@ -59,4 +78,4 @@ def test_training_asks_for_its_network_and_two_checkpoints(recipe, capsys):
     (network,) = Path("artifacts/finetune").glob("*/network.safetensors")
     # The file, and twice weights and velocities.
     assert network_bytes(config) == pytest.approx(network.stat().st_size, rel=0.05)
-    assert training_bytes(config) == 5 * network_bytes(config)
+    assert training_need(config) == DiskNeed(network_bytes(config), 4 * network_bytes(config))
