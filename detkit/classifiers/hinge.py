@@ -6,6 +6,7 @@ import warnings
 from dataclasses import dataclass
 
 import numpy as np
+from sklearn import config_context
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.svm import LinearSVC
 
@@ -65,7 +66,8 @@ class HingeSolver:
             random_state=self.seed,
         )
         labels = np.where(np.arange(len(examples)) < num_positives, 1, -1)
-        with warnings.catch_warnings():
+        # Features are known to be finite; looking again takes longer than many a training.
+        with warnings.catch_warnings(), config_context(assume_finite=True):
             warnings.simplefilter("ignore", ConvergenceWarning)
             svm.fit(examples, labels)
         self.unconverged += svm.n_iter_ >= self.max_iter
