@@ -6,6 +6,7 @@ import statistics
 import sys
 from pathlib import Path
 
+import cv2
 import torch
 from extraction import extracted
 from figures import Figure
@@ -39,6 +40,7 @@ def figures(setting: Setting) -> list[Figure]:
 if __name__ == "__main__":
     torch.set_num_threads(int(sys.argv[1]))
     keep_freed_memory()
+    cv2.setNumThreads(1)
     torch.manual_seed(0)
     index = index_of([Path(name) for name in sys.argv[3:]], int(sys.argv[2]))
     extractor, compute = WarpedCrops(input_size=227), Compute.resolve(device="cpu")

@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import cv2
 import torch
 from figures import Figure, put_into, write
 from inputs import Setting
@@ -28,7 +29,8 @@ FAMILIES = ("startup", "extraction", "processes", "detection", "proposals", "min
 def main() -> int:
     """Runs the families that were asked for and writes their figures after each."""
     args = _arguments()
-    keep_freed_memory()  # as the commands do that are measured
+    keep_freed_memory()  # both as the commands do that are measured
+    cv2.setNumThreads(1)
     torch.set_num_threads(args.threads)
     setting = Setting(quick=args.quick, data=args.data, threads=args.threads, weights=args.weights, recipe=args.recipe)
     machine = _machine(setting)

@@ -1,4 +1,4 @@
-"""What processes do the same way: the workers of one, and several that torchrun starts for one run."""
+"""The processes of a run: its cores and workers, and several that torchrun starts."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ class HingeSolver:
             random_state=self.seed,
         )
         labels = np.where(np.arange(len(examples)) < num_positives, 1, -1)
-        # Features are known to be finite; looking again takes longer than many a training.
+        # A feature source gives finite numbers; looking at them again would take a tenth of a training.
         with warnings.catch_warnings(), config_context(assume_finite=True):
             warnings.simplefilter("ignore", ConvergenceWarning)
             svm.fit(examples, labels)

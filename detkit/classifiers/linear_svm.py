@@ -109,7 +109,7 @@ class LinearSVM(Classifier):
         A class without a positive or without a negative keeps the score -inf; ``report`` names it.
 
         Raises:
-            DataError: the split has no ground truth at all.
+            DataError: the split has no ground truth at all, or a feature is nan or infinite.
         """
         index = source.index
         if not (index.truth_label >= 0).any():
@@ -158,7 +158,10 @@ class LinearSVM(Classifier):
         sample = norm_sample(source.index, rng) if self.target_norm else truth_rows[:0]
         held = HeldRows(source, np.union1d(sample, truth_rows))
         self.scale_ = torch.tensor(self.target_norm / held.mean_norm_of(sample) if self.target_norm else 1.0)
-        return truth_rows, held.take(truth_rows).half()
+        truths = held.take(truth_rows).half()
+        if not bool(truths.isfinite().all()):
+            raise DataError("LinearSVM: a ground truth's features are no numbers, or beyond float16's 65504")
+        return truth_rows, truths
 
     def score(self, features: Tensor) -> Tensor:
         """(N, K) float32 margins of (N, D) features; -inf for a class that could not be trained."""

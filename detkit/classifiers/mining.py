@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from detkit.classifiers.row_pool import RowPool
+from detkit.errors import DataError
 from detkit.progress import Progress
 from detkit.regions.source import FeatureSource
 
@@ -147,11 +148,18 @@ def mine(
         negatives: image -> (n, M) bool: which of the image's rows each miner may learn from as negatives.
         passes: how often the images are gone through; the paper finds one enough.
         progress: told of each image of each pass.
+
+    Raises:
+        DataError: a feature is nan or infinite.
     """
     last = int(np.count_nonzero(np.diff(source.index.offsets))) - 1
     for _ in range(passes):
         for position, (image, features) in enumerate(source.blocks()):
             margins = features @ torch.stack([m.weight * m.scale for m in miners]).T
+            if not bool(margins.isfinite().all()):  # 0 times nan is nan, so that models without a training see it, too
+                raise DataError(
+                    f"mining: image {source.index.samples[image].image_id} has features that are no numbers"
+                )
             margins += torch.tensor([m.bias for m in miners])
             start = source.index.rows(image).start
             for miner, allowed, own in zip(miners, negatives(image).numpy().T, margins.numpy().T, strict=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -49,6 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if started_by_torchrun() and args.command != "train":
             raise ConfigError("only detkit train runs in several processes; start this without torchrun")
         keep_freed_memory()
+        os.environ.setdefault("OPENCV_FOR_THREADS_NUM", "1")  # detkit's own threads are what runs side by side
         with interruptible(), writing():
             return int(args.run(args))
     except DetkitError as error:

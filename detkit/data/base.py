@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from detkit.structures import Sample
 
@@ -46,3 +47,26 @@ class Dataset(ABC):
     @abstractmethod
     def fingerprint(self, *, truths: bool = True) -> str:
         """A sha256 over image ids and contents in list order, and, with ``truths``, annotations and class names."""
+
+
+class WithoutTruths(Dataset):
+    """The images of a data set, for who must not look at their annotations.
+
+    Args:
+        dataset: the data set.
+    """
+
+    def __init__(self, dataset: Dataset) -> None:
+        self._dataset = dataset
+        self.class_names, self.skipped, self.warnings = dataset.class_names, dataset.skipped, dataset.warnings
+
+    def __len__(self) -> int:
+        return len(self._dataset)
+
+    def __getitem__(self, i: int) -> Sample:
+        """The i-th image, without annotations; IndexError behind the last."""
+        return replace(self._dataset[i], annotations=None)
+
+    def fingerprint(self, *, truths: bool = True) -> str:
+        """That of the images alone."""
+        return self._dataset.fingerprint(truths=False)

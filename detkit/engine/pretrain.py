@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -91,8 +92,9 @@ def pretrain(
     val = CentreBatches(judged, settings.batch_size, side, crop)
     ranks = []
     bar = progress("pretrain: accuracy", len(judged.labels), "image")
-    with torch.inference_mode(), compute.autocast(), bar:
-        for batch in in_threads(val, 0, len(val), workers):
+    batches = closing(in_threads(val, 0, len(val), workers))
+    with torch.inference_mode(), compute.autocast(), bar, batches as made:
+        for batch in made:
             scores = head(_last_layer(backbone, batch.inputs, compute)).float().cpu()
             ranks.append(_ranks(scores, torch.from_numpy(batch.labels)))
             bar.update(len(batch.labels))

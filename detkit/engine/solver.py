@@ -89,7 +89,7 @@ class BatchMaker(Protocol):
     """Makes a process's part of the batch of an iteration."""
 
     def __call__(self, iteration: int, world: World) -> Batch:
-        """Depends on its arguments alone."""
+        """Depends on its arguments alone; several threads call it at once."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +100,7 @@ class Task:
         name: "finetune" or "pretrain": labels bars and messages, seeds the random numbers; in capitals it is the
             section of the config.
         num_outputs: rows of the head.
-        make_batch: runs in workers.
+        make_batch: runs ahead of the steps.
         features: (N, D) last layer of a batch's inputs.
         right: shares to write beside the loss, from (N, num_outputs) scores and (N,) labels: by name, how many are
             right of how many.

@@ -25,6 +25,7 @@ AHEAD = 2
 def in_threads(make: Callable[[int], Item], start: int, stop: int, workers: int) -> Generator[Item, None, None]:
     """``make(start)``, ..., ``make(stop - 1)`` in order, whatever the number of workers; closing it ends them.
 
+    Who may fail between two items must close it (``contextlib.closing``): a kept traceback keeps the threads.
     For items that OpenCV makes: it lets other threads run while it decodes and resizes, and what they make need not be
     copied from process to process, which for a batch of crops takes longer than warping half of them.
 
@@ -37,8 +38,6 @@ def in_threads(make: Callable[[int], Item], start: int, stop: int, workers: int)
     if workers == 0 or start >= stop:
         yield from map(make, range(start, stop))
         return
-    threads = cv2.getNumThreads()
-    cv2.setNumThreads(1)  # the workers are what runs side by side
     pool = ThreadPoolExecutor(min(workers, stop - start))
     coming: deque[Future[Item]] = deque()
     try:
@@ -50,7 +49,6 @@ def in_threads(make: Callable[[int], Item], start: int, stop: int, workers: int)
             yield coming.popleft().result()
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
-        cv2.setNumThreads(threads)
 
 
 def in_processes(make: Callable[[int], Item], start: int, stop: int, workers: int) -> Generator[Item, None, None]:

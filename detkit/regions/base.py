@@ -91,6 +91,8 @@ class RegionSampler(ABC):
     def draw(self, index: RegionIndex, rng: np.random.Generator) -> np.ndarray:
         """(B,) int64 rows of the index, each with a fine-tuning label >= 0.
 
+        It depends on its arguments alone; several threads call it at once.
+
         Raises:
             DataError: the split has nothing to draw from.
         """

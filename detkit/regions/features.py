@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -111,23 +112,23 @@ class ComputedFeatures(RegionFeatures):
         """(image, {layer: (n, D) float16}) of rows whose boxes differ within each image."""
         extractor = self.network.extractor
         plan = _plan(requests, self.network.batch, extractor.hands_over_images)
-        batches = in_threads(_Batches(self.index, extractor, plan), 0, len(plan), self.workers)
         parts: dict[str, list[Tensor]] = {layer: [] for layer in layers}
         waiting = iter(requests)
         current = next(waiting, None)
         held = 0
-        for pieces, inputs in zip(plan, batches, strict=True):
-            features = self.network.forward(inputs, layers)
-            start = 0
-            for _, rows in pieces:
-                for layer in layers:
-                    parts[layer].append(features[layer][start : start + len(rows)])
-                start += len(rows)
-                held += len(rows)
-                if current is not None and held == len(current[1]):
-                    yield current[0], {layer: torch.cat(p) for layer, p in parts.items()}
-                    parts = {layer: [] for layer in layers}
-                    current, held = next(waiting, None), 0
+        with closing(in_threads(_Batches(self.index, extractor, plan), 0, len(plan), self.workers)) as batches:
+            for pieces, inputs in zip(plan, batches, strict=True):
+                features = self.network.forward(inputs, layers)
+                start = 0
+                for _, rows in pieces:
+                    for layer in layers:
+                        parts[layer].append(features[layer][start : start + len(rows)])
+                    start += len(rows)
+                    held += len(rows)
+                    if current is not None and held == len(current[1]):
+                        yield current[0], {layer: torch.cat(p) for layer, p in parts.items()}
+                        parts = {layer: [] for layer in layers}
+                        current, held = next(waiting, None), 0
 
 
 class StoredFeatures(RegionFeatures):

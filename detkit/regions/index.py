@@ -66,7 +66,7 @@ class RegionIndex:
         truth_label: list[Tensor] = []
         label: list[Tensor] = []
         for sample, found in zip(samples, proposals, strict=True):
-            truths = Truths.of(sample.annotations, difficult)
+            truths = Truths.of(sample.annotations if with_truths else None, difficult)
             rows = [truths.used.boxes, found.boxes] if with_truths else [found.boxes]
             boxes.append(Boxes.cat(rows))
             own = torch.full((len(boxes[-1]),), -1, dtype=torch.int64)

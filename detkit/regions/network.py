@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 
 import numpy as np
 import torch
@@ -63,11 +64,12 @@ class RegionNetwork:
                 return [self.extractor.prepare(image, pieces[i], np.zeros(len(pieces[i]), bool))]
 
         parts: dict[str, list[Tensor]] = {layer: [torch.zeros(0, self.layers[layer].dim)] for layer in layers}
-        for inputs in in_threads(prepare, 0, len(pieces), 1):
-            with clock("network"):
-                features = self.forward(inputs, layers)
-            for layer in layers:
-                parts[layer].append(features[layer].float())
+        with closing(in_threads(prepare, 0, len(pieces), workers=1 if len(pieces) > 1 else 0)) as prepared:
+            for inputs in prepared:
+                with clock("network"):
+                    features = self.forward(inputs, layers)
+                for layer in layers:
+                    parts[layer].append(features[layer].float())
         joined = {layer: torch.cat(p)[which] for layer, p in parts.items()}
         check_finite(joined, f"of {image.shape[1]}x{image.shape[0]} pixels")
         return joined

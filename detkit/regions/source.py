@@ -19,7 +19,7 @@ NORM_IMAGES, NORM_ROWS = 200, 200
 class FeatureSource(ABC):
     """One layer's features of every region of a split, read from disk or computed.
 
-    Values are rounded to float16 either way and come as float32, so both ways give the same classifiers.
+    Values are finite, rounded to float16 either way, and come as float32, so both ways give the same classifiers.
     """
 
     index: RegionIndex

@@ -111,7 +111,7 @@ class Stage(ABC):
         return (role,) if role else ()
 
     def reads_truths(self, role: str) -> bool:
-        """Whether a step reads annotations; where it reads images alone, only these are hashed."""
+        """Whether a role's annotations are read; where not, its images alone are hashed, and ``run`` gets no others."""
         return True
 
     def inputs(self, config: Config, role: str) -> Mapping[str, Ref]:

@@ -21,7 +21,7 @@ class DiskNeed:
 
     Args:
         kept: of what stays.
-        temporary: of what is beside it while the step runs.
+        temporary: of the checkpoints that are beside it while the step runs.
     """
 
     kept: int = 0

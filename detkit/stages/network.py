@@ -36,6 +36,7 @@ class Pretrain(Stage):
     Source: R-CNN, section 2.3 (supervised pre-training).
     """
 
+    version = 2
     settings = {"PRETRAIN": PretrainSettings}
     unhashed = ("BACKBONE.WEIGHTS",)
     derived = {"weights": "BACKBONE.WEIGHTS", "pictures": "PRETRAIN_DATA"}

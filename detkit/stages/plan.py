@@ -8,7 +8,7 @@ from typing import Any
 
 from detkit.config.build import build
 from detkit.config.node import Config
-from detkit.data.base import Dataset
+from detkit.data.base import Dataset, WithoutTruths
 from detkit.engine.compute import Compute
 from detkit.errors import ConfigError, DataError
 from detkit.registry import STAGES
@@ -47,6 +47,10 @@ class Step:
     def label(self) -> str:
         """The step as messages name it."""
         return f"{self.name.lower()} {self.role.lower()}".strip()
+
+    def dataset(self, role: str) -> Dataset:
+        """The data set of a role that the stage declares, without annotations where it reads none."""
+        return self.data[role] if self.stage.reads_truths(role) else WithoutTruths(self.data[role])
 
     @property
     def digest(self) -> str:
@@ -133,7 +137,7 @@ def _step(
         "config": view,
         "extra": extra,
         "inputs": {label: step.digest for label, step in inputs.items()},
-        "data": [dataset.fingerprint(truths=stage.reads_truths(role)) for dataset in data.values()],
+        "data": [dataset.fingerprint(truths=stage.reads_truths(r)) for r, dataset in data.items()],
     }
     caches = _found(stage, stage.caches(config, role), config, steps)
     return Step(stage, role, description, extra, data, inputs, caches)

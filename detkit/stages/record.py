@@ -103,7 +103,9 @@ def differences(step: Step, last: LastRun) -> list[str]:
     lines = [f"{key}: {_shown(now)}, was {_shown(before)}" for key, before, now in changes]
     for (role, dataset), before, now in zip(step.data.items(), old["data"], new["data"]):
         if before != now:
-            lines.append(f"{role if '.' in role else f'DATA.{role}'}: {_first_change(dataset, last.content.get(role))}")
+            others = "the classes are others" if step.stage.reads_truths(role) else "its images are hashed otherwise"
+            change = _first_change(dataset, last.content.get(role)) or others
+            lines.append(f"{role if '.' in role else f'DATA.{role}'}: {change}")
     if old["version"] != new["version"]:
         lines.append(f"detkit's way of doing it: version {new['version']}, was {old['version']}")
     inputs = step.inputs.items()
@@ -123,7 +125,7 @@ def _content(dataset: Dataset) -> np.ndarray:
 
 
 def _first_change(dataset: Dataset, before: np.ndarray | None) -> str:
-    """Which image of a data set is the first that differs, and in what."""
+    """Which image of a data set is the first that differs, and in what; empty where none does."""
     if before is None:
         return "other images or annotations"
     now = _content(dataset)
@@ -138,7 +140,7 @@ def _first_change(dataset: Dataset, before: np.ndarray | None) -> str:
         if len(rows):
             more = f" and of {len(rows) - 1} more" if len(rows) > 1 else ""
             return f"{COLUMNS[column]} of {dataset[int(rows[0])].image_id}{more} changed"
-    return "the classes are others"
+    return ""
 
 
 def _changes(old: Any, new: Any, keys: Mapping[str, str], path: str = "") -> Iterator[tuple[str, Any, Any]]:

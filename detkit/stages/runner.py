@@ -253,7 +253,7 @@ class Run:
             role=step.role,
             folder=folder,
             inputs={label: path for label, path in found.items() if path is not None},
-            dataset=step.data.__getitem__,
+            dataset=step.dataset,
             compute=self.compute,
             workers=self.workers,
             world=self.world,

@@ -126,3 +126,15 @@ def test_a_single_fold_is_refused():
 
 def test_before_fit_nothing_fires():
     assert (LinearSVM(num_classes=2, feature_dim=3).score(torch.ones(4, 3)) == -torch.inf).all()
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize(
+    ("row", "message"), [(12, "a ground truth's features are no numbers"), (14, "image image1 has")]
+)
+def test_features_that_are_no_numbers_are_refused(source, array_source, value, row, message):
+    features = source.take(np.arange(len(source.index))).numpy()
+    features[row, 1] = value
+    assert (source.index.truth_label[row] >= 0) == (row == 12)
+    with pytest.raises(DataError, match=message):
+        fit(array_source(source.index, features), target_norm=0.0)

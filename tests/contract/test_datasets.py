@@ -11,7 +11,7 @@ import torch
 
 from detkit.components import load_components
 from detkit.config.schema import given_of
-from detkit.data.base import Dataset
+from detkit.data.base import Dataset, WithoutTruths
 from detkit.data.images import read_image
 from detkit.errors import DetkitError
 from detkit.registry import DATASETS
@@ -103,6 +103,10 @@ def test_opened_again_it_is_the_same(opened, dataset):
     again = opened()
     assert re.fullmatch("[0-9a-f]{64}", dataset.fingerprint())
     assert again.fingerprint() == dataset.fingerprint()
+    assert again.fingerprint(truths=False) == dataset.fingerprint(truths=False) != dataset.fingerprint()
+    without = WithoutTruths(dataset)
+    assert [one.image_id for one in without] == [one.image_id for one in dataset]
+    assert all(one.annotations is None for one in without)
     assert [s.image_id for s in again] == [s.image_id for s in dataset]
 
 

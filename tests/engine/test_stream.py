@@ -1,6 +1,6 @@
 import os
 import threading
-import time
+from contextlib import closing
 from functools import partial
 
 import cv2
@@ -74,28 +74,46 @@ def test_a_mistake_in_a_worker_keeps_its_one_line(stream, workers):
     assert str(error.value) == "picture3.jpg: not an image"
 
 
-def test_threads_stop_when_nobody_wants_more_and_opencv_has_its_own_again():
-    made = []
-    before = cv2.getNumThreads()
-    cv2.setNumThreads(3)
-    items = in_threads(lambda i: made.append(i) or cv2.getNumThreads(), 0, 100, 2)
+class Counted:
+    """Makes items and lets a test wait for how many were begun."""
+
+    def __init__(self):
+        self.begun = threading.Semaphore(0)
+
+    def __call__(self, i):
+        self.begun.release()
+        return i
+
+    def wait_for(self, count):
+        assert all(self.begun.acquire(timeout=60) for _ in range(count))
+
+    def more(self):
+        return self.begun.acquire(timeout=0.05)
+
+
+def test_threads_work_two_items_each_ahead_and_stop_when_nobody_wants_more():
+    make = Counted()
+    items = in_threads(make, 0, 100, 2)
+    assert next(items) == 0
+    make.wait_for(5)  # the one that was taken, and two for each thread
+    assert not make.more()
     assert next(items) == 1
+    make.wait_for(1)
     items.close()
-    count = len(made)
-    assert count <= 6 and cv2.getNumThreads() == 3
-    time.sleep(0.05)
-    assert len(made) == count
-    cv2.setNumThreads(before)
+    assert not make.more()
 
 
-def test_threads_work_no_further_ahead_than_two_items_each():
-    made = []
-    items = in_threads(lambda i: made.append(i), 0, 100, 2)
-    for taken in range(1, 20):
-        next(items)
-        time.sleep(0.005)
-        assert len(made) <= taken + 4
-    items.close()
+@pytest.mark.parametrize("kept", [True, False])
+def test_threads_end_with_the_block_that_uses_them_also_after_an_error(kept):
+    before = threading.active_count()
+    errors = []
+    try:
+        with closing(in_threads(square, 0, 100, 2)) as items:
+            next(items)
+            raise DataError("no")
+    except DataError as error:
+        errors += [error] * kept
+    assert threading.active_count() == before
 
 
 def test_workers_leave_torch_random_numbers_alone():

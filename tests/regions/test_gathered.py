@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import multiprocessing
 import sys
-import time
 import traceback
+from datetime import timedelta
 
 import numpy as np
 import pytest
@@ -20,6 +20,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are f
 
 LAYERS = ["fc6", "fc7"]
 DIM = 3
+PATIENCE = timedelta(seconds=60)
 
 
 class Numbered(RegionFeatures):
@@ -45,23 +46,27 @@ def numbers(rows):
 def in_two_processes(folder, work):
     """What ``work`` gives in each of two processes that talk over gloo."""
     context = multiprocessing.get_context("fork")
-    answers = [context.SimpleQueue() for _ in range(2)]
+    answers = [context.Queue() for _ in range(2)]
 
     def one(rank):
         try:
             torch.set_num_threads(1)
-            dist.init_process_group("gloo", init_method=f"file://{folder / 'meeting'}", rank=rank, world_size=2)
+            meeting = f"file://{folder / 'meeting'}"
+            dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=2, timeout=PATIENCE)
             answers[rank].put(work(World(rank, 2)))
             dist.destroy_process_group()
         except BaseException:
             answers[rank].put(traceback.format_exc())
 
     processes = [context.Process(target=one, args=(rank,), daemon=True) for rank in range(2)]
-    for process in processes:
-        process.start()
-    found = [answer.get() for answer in answers]
-    for process in processes:
-        process.join()
+    try:
+        for process in processes:
+            process.start()
+        found = [answer.get(timeout=PATIENCE.total_seconds()) for answer in answers]
+    finally:
+        for process in processes:
+            process.kill()
+            process.join()
     assert not any(isinstance(one, str) for one in found), found
     return found
 
@@ -102,24 +107,26 @@ def test_features_come_in_the_order_of_the_requests_and_each_process_computes_it
     assert first == [image for group in groups[::2] for image in group] + images[:2]
 
 
-def test_a_process_works_no_further_ahead_than_it_may(tmp_path):
-    sent = multiprocessing.get_context("fork").Value("i", 0)
+def test_a_process_works_no_further_ahead_than_it_may(monkeypatch):
+    under_way, most = [], []
 
-    def work(world):
-        if world.is_first:
-            time.sleep(0.3)
-            before = sent.value
-            return before, [int(world.receive(torch.zeros(1, dtype=torch.int64), 1)) for _ in range(9)]
-        outbox = Outbox(ahead=3)
-        for i in range(9):
-            outbox.send(torch.tensor([i]))
-            sent.value += 1
-        outbox.close()
-        return None
+    class Sending:
+        def __init__(self, tensor, rank):
+            assert rank == 0
+            under_way.append(int(tensor))
+            most.append(len(under_way))
 
-    before, received = in_two_processes(tmp_path, work)[0]
-    assert received == list(range(9))
-    assert before <= 3 and sent.value == 9
+        def wait(self):
+            arrived.append(under_way.pop(0))
+
+    arrived = []
+    monkeypatch.setattr(dist, "isend", Sending)
+    outbox = Outbox(ahead=3)
+    for i in range(9):
+        outbox.send(torch.tensor([i]))
+    assert max(most) == 4 and arrived == [0, 1, 2, 3, 4, 5]  # the oldest is awaited once a fourth was begun
+    outbox.close()
+    assert arrived == list(range(9))
 
 
 def test_items_of_all_processes_are_gathered_in_the_order_of_the_processes(tmp_path):

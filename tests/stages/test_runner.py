@@ -22,6 +22,7 @@ from detkit.stages import regions
 from detkit.stages.artifacts import ArtifactStore
 from detkit.stages.detect import DETECTIONS, UNREFINED, load_detections
 from detkit.stages.plan import Datasets
+from detkit.stages.runner import Run
 
 
 def train(recipe: Path, *words: str) -> int:
@@ -312,3 +313,11 @@ def test_an_image_that_is_replaced_after_planning_ends_the_run_and_leaves_nothin
     assert not [path for path in Path("artifacts/propose").iterdir() if path.is_dir()]
     monkeypatch.setattr(regions, "propose_many", propose)
     assert train(recipe, *SHORT) == 0
+
+
+def test_stages_that_must_not_look_at_annotations_see_none(recipe):
+    run = Run.of(load_config(recipe), "r")
+    blind = {"propose finetune", "propose train", "propose test", "extract test", "detect test"}
+    for step in run.steps:
+        for role in step.data:
+            assert (step.dataset(role)[0].annotations is None) == (step.label in blind), step.label
