@@ -25,7 +25,7 @@ class Setting:
         quick: few and small: shows that it works, its figures mean nothing.
         data: a VOC folder, or None for drawn shapes of about 500 x 375 pixels.
         threads: of the network.
-        weights: of the recipe's network, for the streamed run on photographs; empty for random ones.
+        weights: of the recipe's network, for the streamed run and mining on photographs; empty for random ones.
         recipe: of the streamed run on photographs; None for squeezenet_svm.yaml.
     """
 

@@ -137,7 +137,8 @@ def _real(setting: Setting) -> list[Figure]:
         start = time.perf_counter()
         svm.fit(source, np.random.default_rng(0))
         seconds = time.perf_counter() - start
-        name = f"{num_classes} classes of photographs, {images} images, {boxes} boxes, SqueezeNet's pool5"
+        kind = f"{num_classes} classes of photographs, {images} images, {boxes} boxes"
+        name = f"{kind}, SqueezeNet's pool5, {'given' if setting.weights else 'random'} weights"
         beside = ("extraction of the same regions", extraction, seconds / extraction)
         found.append(Figure("mining", name, seconds, "s", *beside, aim="0.1 or less"))
     return found

@@ -23,7 +23,7 @@ from detkit.structures import Boxes
 
 @REGION_EXTRACTORS.register()
 class SharedMap(RegionExtractor):
-    """Convolves the image once, pools each region to the map of a crop and runs the remaining layers on it.
+    """Convolves the image, pools each region to the map of a crop and runs the remaining layers on it.
 
     The bins of the pooled map stand where the cells of the map of a warped crop stand, so a region that fills its crop
     unscaled gets the same map either way wherever the crop's border does not reach. Beyond the image there is zero.
@@ -31,11 +31,13 @@ class SharedMap(RegionExtractor):
     Args:
         input_size: the backbone's crop side.
         padding: context around the region, in pixels of a crop of ``input_size``.
-        short_side: length to which the shorter side of the image is scaled.
+        short_sides: lengths to which the shorter side of the image is scaled. The image is convolved once in each scale
+            that a region takes: the one in which the region with its context has nearest to a crop's number of pixels.
         long_side: length that the longer side may not exceed; such an image is scaled less.
         sampling_ratio: sampling points of a bin in each direction; 0 takes one for each map cell that it covers.
 
-    Source: SPP-net, section 4.1; Fast R-CNN, section 3.4 (scale 600, at most 1000); RoIAlign of Mask R-CNN, section 3.
+    Source: SPP-net, section 4.1 (several scales); Fast R-CNN, section 3.4 (scale 600, at most 1000); RoIAlign of Mask
+    R-CNN, section 3.
     """
 
     per_image = True
@@ -46,41 +48,50 @@ class SharedMap(RegionExtractor):
         *,
         input_size: int,
         padding: Annotated[int, NonNegative] = 16,
-        short_side: Annotated[int, Positive] = 600,
+        short_sides: tuple[Annotated[int, Positive], ...] = (600,),
         long_side: Annotated[int, Positive] = 1000,
         sampling_ratio: Annotated[int, NonNegative] = 0,
     ) -> None:
         check_padding(type(self), padding, input_size)
-        if long_side < short_side:
+        if not short_sides:
+            raise ConfigError("REGION_EXTRACTOR.SharedMap.SHORT_SIDES: [] is not allowed; give at least one number")
+        if long_side < max(short_sides):
             raise ConfigError(
-                f"REGION_EXTRACTOR.SharedMap.LONG_SIDE: {long_side} is less than SHORT_SIDE {short_side}; "
-                f"allowed: {short_side} or more"
+                f"REGION_EXTRACTOR.SharedMap.LONG_SIDE: {long_side} is less than {max(short_sides)} of SHORT_SIDES; "
+                f"allowed: {max(short_sides)} or more"
             )
         self.input_size = input_size
         self.padding = padding
-        self.short_side = short_side
+        self.short_sides = tuple(short_sides)
         self.long_side = long_side
         self.sampling_ratio = sampling_ratio
 
     def prepare(self, image: np.ndarray, boxes: Boxes, flips: np.ndarray) -> RegionInputs:
-        """``image`` (h, w, 3) uint8, scaled; ``windows`` (n, 4) float32 with context; ``flips`` (n,) bool."""
+        """What the scales of all regions need.
+
+        Returns:
+            ``scale`` (n,) int64, which of ``short_sides`` each region takes; ``image<s>`` (h, w, 3) uint8, the image in
+            each of these scales; ``windows`` (n, 4) float32, regions with context in their scale; ``flips`` (n,) bool.
+        """
         height, width = image.shape[:2]
-        scale = min(self.short_side / min(height, width), self.long_side / max(height, width))
-        size = (max(1, round(width * scale)), max(1, round(height * scale)))
-        stretch = np.array([size[0] / width, size[1] / height] * 2)
-        box = boxes.numpy().astype(np.float64) * stretch
+        scales = [min(short / min(height, width), self.long_side / max(height, width)) for short in self.short_sides]
+        sizes = [(max(1, round(width * scale)), max(1, round(height * scale))) for scale in scales]
+        stretch = np.array([[size[0] / width, size[1] / height] * 2 for size in sizes])
+        box = boxes.numpy().astype(np.float64)
         half = (box[:, 2:] - box[:, :2]) / 2
         centre, reach = box[:, :2] + half, half * (self.input_size / (self.input_size - 2 * self.padding))
-        return {
-            "image": cv2.resize(image, size, interpolation=cv2.INTER_LINEAR),
-            "windows": np.hstack([centre - reach, centre + reach]).astype(np.float32),
-            "flips": np.asarray(flips, bool),
+        pixels = np.outer(4 * reach.prod(1), stretch[:, 0] * stretch[:, 1])
+        scale = np.abs(pixels - self.input_size**2).argmin(1)
+        images = {
+            f"image{s}": cv2.resize(image, sizes[s], interpolation=cv2.INTER_LINEAR) for s in np.unique(scale).tolist()
         }
+        windows = np.hstack([centre - reach, centre + reach]) * stretch[scale]
+        return {"scale": scale, **images, "windows": windows.astype(np.float32), "flips": np.asarray(flips, bool)}
 
     def forward(
         self, backbone: Backbone, inputs: Sequence[RegionInputs], layers: Sequence[str], pad_to: int = 0
     ) -> dict[str, Tensor]:
-        """Each image is convolved once, and once more mirrored where any of its regions is to be mirrored."""
+        """Each image is convolved once in each scale, and once more mirrored where any region there is mirrored."""
         parts = [self._one_image(backbone, i, layers, pad_to) for i in inputs if len(i["windows"])]
         if not parts:
             return no_rows(backbone, layers)
@@ -89,10 +100,33 @@ class SharedMap(RegionExtractor):
     def _one_image(
         self, backbone: Backbone, prepared: RegionInputs, layers: Sequence[str], pad_to: int
     ) -> dict[str, Tensor]:
-        pixels = torch.from_numpy(prepared["image"]).to(device_of(backbone))[None]
+        scale = prepared["scale"]
+        rows = [np.flatnonzero(scale == s) for s in np.unique(scale)]
+        parts = [
+            self._one_scale(
+                backbone,
+                prepared[f"image{scale[own[0]]}"],
+                torch.from_numpy(prepared["windows"][own]),
+                torch.from_numpy(prepared["flips"][own]),
+                layers,
+                pad_to,
+            )
+            for own in rows
+        ]
+        back = torch.from_numpy(np.argsort(np.concatenate(rows)))
+        return {name: torch.cat([p[name] for p in parts])[back.to(parts[0][name].device)] for name in layers}
+
+    def _one_scale(
+        self,
+        backbone: Backbone,
+        scaled: np.ndarray,
+        windows: Tensor,
+        flips: Tensor,
+        layers: Sequence[str],
+        pad_to: int,
+    ) -> dict[str, Tensor]:
+        pixels = torch.from_numpy(scaled).to(device_of(backbone))[None]
         image = backbone.preprocessing.without_position()(pixels).contiguous(memory_format=torch.channels_last)
-        flips = torch.from_numpy(prepared["flips"])
-        windows = torch.from_numpy(prepared["windows"])
         windows = torch.where(flips[:, None], Boxes(windows).flip(image.shape[-1]).tensor, windows)
         rois = torch.cat([flips[:, None].float(), _bin_area(backbone, windows)], 1).to(image.device)
         views = torch.cat([image, image.flip(-1)]) if bool(flips.any()) else image

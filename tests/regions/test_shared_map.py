@@ -37,7 +37,7 @@ class MeanOfFive(Backbone):
 
 
 def unscaled(image, input_size, padding=2, **settings):
-    return SharedMap(input_size=input_size, padding=padding, short_side=min(image.shape[:2]), **settings)
+    return SharedMap(input_size=input_size, padding=padding, short_sides=(min(image.shape[:2]),), **settings)
 
 
 def pooled(extractor, backbone, image, boxes, flips=None):
@@ -111,8 +111,9 @@ def test_image_is_convolved_once_for_all_its_regions(image, flips, maps):
     [((300, 400), (600, 800)), ((1200, 1600), (600, 800)), ((100, 400), (250, 1000)), ((600, 600), (600, 600))],
 )
 def test_image_is_scaled_to_the_short_side_unless_the_long_one_forbids(size, scaled):
-    prepared = SharedMap(input_size=227).prepare(np.zeros((*size, 3), np.uint8), Boxes.of([]), np.zeros(0, bool))
-    assert prepared["image"].shape == (*scaled, 3)
+    some = Boxes.of([[0, 0, 9, 9]])
+    prepared = SharedMap(input_size=227).prepare(np.zeros((*size, 3), np.uint8), some, np.zeros(1, bool))
+    assert prepared["image0"].shape == (*scaled, 3)
 
 
 def test_windows_scale_with_the_image():
@@ -121,6 +122,34 @@ def test_windows_scale_with_the_image():
         np.zeros((300, 400, 3), np.uint8), Boxes.of([[100, 100, 295, 295]]), np.zeros(1, bool)
     )
     np.testing.assert_allclose(prepared["windows"], [[168, 168, 622, 622]], atol=1e-3)
+
+
+def test_each_region_takes_the_scale_in_which_it_has_nearest_to_a_crops_pixels():
+    # 227 x 227 = 51,529. With context a region of 195 px has 227; in the three scales 113, 227 and 454 px a side.
+    extractor = SharedMap(input_size=227, short_sides=(150, 300, 600))
+    boxes = Boxes.of([[0, 0, side, side] for side in (195, 60, 290, 98)] + [[0, 0, 390, 97.5]])
+    prepared = extractor.prepare(np.zeros((300, 400, 3), np.uint8), boxes, np.zeros(5, bool))
+    # 60: 35, 70, 140 px; 290: 169, 338, 675 px, of which 28,493 is nearer than 113,964; 98: 57, 114, 228 px
+    assert prepared["scale"].tolist() == [1, 2, 0, 2, 1]
+    assert [prepared[f"image{s}"].shape[:2] for s in range(3)] == [(150, 200), (300, 400), (600, 800)]
+    widths = prepared["windows"][:, 2] - prepared["windows"][:, 0]
+    np.testing.assert_allclose(widths, np.array([195, 120, 145, 196, 390]) * 227 / 195, rtol=1e-6)
+
+
+def test_regions_of_several_scales_come_back_in_their_order(image):
+    torch.manual_seed(0)
+    backbone = TinyNet(input_size=32, width=8, fc_dim=16).eval()
+    several = SharedMap(input_size=32, padding=4, short_sides=(40, 80), long_side=400)
+    boxes = Boxes.of([[10, 10, 20, 20], [5, 5, 60, 60], [12, 10, 22, 22], [0, 0, 70, 50]])
+    flips = np.array([False, True, True, False])
+    prepared = several.prepare(image, boxes, flips)
+    assert prepared["scale"].tolist() == [1, 0, 1, 0]
+    found = several.forward(backbone, [prepared], ["pool5", "fc7"], pad_to=4)
+    for row, scale in enumerate(prepared["scale"]):
+        one = SharedMap(input_size=32, padding=4, short_sides=((40, 80)[scale],), long_side=400)
+        alone = one.forward(backbone, [one.prepare(image, boxes[[row]], flips[[row]])], ["pool5", "fc7"], pad_to=4)
+        for layer in ("pool5", "fc7"):
+            torch.testing.assert_close(found[layer][row], alone[layer][0])
 
 
 def test_result_of_a_region_does_not_depend_on_its_neighbours(image):
@@ -174,16 +203,18 @@ def test_impossible_settings_are_refused():
     with pytest.raises(ConfigError, match=r"SharedMap.PADDING: 16 .* crop of 32 pixels; allowed: 0 to 15"):
         SharedMap(input_size=32)
     with pytest.raises(
-        ConfigError, match=r"SharedMap.LONG_SIDE: 500 is less than SHORT_SIDE 600; allowed: 600 or more"
+        ConfigError, match=r"SharedMap.LONG_SIDE: 500 is less than 600 of SHORT_SIDES; allowed: 600 or more"
     ):
-        SharedMap(input_size=227, long_side=500)
+        SharedMap(input_size=227, short_sides=(300, 600), long_side=500)
+    with pytest.raises(ConfigError, match=r"SharedMap.SHORT_SIDES: \[\] is not allowed; give at least one number"):
+        SharedMap(input_size=227, short_sides=())
 
 
 @pytest.mark.parametrize("layers", [["pool5"], ["final"], ["pool5", "final"]])
 def test_networks_that_average_the_map_get_the_averages_of_all_its_bins(image, layers):
     torch.manual_seed(0)
     backbone = TorchvisionBackbone(arch="squeezenet1_1", input_size=96).eval()
-    extractor = SharedMap(input_size=96, padding=4, short_side=150)
+    extractor = SharedMap(input_size=96, padding=4, short_sides=(150,))
     inputs = extractor.prepare(image, Boxes.of([[10, 10, 70, 60], [0, 30, 140, 90]]), np.array([False, True]))
     found = extractor.forward(backbone, [inputs], layers)
     backbone.takes_any_map = False  # so that every bin is pooled, and advance averages

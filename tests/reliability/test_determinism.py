@@ -78,7 +78,7 @@ def test_a_crop_has_the_same_bits_in_any_row_among_any_others(name, dtype, batch
 def test_a_region_of_a_shared_map_has_the_same_bits_in_any_row_among_any_others(batch):
     torch.manual_seed(0)
     backbone, rng = TinyNet(input_size=48).eval(), np.random.default_rng(0)
-    extractor = SharedMap(input_size=48, padding=4, short_side=80, long_side=120)
+    extractor = SharedMap(input_size=48, padding=4, short_sides=(80,), long_side=120)
     network = RegionNetwork(backbone, extractor, compute=Compute.resolve(dtype="float32", device="cpu"), batch=batch)
     image = rng.integers(0, 255, (60, 90, 3), np.uint8)
 
