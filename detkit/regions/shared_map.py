@@ -20,6 +20,10 @@ from detkit.regions.roi_align import roi_align
 from detkit.registry import REGION_EXTRACTORS
 from detkit.structures import Boxes
 
+SCALES = tuple(0.8 * 1.5**i for i in range(5))
+"""Shorter sides of an image in sides of a crop. SPP-net's five, of 2.1 to 5.4, leave objects as large as the image
+far above a crop's size."""
+
 
 @REGION_EXTRACTORS.register()
 class SharedMap(RegionExtractor):
@@ -33,10 +37,12 @@ class SharedMap(RegionExtractor):
         padding: context around the region, in pixels of a crop of ``input_size``.
         short_sides: lengths to which the shorter side of the image is scaled. The image is convolved once in each scale
             that a region takes: the one in which the region with its context has nearest to a crop's number of pixels.
-        long_side: length that the longer side may not exceed; such an image is scaled less.
+            Empty takes five from 0.8 to 4 sides of a crop; one alone, such as 600, takes the least time.
+        long_side: length that the longer side may not exceed; such an image is scaled less. 0 takes one and a half
+            times the longest of ``short_sides``.
         sampling_ratio: sampling points of a bin in each direction; 0 takes one for each map cell that it covers.
 
-    Source: SPP-net, section 4.1 (several scales); Fast R-CNN, section 3.4 (scale 600, at most 1000); RoIAlign of Mask
+    Source: SPP-net, section 4.1 (which scale a region takes); RoIAlign of Mask
     R-CNN, section 3.
     """
 
@@ -48,22 +54,21 @@ class SharedMap(RegionExtractor):
         *,
         input_size: int,
         padding: Annotated[int, NonNegative] = 16,
-        short_sides: tuple[Annotated[int, Positive], ...] = (600,),
-        long_side: Annotated[int, Positive] = 1000,
+        short_sides: tuple[Annotated[int, Positive], ...] = (),
+        long_side: Annotated[int, NonNegative] = 0,
         sampling_ratio: Annotated[int, NonNegative] = 0,
     ) -> None:
         check_padding(type(self), padding, input_size)
-        if not short_sides:
-            raise ConfigError("REGION_EXTRACTOR.SharedMap.SHORT_SIDES: [] is not allowed; give at least one number")
-        if long_side < max(short_sides):
+        sides = tuple(short_sides) or tuple(round(input_size * scale) for scale in SCALES)
+        if long_side and long_side < max(sides):
             raise ConfigError(
-                f"REGION_EXTRACTOR.SharedMap.LONG_SIDE: {long_side} is less than {max(short_sides)} of SHORT_SIDES; "
-                f"allowed: {max(short_sides)} or more"
+                f"REGION_EXTRACTOR.SharedMap.LONG_SIDE: {long_side} is less than {max(sides)} of SHORT_SIDES; "
+                f"allowed: {max(sides)} or more, or 0"
             )
         self.input_size = input_size
         self.padding = padding
-        self.short_sides = tuple(short_sides)
-        self.long_side = long_side
+        self.short_sides = sides
+        self.long_side = long_side or round(1.5 * max(sides))
         self.sampling_ratio = sampling_ratio
 
     def prepare(self, image: np.ndarray, boxes: Boxes, flips: np.ndarray) -> RegionInputs:

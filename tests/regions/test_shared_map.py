@@ -37,7 +37,8 @@ class MeanOfFive(Backbone):
 
 
 def unscaled(image, input_size, padding=2, **settings):
-    return SharedMap(input_size=input_size, padding=padding, short_sides=(min(image.shape[:2]),), **settings)
+    sides = {"short_sides": (min(image.shape[:2]),), "long_side": max(image.shape[:2])}
+    return SharedMap(input_size=input_size, padding=padding, **sides, **settings)
 
 
 def pooled(extractor, backbone, image, boxes, flips=None):
@@ -112,16 +113,24 @@ def test_image_is_convolved_once_for_all_its_regions(image, flips, maps):
 )
 def test_image_is_scaled_to_the_short_side_unless_the_long_one_forbids(size, scaled):
     some = Boxes.of([[0, 0, 9, 9]])
-    prepared = SharedMap(input_size=227).prepare(np.zeros((*size, 3), np.uint8), some, np.zeros(1, bool))
+    extractor = SharedMap(input_size=227, short_sides=(600,), long_side=1000)
+    prepared = extractor.prepare(np.zeros((*size, 3), np.uint8), some, np.zeros(1, bool))
     assert prepared["image0"].shape == (*scaled, 3)
 
 
 def test_windows_scale_with_the_image():
     # 195 -> 227 px around the centre, then twice: 16 px of context become 32
-    prepared = SharedMap(input_size=227).prepare(
+    prepared = SharedMap(input_size=227, short_sides=(600,)).prepare(
         np.zeros((300, 400, 3), np.uint8), Boxes.of([[100, 100, 295, 295]]), np.zeros(1, bool)
     )
     np.testing.assert_allclose(prepared["windows"], [[168, 168, 622, 622]], atol=1e-3)
+
+
+def test_scales_follow_the_crop_unless_they_are_given():
+    assert SharedMap(input_size=227).short_sides == (182, 272, 409, 613, 919)
+    assert SharedMap(input_size=100).short_sides == (80, 120, 180, 270, 405)
+    assert SharedMap(input_size=100).long_side == 608 and SharedMap(input_size=100, short_sides=(9, 7)).long_side == 14
+    assert SharedMap(input_size=100, long_side=405).long_side == 405
 
 
 def test_each_region_takes_the_scale_in_which_it_has_nearest_to_a_crops_pixels():
@@ -203,11 +212,9 @@ def test_impossible_settings_are_refused():
     with pytest.raises(ConfigError, match=r"SharedMap.PADDING: 16 .* crop of 32 pixels; allowed: 0 to 15"):
         SharedMap(input_size=32)
     with pytest.raises(
-        ConfigError, match=r"SharedMap.LONG_SIDE: 500 is less than 600 of SHORT_SIDES; allowed: 600 or more"
+        ConfigError, match=r"SharedMap.LONG_SIDE: 500 is less than 600 of SHORT_SIDES; allowed: 600 or more, or 0"
     ):
         SharedMap(input_size=227, short_sides=(300, 600), long_side=500)
-    with pytest.raises(ConfigError, match=r"SharedMap.SHORT_SIDES: \[\] is not allowed; give at least one number"):
-        SharedMap(input_size=227, short_sides=())
 
 
 @pytest.mark.parametrize("layers", [["pool5"], ["final"], ["pool5", "final"]])
