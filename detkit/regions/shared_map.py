@@ -42,8 +42,7 @@ class SharedMap(RegionExtractor):
             times the longest of ``short_sides``.
         sampling_ratio: sampling points of a bin in each direction; 0 takes one for each map cell that it covers.
 
-    Source: SPP-net, section 4.1 (which scale a region takes); RoIAlign of Mask
-    R-CNN, section 3.
+    Source: SPP-net, section 4.1 (which scale a region takes); RoIAlign of Mask R-CNN, section 3.
     """
 
     per_image = True

@@ -12,6 +12,7 @@ import torch
 from detkit.backbones.base import Backbone, LayerSpec
 from detkit.config.build import build
 from detkit.config.node import Config
+from detkit.engine.solver import CHECKPOINT
 from detkit.errors import ConfigError
 
 
@@ -29,9 +30,9 @@ class DiskNeed:
 
     def without(self, folder: Path) -> DiskNeed:
         """What is left of it where files of the step lie in its folder already."""
-        there = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
-        of_kept = max(0, there - self.temporary)
-        return DiskNeed(max(0, self.kept - of_kept), max(0, self.temporary - there))
+        sizes = {file.name: file.stat().st_size for file in folder.glob("*.safetensors")}
+        checkpoint = sizes.pop(CHECKPOINT, 0)
+        return DiskNeed(max(0, self.kept - sum(sizes.values())), max(0, self.temporary - checkpoint))
 
 
 HALF, ROW_NUMBER = 2, 8

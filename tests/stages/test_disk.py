@@ -42,10 +42,18 @@ def test_checkpoints_of_two_trainings_are_never_there_together(tmp_path, monkeyp
 
 
 @pytest.mark.parametrize(
-    ("there", "left"), [(0, (100, 400)), (150, (100, 250)), (400, (100, 0)), (450, (50, 0)), (900, (0, 0))]
+    ("there", "left"),
+    [
+        ({}, (100, 400)),
+        ({"checkpoint": 150}, (100, 250)),
+        ({"checkpoint": 450}, (100, 0)),
+        ({"network": 100, "checkpoint": 200}, (0, 200)),
+        ({"000001": 30, "000002": 20}, (50, 400)),
+    ],
 )
 def test_what_lies_there_already_is_not_needed_again(tmp_path, there, left):
-    (tmp_path / "checkpoint.safetensors").write_bytes(bytes(there))
+    for name, size in there.items():
+        (tmp_path / f"{name}.safetensors").write_bytes(bytes(size))
     assert DiskNeed(100, 400).without(tmp_path) == DiskNeed(*left)
 
 
