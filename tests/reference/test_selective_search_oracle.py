@@ -77,3 +77,13 @@ def test_recall_on_the_animals(shared, mode, every, recall, mabo, boxes):
     assert found["recall"]["0.5"] >= recall
     assert found["MABO"] >= mabo
     assert boxes[0] <= found["boxes_per_image"] <= boxes[1]
+
+
+@pytest.mark.soak
+def test_quality_mode_covers_the_same_animals_better(shared):
+    dataset = voc(shared / "data/voc2012_animals5/VOC2012", "test")
+    found = {mode: recall_on(dataset, range(0, 150, 13), mode) for mode in ("quality", "paper", "fast")}
+    quality = found.pop("quality")
+    for other in found.values():
+        assert quality["MABO"] >= other["MABO"] + 0.02
+        assert quality["recall"]["0.7"] >= other["recall"]["0.7"] + 0.04
