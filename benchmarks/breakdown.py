@@ -9,9 +9,9 @@ from torch import nn
 
 from detkit.backbones.base import Backbone
 from detkit.backbones.fuse import fuse_for_inference
-from detkit.clock import Clock
-from detkit.engine.compute import Compute
 from detkit.regions.base import RegionInputs
+from detkit.system.clock import Clock
+from detkit.system.compute import Compute
 
 
 @torch.inference_mode()

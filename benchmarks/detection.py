@@ -19,11 +19,9 @@ from detkit.backbones.torchvision_nets import TorchvisionBackbone
 from detkit.box_heads.ridge import Ridge
 from detkit.classifiers.linear_svm import LinearSVM
 from detkit.cli.detect import detected
-from detkit.clock import Clock
 from detkit.data.images import read_image
-from detkit.detector import Detector, RegionScorer
-from detkit.engine.compute import Compute
-from detkit.postprocess import Postprocess
+from detkit.detection.detector import Detector, RegionScorer
+from detkit.detection.postprocess import Postprocess
 from detkit.proposals.base import ProposalGenerator
 from detkit.proposals.selective_search import SelectiveSearch
 from detkit.regions.base import RegionExtractor
@@ -31,6 +29,8 @@ from detkit.regions.network import RegionNetwork
 from detkit.regions.shared_map import SharedMap
 from detkit.regions.warped_crops import WarpedCrops
 from detkit.structures import Proposals
+from detkit.system.clock import Clock
+from detkit.system.compute import Compute
 
 CLASSES = 20
 BOXES = 1500

@@ -19,11 +19,11 @@ from torch import Tensor
 
 from detkit.backbones.caffenet import AlexNet
 from detkit.data.images import read_image
-from detkit.engine.compute import Compute
 from detkit.regions.features import ComputedFeatures
 from detkit.regions.index import RegionIndex
 from detkit.regions.network import RegionNetwork
 from detkit.regions.warped_crops import WarpedCrops
+from detkit.system.compute import Compute
 
 WORKERS = 1
 

@@ -21,13 +21,13 @@ from detkit.backbones.torchvision_nets import TorchvisionBackbone
 from detkit.backbones.weights import load_weights
 from detkit.classifiers.linear_svm import LinearSVM
 from detkit.config import load_config
-from detkit.engine.compute import Compute
 from detkit.regions.index import RegionIndex
 from detkit.regions.network import RegionNetwork
 from detkit.regions.source import ArraySource, FeatureSource
 from detkit.regions.warped_crops import WarpedCrops
-from detkit.stages.plan import Datasets
+from detkit.run.plan import Datasets
 from detkit.structures import Annotations, Boxes, Proposals, Sample
+from detkit.system.compute import Compute
 
 SIZE = (375, 500)
 SEPARATION = 1.5

@@ -15,10 +15,10 @@ from torch import Tensor, nn
 from detkit.backbones.base import Backbone
 from detkit.backbones.caffenet import AlexNet
 from detkit.data.images import read_image
-from detkit.engine.memory import keep_freed_memory
 from detkit.regions.base import RegionExtractor
 from detkit.regions.index import RegionIndex
 from detkit.regions.warped_crops import WarpedCrops
+from detkit.system.memory import keep_freed_memory
 
 BATCH = 128
 LOOPS = {"plain loop": False, "plain loop, freed memory kept": True}

@@ -15,10 +15,10 @@ from served import end, once, serve, start
 from timing import ratio
 
 from detkit.backbones.caffenet import AlexNet
-from detkit.engine.compute import Compute
-from detkit.engine.memory import keep_freed_memory
 from detkit.regions.network import RegionNetwork
 from detkit.regions.warped_crops import WarpedCrops
+from detkit.system.compute import Compute
+from detkit.system.memory import keep_freed_memory
 
 
 def figures(setting: Setting) -> list[Figure]:

@@ -20,8 +20,8 @@ from figures import Figure, put_into, write
 from inputs import Setting
 
 import detkit
-from detkit.engine.compute import CPUINFO, Compute
-from detkit.engine.memory import keep_freed_memory
+from detkit.system.compute import CPUINFO, Compute
+from detkit.system.memory import keep_freed_memory
 
 FAMILIES = ("startup", "extraction", "processes", "detection", "proposals", "mining", "streamed", "curves")
 

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from detkit.detector import Detector
+    from detkit.detection.detector import Detector
 
 __version__ = "0.1.0"
 
 
 def load(model: str | Path, *, device: str = "auto", compile: bool = False) -> Detector:
-    """The detector of a model folder; ``detkit.load(model).detect(image)``. See ``detkit.detector.load``."""
-    from detkit.detector import load as load_detector
+    """The detector of a model folder; ``detkit.load(model).detect(image)``. See ``detkit.detection.detector.load``."""
+    from detkit.detection.detector import load as load_detector
 
     return load_detector(model, device=device, compile=compile)

@@ -17,7 +17,7 @@ from detkit.components import load_components
 from detkit.config import load_config
 from detkit.config.layout import layout
 from detkit.data.shapes import Shapes
-from detkit.detector import load
+from detkit.detection.detector import load
 from detkit.registry import ALL_REGISTRIES
 from detkit.visualize import write_image
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from detkit.backbones.protobuf import Field, Message, Wire
 from detkit.errors import WeightsError
-from detkit.reading import bounded_bytes
+from detkit.system.reading import bounded_bytes
 
 _MOST_BYTES = (1 << 31) - 1
 """Protocol buffers cannot be longer."""

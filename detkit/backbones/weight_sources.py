@@ -18,7 +18,7 @@ from torch import Tensor
 from detkit.backbones.caffe_files import read_caffemodel, read_mean_image
 from detkit.backbones.preprocessing import Preprocessing
 from detkit.errors import WeightsError
-from detkit.reading import refuse_bomb
+from detkit.system.reading import refuse_bomb
 
 MEAN_IMAGE = "preprocessing.mean"
 """The tensor of a .safetensors file that holds a mean image; a mean colour stands in the metadata."""

@@ -22,7 +22,7 @@ from detkit.backbones.weight_sources import (
     read_weights,
 )
 from detkit.errors import WeightsError
-from detkit.files import replacing
+from detkit.system.files import replacing
 
 _log = logging.getLogger(__name__)
 

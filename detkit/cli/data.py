@@ -27,8 +27,8 @@ def run(args: argparse.Namespace) -> int:
     """Prints the report."""
     from dataclasses import asdict
 
-    from detkit.files import write_json
-    from detkit.stages.data_check import SHARES, check_data, report_text
+    from detkit.report.data_check import SHARES, check_data, report_text
+    from detkit.system.files import write_json
 
     check_output("--json", args.json)
     reports = check_data(read_config(args))

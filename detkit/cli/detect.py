@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from detkit.clock import Clock
 from detkit.errors import ConfigError, DataError
+from detkit.system.clock import Clock
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from detkit.detector import Detector
+    from detkit.detection.detector import Detector
     from detkit.proposals.base import ProposalGenerator
     from detkit.structures import Detections, Proposals
     from detkit.visualize import Labels
@@ -71,8 +71,8 @@ def run(args: argparse.Namespace) -> int:
     """
     import detkit
     from detkit.config.project import import_project
-    from detkit.files import write_json
-    from detkit.processes import resolve_workers
+    from detkit.system.files import write_json
+    from detkit.system.processes import resolve_workers
 
     output = Path(args.output)
     files = _files([Path(name) for name in args.images], output)
@@ -115,7 +115,7 @@ def _refuse_inputs(written: Sequence[Path], files: Sequence[tuple[str, Path]]) -
 
 
 def _check(args: argparse.Namespace, output: Path) -> None:
-    from detkit.engine.compute import Compute
+    from detkit.system.compute import Compute
 
     if args.min_score is not None and not math.isfinite(args.min_score):
         raise ConfigError(f"--min-score {args.min_score}: expected a finite number, such as 0.5")
@@ -149,8 +149,8 @@ def detected(
         min_score: as ``Detector.detect`` takes it.
         workers: processes; 0 reads each image when it is its turn.
     """
-    from detkit.engine.stream import in_processes
     from detkit.progress import progress
+    from detkit.system.stream import in_processes
     from detkit.visualize import Labels
 
     labels = Labels.of(detector.class_names)

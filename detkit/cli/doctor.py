@@ -18,8 +18,8 @@ def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> int:
     """Prints a line for each thing, as it is found."""
-    from detkit.doctor import findings
     from detkit.errors import one_line
+    from detkit.report.doctor import findings
 
     num_bad = 0
     for finding in findings():

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from detkit.cli.options import add_config, check_output, read_run
 
 if TYPE_CHECKING:
-    from detkit.stages.estimate import Estimate
+    from detkit.report.estimate import Estimate
 
 
 def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
@@ -27,8 +27,8 @@ def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> int:
     """Prints a line a step, the sums, and what they leave out."""
-    from detkit.files import write_json
-    from detkit.stages.estimate import estimate
+    from detkit.report.estimate import estimate
+    from detkit.system.files import write_json
 
     check_output("--json", args.json)
     found = estimate(read_run(args))

@@ -25,8 +25,8 @@ def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> int:
     """Prints the tables."""
-    from detkit.files import write_json
-    from detkit.stages.outputs import results_table
+    from detkit.report.outputs import results_table
+    from detkit.system.files import write_json
 
     check_output("--output", args.output)
     results = _of_files(args) if args.detections else _of_run(args)
@@ -39,8 +39,8 @@ def run(args: argparse.Namespace) -> int:
 def _of_files(args: argparse.Namespace) -> dict[str, object]:
     from detkit.errors import ConfigError
     from detkit.evaluation.detection_files import read_detections
+    from detkit.run.plan import Datasets
     from detkit.stages.evaluate import evaluate
-    from detkit.stages.plan import Datasets
 
     config = read_config(args)
     dataset = Datasets(config, needs_images=False)("TEST")
@@ -54,8 +54,8 @@ def _of_files(args: argparse.Namespace) -> dict[str, object]:
 
 def _of_run(args: argparse.Namespace) -> dict[str, object]:
     from detkit.errors import ModelError
-    from detkit.stages.folders import refuse_folders
-    from detkit.stages.outputs import write_outputs
+    from detkit.report.outputs import write_outputs
+    from detkit.run.folders import refuse_folders
 
     job = read_run(args)
     if job.find("Detect", "TEST") is None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from detkit.processes import is_first_process
+from detkit.system.processes import is_first_process
 
 INTERRUPTED = 130
 

@@ -12,11 +12,11 @@ from collections.abc import Sequence
 import detkit
 from detkit.cli import config, data, detect, doctor, estimate, evaluate, list_components, status, train
 from detkit.cli.interrupts import INTERRUPTED, interruptible
-from detkit.doctor import MEND_LIBRARIES, missing_library
-from detkit.engine.memory import keep_freed_memory
 from detkit.errors import ConfigError, DetkitError, ProcessLostError
-from detkit.files import writing
-from detkit.processes import is_first_process, started_by_torchrun
+from detkit.report.doctor import MEND_LIBRARIES, missing_library
+from detkit.system.files import writing
+from detkit.system.memory import keep_freed_memory
+from detkit.system.processes import is_first_process, started_by_torchrun
 
 COMMANDS = (train, evaluate, detect, estimate, status, config, list_components, data, doctor)
 

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from detkit.errors import DataError
-from detkit.files import writing
-from detkit.processes import is_first_process
+from detkit.system.files import writing
+from detkit.system.processes import is_first_process
 
 if TYPE_CHECKING:
     from detkit.config import Config
-    from detkit.engine.world import World
-    from detkit.stages.runner import Run
+    from detkit.run.runner import Run
+    from detkit.system.world import World
 
 
 def add_config(parser: argparse.ArgumentParser) -> None:
@@ -33,7 +33,7 @@ def read_config(args: argparse.Namespace) -> Config:
 
 def read_run(args: argparse.Namespace, *world: World) -> Run:
     """The run of the config that the arguments name, in one process or in several."""
-    from detkit.stages.runner import Run
+    from detkit.run.runner import Run
 
     return Run.of(read_config(args), Path(args.config).stem, *world)
 

@@ -21,7 +21,7 @@ def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> int:
     """Prints a line a step."""
-    from detkit.stages.record import LastRun, differences
+    from detkit.run.last_run import LastRun, differences
 
     job = read_run(args)
     last = LastRun.of(job.folder)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from detkit.cli.options import add_config, log_to, read_run
 
 if TYPE_CHECKING:
-    from detkit.engine.world import World
-    from detkit.stages.runner import Run
+    from detkit.run.runner import Run
+    from detkit.system.world import World
 
 log = logging.getLogger("detkit")
 
@@ -33,9 +33,9 @@ def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> int:
     """Runs the recipe and prints its AP table."""
-    from detkit.engine.world import World
-    from detkit.stages.notices import notices
-    from detkit.stages.outputs import write_outputs
+    from detkit.report.notices import notices
+    from detkit.report.outputs import write_outputs
+    from detkit.system.world import World
 
     with World.joined() as world:
         job = world.first_alone(lambda: _checked(args, world))
@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _checked(args: argparse.Namespace, world: World) -> Run:
-    from detkit.stages.folders import refuse_folders
+    from detkit.run.folders import refuse_folders
 
     job = read_run(args, world)
     job.check_stages(args.first, args.last)

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from detkit.errors import ConfigError
-from detkit.reading import MIB, bounded_text
+from detkit.system.reading import MIB, bounded_text
 
 MAX_BYTES = 4 * MIB
 NOT_YAML = (yaml.YAMLError, ValueError, TypeError, LookupError, AttributeError, RecursionError)

@@ -13,7 +13,7 @@ from typing import Any
 
 from detkit.data.repairs import every
 from detkit.errors import DataError
-from detkit.reading import MIB, bounded_json
+from detkit.system.reading import MIB, bounded_json
 
 MAX_BYTES = 4096 * MIB
 LIMIT = 1e30

@@ -9,9 +9,9 @@ from typing import Annotated, Literal
 from detkit.data.images import IMAGE_SUFFIXES, MAX_MEGAPIXELS, Megapixels
 from detkit.data.listed import Entry, ListedDataset
 from detkit.errors import ConfigError, DataError
-from detkit.reading import MIB, bounded_text, entries
 from detkit.registry import DATASETS, nearest
 from detkit.structures import Annotations, Boxes
+from detkit.system.reading import MIB, bounded_text, entries
 
 MAX_BYTES = 16 * MIB
 

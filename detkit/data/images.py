@@ -10,7 +10,7 @@ import numpy as np
 from detkit.config.ranges import Range
 from detkit.data.image_header import HeaderError, header_size
 from detkit.errors import DataError
-from detkit.reading import MIB, bounded_bytes
+from detkit.system.reading import MIB, bounded_bytes
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp")
 MAX_BYTES = 1024 * MIB

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from detkit.data.images import IMAGE_SUFFIXES
 from detkit.errors import DataError
-from detkit.reading import MIB, bounded_text, entries
 from detkit.registry import nearest
+from detkit.system.reading import MIB, bounded_text, entries
 
 MAX_BYTES = 256 * MIB
 _FLAG = re.compile(r"\s+(-1|0|1)$")

@@ -14,7 +14,7 @@ from defusedxml.ElementTree import DefusedXMLParser
 
 from detkit.data.repairs import every
 from detkit.errors import DataError
-from detkit.reading import MIB, bounded_bytes
+from detkit.system.reading import MIB, bounded_bytes
 
 MAX_BYTES = 16 * MIB
 MAX_DIGITS = 9

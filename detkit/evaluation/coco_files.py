@@ -9,8 +9,8 @@ from typing import Any
 
 from detkit.data.base import Dataset
 from detkit.errors import DataError
-from detkit.reading import MIB, bounded_json
 from detkit.structures import Boxes, Detections
+from detkit.system.reading import MIB, bounded_json
 
 MAX_BYTES = 4096 * MIB
 LIMIT = 1e30  # The corners of a box must fit into float32; NaN and infinity fail the comparison as well.

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from detkit.data.base import Dataset
 from detkit.errors import DataError
-from detkit.reading import MIB, bounded_text
 from detkit.registry import nearest
 from detkit.structures import Boxes, Detections
+from detkit.system.reading import MIB, bounded_text
 
 MAX_BYTES = 1024 * MIB
 LIMIT = 1e30  # Boxes are float32; NaN and infinity fail the comparison as well.

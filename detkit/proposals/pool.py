@@ -21,9 +21,9 @@ import torch
 from detkit.config.project import import_project
 from detkit.data.images import read_image
 from detkit.errors import DetkitError
-from detkit.processes import follow_parent
 from detkit.proposals.base import ProposalGenerator
 from detkit.structures import Boxes, Proposals
+from detkit.system.processes import follow_parent
 
 Arrays = tuple[np.ndarray, np.ndarray, tuple[int, int]]
 """Boxes, objectness and image size: what crosses between processes, tensors would take a file handle each."""

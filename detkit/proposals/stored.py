@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 
 from detkit.errors import DataError
-from detkit.reading import MIB, bounded_bytes, check_unpacked, reason, refuse_bomb
+from detkit.system.reading import MIB, bounded_bytes, check_unpacked, reason, refuse_bomb
 
 MAX_BYTES = 8192 * MIB
 _MAT_HEADER = 128

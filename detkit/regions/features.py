@@ -15,11 +15,11 @@ from safetensors import safe_open
 from torch import Tensor
 
 from detkit.data.images import read_image
-from detkit.engine.stream import in_threads
 from detkit.regions.base import RegionExtractor, RegionInputs
 from detkit.regions.index import RegionIndex
 from detkit.regions.network import RegionNetwork, check_finite
 from detkit.regions.source import FeatureSource
+from detkit.system.stream import in_threads
 
 Request = tuple[int, np.ndarray]
 """An image and the rows of the index that are wanted of it."""

@@ -8,8 +8,8 @@ from itertools import chain
 import torch
 from torch import Tensor
 
-from detkit.engine.world import Outbox, World
 from detkit.regions.features import IMAGES_TOGETHER, ComputedFeatures, RegionFeatures, Request
+from detkit.system.world import Outbox, World
 
 
 class GatheredFeatures(RegionFeatures):

@@ -11,12 +11,12 @@ from torch import Tensor
 
 from detkit.backbones.base import Backbone
 from detkit.backbones.fuse import fuse_for_inference
-from detkit.clock import Clock
-from detkit.engine.compute import Compute
-from detkit.engine.stream import in_threads
 from detkit.errors import DetkitError
 from detkit.regions.base import RegionExtractor, RegionInputs
 from detkit.structures import Boxes
+from detkit.system.clock import Clock
+from detkit.system.compute import Compute
+from detkit.system.stream import in_threads
 
 
 class RegionNetwork:

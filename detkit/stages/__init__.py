@@ -1,1 +1,1 @@
-"""Stages, their artefacts and the runner."""
+"""The built-in stages, one a file."""

@@ -13,16 +13,16 @@ from detkit.backbones.weights import load_weights
 from detkit.config.build import build
 from detkit.config.node import Config
 from detkit.data.base import Dataset
-from detkit.engine.seeding import rng_for
 from detkit.errors import ConfigError, DataError
 from detkit.regions.features import ComputedFeatures, RegionFeatures, StoredFeatures
 from detkit.regions.gathered import GatheredFeatures
 from detkit.regions.index import RegionIndex
 from detkit.regions.network import RegionNetwork
 from detkit.registry import BOX_HEADS, CLASSIFIERS, nearest
-from detkit.stages.base import Context, Ref
-from detkit.stages.shards import split_images
+from detkit.run.shards import split_images
+from detkit.run.stage import Context, Ref
 from detkit.structures import Boxes, Proposals
+from detkit.system.seeding import rng_for
 
 NETWORK = "network.safetensors"
 HEAD = "head.safetensors"

@@ -11,13 +11,16 @@ from torch import Tensor
 
 from detkit.config.node import Config
 from detkit.data.base import Dataset
-from detkit.detector import RegionScorer
+from detkit.detection.detector import RegionScorer
+from detkit.detection.postprocess import Postprocess, finish, set_thresholds
 from detkit.errors import DataError
 from detkit.evaluation.voc_files import file_name
-from detkit.postprocess import Postprocess, finish, set_thresholds
 from detkit.regions.features import IMAGES_TOGETHER
 from detkit.registry import STAGES
-from detkit.stages.base import Context, Ref, Stage
+from detkit.run.settings import settings_of
+from detkit.run.shards import ImageShards, merge_images, split_images
+from detkit.run.stage import Context, Ref, Stage
+from detkit.stages.classify import CLASSIFIER
 from detkit.stages.common import (
     FEATURE_SECTIONS,
     build_reader,
@@ -26,10 +29,8 @@ from detkit.stages.common import (
     region_features,
     region_index,
 )
-from detkit.stages.learn import BOX_HEAD, CLASSIFIER
-from detkit.stages.regions import feature_cache
-from detkit.stages.settings import settings_of
-from detkit.stages.shards import ImageShards, merge_images, split_images
+from detkit.stages.extract import feature_cache
+from detkit.stages.regress import BOX_HEAD
 from detkit.structures import Boxes, Detections, Sample
 from detkit.structures.state import load_learnt
 

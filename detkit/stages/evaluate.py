@@ -12,13 +12,13 @@ from detkit.config.node import Config
 from detkit.data.base import Dataset
 from detkit.errors import DataError
 from detkit.evaluation.base import Evaluator
-from detkit.files import write_json
 from detkit.progress import progress
 from detkit.registry import EVALUATORS, STAGES
-from detkit.stages.base import Context, Ref, Stage
+from detkit.run.stage import Context, Ref, Stage
 from detkit.stages.common import load_proposals
 from detkit.stages.detect import DETECTIONS, UNREFINED, load_detections
 from detkit.structures import Detections, Proposals
+from detkit.system.files import write_json
 
 RESULTS = "results.json"
 

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from detkit.errors import ModelError
-from detkit.reading import reason
+from detkit.system.reading import reason
 
 
 class Learnt(ABC):

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from detkit.errors import DataError
-from detkit.files import replacing
+from detkit.system.files import replacing
 
 
 def write_image(path: Path, image: np.ndarray) -> None:

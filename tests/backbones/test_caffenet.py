@@ -7,8 +7,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from detkit.backbones.caffenet import AlexNet, CaffeNet
-from detkit.engine.optim import caffe_rules
 from detkit.errors import ConfigError
+from detkit.training.optim import caffe_rules
 
 
 @pytest.fixture(scope="module")

@@ -17,14 +17,14 @@ from detkit.box_heads.identity import Identity
 from detkit.classifiers.linear_svm import LinearSVM
 from detkit.cli.detect import _profile
 from detkit.cli.main import main
-from detkit.clock import Clock
-from detkit.detector import Detector, RegionScorer
-from detkit.engine.compute import Compute
+from detkit.detection.detector import Detector, RegionScorer
+from detkit.detection.postprocess import Postprocess
 from detkit.errors import DetkitError
-from detkit.postprocess import Postprocess
 from detkit.proposals.sliding_window import SlidingWindow
 from detkit.regions.network import RegionNetwork
 from detkit.regions.warped_crops import WarpedCrops
+from detkit.system.clock import Clock
+from detkit.system.compute import Compute
 
 
 def test_profile_gives_the_mean_the_sum_and_the_share_of_the_time_that_passed():

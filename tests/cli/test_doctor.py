@@ -5,8 +5,8 @@ import cv2
 import pytest
 import torch
 
-from detkit import doctor
 from detkit.cli.main import main
+from detkit.report import doctor
 
 
 def found(looks):
@@ -77,7 +77,7 @@ def test_torchvision_of_another_torch_is_told(monkeypatch):
 
 def test_a_type_that_the_hardware_is_slow_at_is_told(monkeypatch):
     monkeypatch.setattr(doctor, "_seconds_of", lambda dtype, device: 3.0 if dtype == torch.float32 else 1.0)
-    monkeypatch.setattr("detkit.engine.compute._is_fast_at_bfloat16", lambda device: False)
+    monkeypatch.setattr("detkit.system.compute._is_fast_at_bfloat16", lambda device: False)
     ((level, _, text),) = found(doctor._dtype())
     assert level == "warning"
     assert "bfloat16 runs 3 times as fast; COMPUTE.DTYPE=bfloat16 may be quicker" in text

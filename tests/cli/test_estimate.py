@@ -7,8 +7,8 @@ import pytest
 
 from detkit.cli.estimate import _size, _time
 from detkit.cli.main import main
-from detkit.stages import measure
-from detkit.stages.measure import Pass
+from detkit.report import measure
+from detkit.report.measure import Pass
 
 
 def test_estimate_of_a_fresh_recipe_and_of_a_finished_one(recipe, capsys):

@@ -15,8 +15,8 @@ from detkit.cli.detect import _files
 from detkit.cli.main import main
 from detkit.config import load_config
 from detkit.registry import ALL_REGISTRIES, EVALUATORS
-from detkit.stages import outputs
-from detkit.stages.plan import Datasets
+from detkit.report import outputs
+from detkit.run.plan import Datasets
 
 FEW = ["BACKBONE.WEIGHTS=random", "DATA.Shapes.TRAIN_IMAGES=4", "DATA.Shapes.TEST_IMAGES=4"]
 """Overrides that leave quick.yaml little to draw."""

@@ -5,8 +5,8 @@ import pytest
 
 from detkit.cli.main import main
 from detkit.config import load_config
-from detkit.stages.record import keep_plan
-from detkit.stages.runner import Run
+from detkit.run.last_run import keep_plan
+from detkit.run.runner import Run
 from tests.reliability.bad_inputs import RAMP, encoded, thing, xml
 
 WORDS = ["STAGES=[Pretrain, Propose, Finetune]", "BACKBONE.WEIGHTS=random"]

@@ -8,10 +8,10 @@ import torch
 
 from detkit.backbones.tiny import TinyNet
 from detkit.components import load_components
-from detkit.engine.compute import Compute
 from detkit.regions.network import RegionNetwork
 from detkit.registry import REGION_EXTRACTORS
 from detkit.structures import Boxes
+from detkit.system.compute import Compute
 
 load_components()
 LAYERS = ["pool5", "fc7"]

@@ -6,10 +6,10 @@ import pytest
 
 from detkit.components import load_components
 from detkit.config import load_config
-from detkit.engine.compute import Compute
 from detkit.registry import STAGES
-from detkit.stages.base import Stage
-from detkit.stages.plan import Datasets, plan
+from detkit.run.plan import Datasets, plan
+from detkit.run.stage import Stage
+from detkit.system.compute import Compute
 
 load_components()
 

@@ -49,10 +49,10 @@ SEARCH, GROUPING, LABEL = (
     "detkit/proposals/grouping.py",
     "detkit/regions/label.py",
 )
-OPTIM, SVM, MINING = "detkit/engine/optim.py", "detkit/classifiers/linear_svm.py", "detkit/classifiers/mining.py"
+OPTIM, SVM, MINING = "detkit/training/optim.py", "detkit/classifiers/linear_svm.py", "detkit/classifiers/mining.py"
 HINGE, CODING, RIDGE = "detkit/classifiers/hinge.py", "detkit/box_heads/coding.py", "detkit/box_heads/ridge.py"
-POST, VOC, LRN = "detkit/postprocess.py", "detkit/evaluation/voc.py", "detkit/backbones/lrn.py"
-CAFFENET, SOLVER, DETECT = "detkit/backbones/caffenet.py", "detkit/engine/solver.py", "detkit/stages/detect.py"
+POST, VOC, LRN = "detkit/detection/postprocess.py", "detkit/evaluation/voc.py", "detkit/backbones/lrn.py"
+CAFFENET, SOLVER, DETECT = "detkit/backbones/caffenet.py", "detkit/training/solver.py", "detkit/stages/detect.py"
 
 ROWS = (
     # Networks
@@ -108,36 +108,36 @@ ROWS = (
         SOLVER,
         '"head": head}).train()',
         '"head": head}).eval()',
-        "engine/test_solver.py -k train_mode",
+        "training/test_solver.py -k train_mode",
     ),
     Mutation(
         "eval mode after a centred head's calibration",
         SOLVER,
         "head.calibrate(_first_features(task), settings.head_norm)\n        net.train()",
         "head.calibrate(_first_features(task), settings.head_norm)",
-        "engine/test_solver.py -k calibrated_in_eval_mode",
+        "training/test_solver.py -k calibrated_in_eval_mode",
     ),
-    Mutation("summed loss", SOLVER, " / batch.total", "", "engine/test_solver.py -k first_loss"),
+    Mutation("summed loss", SOLVER, " / batch.total", "", "training/test_solver.py -k first_loss"),
     Mutation(
         "a new head's biases start from 1",
         SOLVER,
         "nn.init.zeros_(head.bias)",
         "nn.init.ones_(head.bias)",
-        "engine/test_solver.py -k new_head",
+        "training/test_solver.py -k new_head",
     ),
     Mutation(
         "the sixth guess counts",
-        "detkit/engine/pretrain.py",
+        "detkit/training/pretrain.py",
         "ranks < k)",
         "ranks < k + (k == 5))",
-        "engine/test_pretrain.py -k accuracies",
+        "training/test_pretrain.py -k accuracies",
     ),
     Mutation(
         "centre crops alone",
-        "detkit/engine/classified.py",
+        "detkit/training/classified.py",
         "rng.integers(0, self.side - self.crop + 1, (len(every), 2))",
         "np.full((len(every), 2), (self.side - self.crop) // 2)",
-        "engine/test_classified.py -k anywhere",
+        "training/test_classified.py -k anywhere",
     ),
     # Features
     Mutation(
@@ -159,7 +159,7 @@ ROWS = (
         DETECT,
         "with_truths=False",
         "with_truths=True",
-        "stages/test_runner.py -k model_folder_detects",
+        "run/test_runner.py -k model_folder_detects",
     ),
     # Warp
     Mutation(
@@ -312,26 +312,28 @@ ROWS = (
     ),
     Mutation(
         "a quarter mirrored",
-        "detkit/engine/finetune.py",
+        "detkit/training/finetune.py",
         "rng.random(len(rows)) < 0.5",
         "rng.random(len(rows)) < 0.25",
-        "engine/test_finetune.py -k mirrored",
+        "training/test_finetune.py -k mirrored",
     ),
     Mutation(
         "new layer at the common rate",
         OPTIM,
         ' * (head_lr_factor if name.startswith(f"{head}.") else 1.0)',
         "",
-        "engine/test_optim.py",
+        "training/test_optim.py",
     ),
-    Mutation("biases at the common rate", OPTIM, "(bias_lr_factor if is_bias else 1.0)", "1.0", "engine/test_optim.py"),
-    Mutation("biases decay", OPTIM, "0.0 if is_bias else 1.0)", "1.0)", "engine/test_optim.py"),
+    Mutation(
+        "biases at the common rate", OPTIM, "(bias_lr_factor if is_bias else 1.0)", "1.0", "training/test_optim.py"
+    ),
+    Mutation("biases decay", OPTIM, "0.0 if is_bias else 1.0)", "1.0)", "training/test_optim.py"),
     Mutation(
         "learning rate outside the momentum",
         OPTIM,
         ".add_(move, alpha=lr * rule.lr_factor))",
         ".add_(move), alpha=lr * rule.lr_factor)",
-        "engine/test_optim.py",
+        "training/test_optim.py",
     ),
     # SVM
     Mutation(
@@ -560,42 +562,48 @@ ROWS = (
     # Post-processing
     Mutation(
         "suppression before regression",
-        "detkit/detector.py",
+        "detkit/detection/detector.py",
         "        reads = self.box_head.reads_features\n",
         "        first = finish(boxes[rows], scores, labels, torch.arange(len(rows)), (10**6, 10**6), settings)\n"
         "        rows, labels, scores = (t[first.proposal_rows] for t in (rows, labels, scores))\n"
         "        reads = self.box_head.reads_features\n",
-        "test_detector.py",
+        "detection/test_detector.py",
     ),
     Mutation(
         "no cap before suppression",
         POST,
         "t[: settings.top_per_image].T",
         "t.T",
-        "test_detector.py test_postprocess.py",
+        "detection/test_detector.py detection/test_postprocess.py",
     ),
-    Mutation("boxes not clipped", POST, "Detections(boxes.clip(image_size)", "Detections(boxes", "test_postprocess.py"),
+    Mutation(
+        "boxes not clipped",
+        POST,
+        "Detections(boxes.clip(image_size)",
+        "Detections(boxes",
+        "detection/test_postprocess.py",
+    ),
     Mutation(
         "suppression at exactly 0.3",
         POST,
         "scores.double(), iou)",
         "scores.double(), iou - 1e-9)",
-        "test_postprocess.py",
+        "detection/test_postprocess.py",
     ),
     Mutation(
         "classes suppress each other",
         POST,
         "own = (found.labels == label).nonzero()[:, 0]",
         "own = torch.arange(len(found))[: len(found) if label == found.labels.min() else 0]",
-        "test_postprocess.py",
+        "detection/test_postprocess.py",
     ),
-    Mutation("the cap over the set forgotten", POST, "if cap == 0:", "if True:", "test_postprocess.py"),
+    Mutation("the cap over the set forgotten", POST, "if cap == 0:", "if True:", "detection/test_postprocess.py"),
     Mutation(
         "the cap over the set without effect on the images",
         DETECT,
         'one["scores"] >= limits[one["labels"]]',
         'one["scores"] > -torch.inf',
-        "stages/test_runner.py -k cap_over_the_set",
+        "run/test_runner.py -k cap_over_the_set",
     ),
     Mutation(
         "300 of a class in an image by default",

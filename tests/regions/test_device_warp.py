@@ -3,12 +3,12 @@ import pytest
 import torch
 
 from detkit.backbones.tiny import TinyNet
-from detkit.engine.compute import Compute
 from detkit.regions.device_warp import TOGETHER, warp_on_device
 from detkit.regions.network import RegionNetwork
 from detkit.regions.warp import warp_crops, warp_windows
 from detkit.regions.warped_crops import WarpedCrops
 from detkit.structures import Boxes
+from detkit.system.compute import Compute
 
 
 def both(image, boxes, flips, *, pixels, size=57, padding=5, mode="warp", context=True):

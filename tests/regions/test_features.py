@@ -7,12 +7,12 @@ import torch
 
 from detkit.backbones.tiny import TinyNet
 from detkit.data.images import read_image
-from detkit.engine.compute import Compute
 from detkit.regions.features import ComputedFeatures
 from detkit.regions.index import RegionIndex
 from detkit.regions.network import RegionNetwork
 from detkit.regions.warped_crops import WarpedCrops
 from detkit.structures import Boxes, Proposals, Sample
+from detkit.system.compute import Compute
 
 
 @pytest.fixture

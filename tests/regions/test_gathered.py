@@ -12,9 +12,9 @@ import pytest
 import torch
 import torch.distributed as dist
 
-from detkit.engine.world import Outbox, World
 from detkit.regions.features import IMAGES_TOGETHER, RegionFeatures
 from detkit.regions.gathered import GatheredFeatures
+from detkit.system.world import Outbox, World
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are forked on Linux alone")
 

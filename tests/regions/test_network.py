@@ -2,10 +2,10 @@ import numpy as np
 import torch
 
 from detkit.backbones.tiny import TinyNet
-from detkit.engine.compute import Compute
 from detkit.regions.network import RegionNetwork
 from detkit.regions.warped_crops import WarpedCrops
 from detkit.structures import Boxes
+from detkit.system.compute import Compute
 
 
 def test_nothing_is_dropped_from_features_though_the_backbone_is_in_train_mode():

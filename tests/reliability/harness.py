@@ -300,7 +300,7 @@ def whole_run(folder: Path) -> Whole:
 def _warm_up() -> None:
     """Imports once, before the forks, what each run would import for itself: most of a run's time."""
     load_components()
-    importlib.import_module("detkit.stages.outputs")
+    importlib.import_module("detkit.report.outputs")
     with torch.device("meta"):
         TinyNet()
 

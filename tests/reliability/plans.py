@@ -14,10 +14,10 @@ import pytest
 from detkit.config import load_config
 from detkit.config.build import build
 from detkit.config.node import Config
-from detkit.engine.compute import Compute
+from detkit.run.last_run import LastRun, differences, keep_plan
+from detkit.run.plan import Datasets, Step, plan
 from detkit.stages import common
-from detkit.stages.plan import Datasets, Step, plan
-from detkit.stages.record import LastRun, differences, keep_plan
+from detkit.system.compute import Compute
 
 QUICK = Path(__file__).parents[2] / "projects" / "rcnn" / "quick.yaml"
 SMALL = [f"{slot}.Shapes.{key}=2" for slot in ("DATA", "PRETRAIN_DATA") for key in ("VAL_IMAGES", "TEST_IMAGES")]

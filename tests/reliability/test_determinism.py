@@ -9,11 +9,11 @@ import torch
 from detkit.backbones.caffenet import AlexNet, CaffeNet
 from detkit.backbones.tiny import TinyNet
 from detkit.backbones.torchvision_nets import TorchvisionBackbone
-from detkit.engine.compute import Compute
 from detkit.regions.network import RegionNetwork
 from detkit.regions.passes import in_passes
 from detkit.regions.shared_map import SharedMap
 from detkit.structures import Boxes
+from detkit.system.compute import Compute
 
 BATCHES = [pytest.param(5, marks=pytest.mark.soak), 16]
 SLOW = pytest.mark.soak

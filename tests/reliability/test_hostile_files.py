@@ -23,9 +23,9 @@ from detkit.data.images import decode_image
 from detkit.data.repairs import cut_to_image
 from detkit.data.voc_files import listed_ids
 from detkit.data.voc_xml import read_voc_xml
+from detkit.detection.model_file import read_model_file
 from detkit.errors import DetkitError
 from detkit.evaluation.detection_files import read_detections
-from detkit.model_file import read_model_file
 from detkit.proposals.precomputed import Precomputed
 from detkit.structures import Sample
 from tests.conftest import FIGURE

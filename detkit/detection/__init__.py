@@ -1,0 +1,1 @@
+"""The composed detector and its model folder."""

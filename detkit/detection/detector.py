@@ -1,0 +1,220 @@
+"""The composed detector: an image in, detections out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from detkit.backbones.weights import load_weights
+from detkit.box_heads.base import BoxHead
+from detkit.classifiers.base import Classifier
+from detkit.config.build import construct
+from detkit.config.layout import RuntimeKeys
+from detkit.data.images import read_image
+from detkit.detection.model_file import read_model_file
+from detkit.detection.postprocess import Postprocess, finish, select
+from detkit.errors import ModelError
+from detkit.proposals.base import ProposalGenerator
+from detkit.regions.network import RegionNetwork
+from detkit.registry import BACKBONES, BOX_HEADS, CLASSIFIERS, PROPOSAL_GENERATORS, REGION_EXTRACTORS
+from detkit.structures import Boxes, Detections, Proposals
+from detkit.structures.state import load_learnt
+from detkit.system.clock import Clock
+from detkit.system.compute import Compute
+
+SHOWN_FROM = {"margin": 0.0, "probability": 0.5}
+"""The least score that is shown where the caller gives none."""
+
+
+@dataclass(frozen=True, eq=False)
+class Candidates:
+    """The scored regions of one image that survive the cap per image.
+
+    Args:
+        rows: (M,) int64 proposal rows; a row stands once for each class it is a candidate of.
+        labels: (M,) int64.
+        scores: (M,) float32.
+        boxes: the M proposals.
+        refined: the same, not clipped, after the box head has moved those that the settings let it move.
+    """
+
+    rows: Tensor
+    labels: Tensor
+    scores: Tensor
+    boxes: Boxes
+    refined: Boxes
+
+
+@dataclass(frozen=True, eq=False)
+class RegionScorer:
+    """Classifier and box head together: what turns features into candidates in evaluation and detection alike.
+
+    Args:
+        classifier: scores regions.
+        classifier_layer: the layer that it reads.
+        box_head: moves regions.
+        box_layer: the layer that it reads.
+    """
+
+    classifier: Classifier
+    classifier_layer: str
+    box_head: BoxHead
+    box_layer: str
+
+    @property
+    def layers(self) -> list[str]:
+        """The layers that must be computed."""
+        layers = {self.classifier_layer: None}
+        if self.box_head.reads_features:
+            layers[self.box_layer] = None
+        return list(layers)
+
+    def candidates(
+        self, boxes: Boxes, features: Mapping[str, Tensor], settings: Postprocess, min_score: float = -np.inf
+    ) -> Candidates:
+        """The candidates of one image.
+
+        Args:
+            boxes: its N proposals.
+            features: {layer: (N, D) float32} for each of ``layers``.
+            settings: caps.
+            min_score: regions that score less are none.
+        """
+        rows, labels, scores = select(
+            self.classifier.score(features[self.classifier_layer]), settings, min_score=min_score
+        )
+        reads = self.box_head.reads_features
+        own = features[self.box_layer][rows] if reads else torch.zeros(len(rows), 0)
+        plain, refined = boxes[rows], self.box_head.refine(own, boxes[rows], labels)
+        if settings.refine_above is not None:
+            moved = (scores > settings.refine_above)[:, None]
+            refined = Boxes(torch.where(moved, refined.tensor, plain.tensor))
+        return Candidates(rows, labels, scores, plain, refined)
+
+
+class Detector:
+    """A trained detector, loaded from a model folder with the core alone.
+
+    Args:
+        class_names: the K classes.
+        generator: finds proposals.
+        network: computes features.
+        scorer: classifier and box head.
+        settings: caps and non-maximum suppression.
+    """
+
+    def __init__(
+        self,
+        *,
+        class_names: tuple[str, ...],
+        generator: ProposalGenerator,
+        network: RegionNetwork,
+        scorer: RegionScorer,
+        settings: Postprocess,
+    ) -> None:
+        self.class_names = class_names
+        self.generator, self.network, self.scorer, self.settings = generator, network, scorer, settings
+
+    @property
+    def score_kind(self) -> str:
+        """The classifier's: "margin" or "probability"."""
+        return self.scorer.classifier.score_kind
+
+    @property
+    def shown_from(self) -> float:
+        """The least score that is shown by default: margin 0, probability 0.5."""
+        return SHOWN_FROM[self.score_kind]
+
+    def detect(
+        self,
+        image: np.ndarray | str | Path,
+        min_score: float | None = None,
+        *,
+        proposals: Proposals | None = None,
+        clock: Clock | None = None,
+    ) -> Detections:
+        """The objects of one image, best first.
+
+        Args:
+            image: (H, W, 3) uint8 RGB, or the path of a file.
+            min_score: the least score; by default 0 for margins and 0.5 for probabilities.
+            proposals: of this image, where its generator ran already.
+            clock: is told of the stages decode, proposals, warp, network and classify.
+
+        Raises:
+            DataError: the file is no readable image.
+            ValueError: the array is no (H, W, 3) uint8 image.
+        """
+        clock = clock or Clock()
+        with clock("decode"):
+            pixels = image if isinstance(image, np.ndarray) else read_image(Path(image))
+        if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8:
+            raise ValueError(f"detect: expected an (H, W, 3) uint8 RGB image, got {pixels.dtype} {pixels.shape}")
+        with clock("proposals"):
+            given = self.generator.propose(pixels) if proposals is None else proposals
+        features = self.network.of_image(pixels, given.boxes, self.scorer.layers, clock)
+        least = self.shown_from if min_score is None else min_score
+        with clock("classify"):
+            found = self.scorer.candidates(given.boxes, features, self.settings, least)
+            return finish(found.refined, found.scores, found.labels, found.rows, given.image_size, self.settings)
+
+
+def load(model: str | Path, *, device: str = "auto", compile: bool = False) -> Detector:
+    """The detector of a model folder.
+
+    Args:
+        model: a folder that a training run wrote (``RUN/model``).
+        device: auto, cpu or cuda.
+        compile: whether the network goes through torch.compile: the first image takes longer, the others less.
+
+    Raises:
+        ModelError: the folder is no model, or needs a component that is not registered.
+    """
+    folder = Path(model)
+    described = read_model_file(folder)
+    compute = Compute.resolve(dtype=described["compute"]["dtype"], device=device, compile=compile)
+    return _assemble(folder, described, compute)
+
+
+def _assemble(folder: Path, described: dict[str, Any], compute: Compute) -> Detector:
+    network = folder / "network.safetensors"
+    _refuse_larger(described["backbone"], network)
+    backbone = construct(BACKBONES, described["backbone"])
+    load_weights(backbone, str(network))
+    extractor = construct(REGION_EXTRACTORS, described["region_extractor"], input_size=backbone.input_size)
+    parts: dict[str, Any] = {}
+    for key, registry in (("classifier", CLASSIFIERS), ("box_head", BOX_HEADS)):
+        layer = described[f"{key}_layer"]
+        if layer not in backbone.layers:
+            raise ModelError(f"model {folder}: no layer {layer!r} for its {key}; expected one of {[*backbone.layers]}")
+        dim = backbone.layers[layer].dim
+        parts[key] = construct(registry, described[key], num_classes=len(described["class_names"]), feature_dim=dim)
+        load_learnt(parts[key], folder / f"{key}.safetensors")
+    scorer = RegionScorer(
+        parts["classifier"], described["classifier_layer"], parts["box_head"], described["box_head_layer"]
+    )
+    return Detector(
+        class_names=tuple(described["class_names"]),
+        generator=construct(PROPOSAL_GENERATORS, described["proposals"]),
+        network=RegionNetwork(backbone, extractor, compute=compute, batch=RuntimeKeys().batch),
+        scorer=scorer,
+        settings=Postprocess(**described["postprocess"]),
+    )
+
+
+def _refuse_larger(chosen: dict[str, Any], file: Path) -> None:
+    """A network of more numbers than its file has bytes would take memory for nothing."""
+    if not file.is_file():
+        raise ModelError(f"model {file}: missing or damaged; export it again with detkit train")
+    with torch.device("meta"):
+        needed = sum(t.numel() for t in construct(BACKBONES, chosen).state_dict().values())
+    if needed > (there := file.stat().st_size):
+        raise ModelError(
+            f"model {file}: {there} bytes, but the network of model.yaml has {needed} numbers; export it again"
+        )

@@ -1,1 +1,0 @@
-"""The training loop, its hooks, checkpoints, seeding and compute settings."""

@@ -1,0 +1,1 @@
+"""What people look at: outputs, the exported model, estimates and checks."""

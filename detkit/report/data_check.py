@@ -1,0 +1,209 @@
+"""What is to be known of a recipe's data before hours are spent on it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from detkit.config.node import Config
+from detkit.data.base import Dataset
+from detkit.data.fingerprint import ImageFacts, inspect_images
+from detkit.errors import DataError, one_line
+from detkit.evaluation.table import aligned
+from detkit.registry import STAGES
+from detkit.run.plan import Datasets
+from detkit.run.stage import Stage
+
+SHARES = (0, 0.05, 0.25, 0.5, 0.75, 0.95, 1)
+LEARNT_FROM = {"FINETUNE", "TRAIN", "PRETRAIN_DATA.TRAIN"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitReport:
+    """What was found in the data of one or more roles.
+
+    Args:
+        roles: the roles that use these splits.
+        splits: names of splits, joined in this order.
+        num_images: images that can be used.
+        num_empty: of these, images without an object.
+        objects: number of ground truths of each class, in label order.
+        num_difficult: ground truths that are difficult.
+        num_crowd: ground truths that are crowds.
+        quantiles: for "box width", "box height", "image width" and "image height" the pixels at each of SHARES.
+        problems: each broken image or annotation, and what makes the whole split unusable.
+        stops: whether training would stop at them; it would not where ON_BAD leaves broken images out.
+        warnings: what was repaired or looks odd.
+    """
+
+    roles: tuple[str, ...]
+    splits: tuple[str, ...]
+    num_images: int = 0
+    num_empty: int = 0
+    objects: Mapping[str, int] = field(default_factory=dict)
+    num_difficult: int = 0
+    num_crowd: int = 0
+    quantiles: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    problems: Sequence[str] = ()
+    stops: bool = False
+    warnings: Sequence[str] = ()
+
+    @property
+    def name(self) -> str:
+        """Roles and splits, as a heading."""
+        return f"{', '.join(self.roles)} ({'+'.join(self.splits)})"
+
+
+def check_data(config: Config) -> list[SplitReport]:
+    """A report on each data set that the recipe's stages read, opened by the readers that training uses.
+
+    Raises:
+        ConfigError: a setting of a data set that cannot be used.
+        DataError: the cache folder cannot be written.
+    """
+    datasets = Datasets(config, on_bad="skip")
+    steps = [
+        (stage, stage.datasets(config, role))
+        for stage in (STAGES.get(name)() for name in config.STAGES)
+        for role in stage.roles(config)
+    ]
+    opened = {role: _opened(datasets, role) for _, roles in steps for role in roles}
+    refused: dict[str, list[str]] = {role: [] for role in opened}
+    for stage, roles in steps:
+        for role in roles[:1]:
+            refused[role] += _refusals(stage, config, {r: opened[r] for r in roles})
+    roles_of: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    for role in opened:
+        roles_of.setdefault((datasets.slot(role), datasets.splits(role)), []).append(role)
+    as_trained, seen = Datasets(config), dict[str, str]()
+    reports = []
+    for (slot, splits), roles in roles_of.items():
+        dataset = opened[roles[0]]
+        if isinstance(dataset, DataError):
+            lines = _unlike([str(dataset), *dataset.problems])
+            reports.append(SplitReport(roles=tuple(roles), splits=splits, problems=lines, stops=True))
+            continue
+        unusable = [line for role in roles for line in refused[role]]
+        if config[slot].ON_BAD == "stop":
+            unusable += _untold(as_trained, roles[0], dataset)
+        stops = bool(unusable) or (config[slot].ON_BAD == "stop" and bool(dataset.problems))
+        reports.append(_report(dataset, tuple(roles), splits, _unlike(unusable), stops, seen))
+    return reports
+
+
+def _opened(datasets: Datasets, role: str) -> Dataset | DataError:
+    try:
+        return datasets(role)
+    except DataError as error:
+        return error
+
+
+def _refusals(stage: Stage, config: Config, found: Mapping[str, Dataset | DataError]) -> Sequence[str]:
+    """What a stage refuses of the data that it reads together; what cannot be opened is told by itself."""
+    data = {role: dataset for role, dataset in found.items() if not isinstance(dataset, DataError)}
+    if len(data) < len(found):
+        return ()
+    try:
+        stage.check_data(config, data)
+    except DataError as error:
+        return error.problems
+    return ()
+
+
+def _untold(datasets: Datasets, role: str, dataset: Dataset) -> list[str]:
+    """What stops training and is no problem of an image of the split, such as a broken annotation that it lists not."""
+    stopping = _opened(datasets, role)
+    lines = stopping.problems if isinstance(stopping, DataError) else ()
+    return [line for line in lines if not any(told.endswith(line) for told in dataset.problems)]
+
+
+def _report(
+    dataset: Dataset,
+    roles: tuple[str, ...],
+    splits: tuple[str, ...],
+    unusable: Sequence[str],
+    stops: bool,
+    seen: dict[str, str],
+) -> SplitReport:
+    truths = [sample.annotations for sample in dataset if sample.annotations is not None]
+    labels = Counter(label for t in truths for label in t.labels.tolist())
+    objects = {name: labels[k] for k, name in enumerate(dataset.class_names)}
+    missing = [name for name, count in objects.items() if not count] if LEARNT_FROM & set(roles) else []
+    return SplitReport(
+        roles=roles,
+        splits=splits,
+        num_images=len(dataset),
+        num_empty=sum(not len(t) for t in truths),
+        objects=objects if truths else {},
+        num_difficult=sum(int(t.difficult.sum()) for t in truths),
+        num_crowd=sum(int(t.crowd.sum()) for t in truths),
+        quantiles=_quantiles(dataset),
+        problems=[*unusable, *map(one_line, dataset.problems)],
+        stops=stops,
+        warnings=[
+            *map(one_line, dataset.warnings),
+            *(f"class {name} has no object to learn from" for name in missing if truths),
+            *_repeated_images(dataset, f"{'+'.join(splits)}", seen),
+        ],
+    )
+
+
+def _unlike(lines: Sequence[str]) -> list[str]:
+    return list(dict.fromkeys(lines))
+
+
+def _quantiles(dataset: Dataset) -> dict[str, list[float]]:
+    boxes = [sample.annotations.boxes.numpy() for sample in dataset if sample.annotations is not None]
+    corners = np.concatenate([np.zeros((0, 4)), *boxes])
+    sizes = np.array([sample.size for sample in dataset])
+    columns = {
+        "box width": corners[:, 2] - corners[:, 0],
+        "box height": corners[:, 3] - corners[:, 1],
+        "image width": sizes[:, 1],
+        "image height": sizes[:, 0],
+    }
+    return {name: np.quantile(column, SHARES).round(2).tolist() for name, column in columns.items() if len(column)}
+
+
+def _repeated_images(dataset: Dataset, split: str, seen: dict[str, str]) -> list[str]:
+    """A line for each image whose file has the content of one before it, in this data set or another."""
+    lines = []
+    samples = list(dataset)
+    for sample, facts in zip(samples, inspect_images([sample.path for sample in samples])):
+        if isinstance(facts, ImageFacts):
+            own = one_line(f"{sample.image_id} of {split}")
+            other = seen.setdefault(facts.sha256, own)
+            if other != own:
+                lines.append(f"image {own} is the same picture as {other}")
+    return lines
+
+
+def report_text(reports: Sequence[SplitReport]) -> str:
+    """The reports for a reader: objects of each class, sizes, then each problem and warning in a line."""
+    parts = [_counts(reports)]
+    for report in reports:
+        if report.quantiles:
+            heads = [f"pixels in {report.name}", *("least" if s == 0 else f"{s:.0%}" for s in SHARES)]
+            rows = [[name, *(f"{v:g}" for v in values)] for name, values in report.quantiles.items()]
+            parts.append(aligned([heads, *rows]))
+    for report in reports:
+        kind = "stops" if report.stops else "left out"
+        lines = [f"{kind}: {line}" for line in report.problems] + [f"warning: {line}" for line in report.warnings]
+        if lines:
+            parts.append("\n".join([f"{report.name}:", *lines]))
+    return "\n\n".join(parts)
+
+
+def _counts(reports: Sequence[SplitReport]) -> str:
+    names = dict.fromkeys(name for report in reports for name in report.objects)
+    rows = [["", *(report.name for report in reports)]]
+    rows += [["images", *(str(report.num_images) for report in reports)]]
+    rows += [["images without objects", *(str(report.num_empty) for report in reports)]]
+    rows += [["objects", *(str(sum(report.objects.values())) for report in reports)]]
+    rows += [["  difficult", *(str(report.num_difficult) for report in reports)]]
+    rows += [["  crowd", *(str(report.num_crowd) for report in reports)]]
+    rows += [[f"  {name}", *(str(report.objects.get(name, "-")) for report in reports)] for name in names]
+    return aligned(rows)

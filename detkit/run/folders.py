@@ -1,0 +1,73 @@
+"""Folders in which a run would destroy what is not its own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from detkit.errors import ConfigError
+from detkit.run.last_run import DATA, PLAN, has_plan
+from detkit.run.runner import OUTPUTS, Run
+
+OVERWRITTEN = (*OUTPUTS, "config.yaml", "env.json", "metrics.jsonl", PLAN, DATA)
+
+
+def refuse_folders(run: Run, recipe: Path) -> None:
+    """Refuses a run whose outputs would take the place of other files, before anything is written.
+
+    Args:
+        run: what is planned.
+        recipe: its config file.
+
+    Raises:
+        ConfigError: what the run reads lies in a folder or file that it replaces; its folder lies in the data; or
+            there are files in its folder that no run has written.
+    """
+    folder = run.folder
+    if recipe.resolve() == (folder / "config.yaml").resolve():
+        raise ConfigError(
+            f"{recipe}: the run would write its resolved config over this recipe; copy the recipe to another place, or "
+            "choose another OUTPUT_DIR"
+        )
+    settings = run.config.selected()
+    read = {"--config": str(recipe), **dict(_texts(settings)), "ARTIFACTS": str(run.store.root)}
+    for key, text in read.items():
+        output = _output_that_holds(Path(text), folder)
+        if output:
+            raise ConfigError(f"{key}: {text} lies in {folder / output}, which the run replaces; choose another place")
+    for slot in ("DATA", "PRETRAIN_DATA"):
+        name = settings[slot]["NAME"]
+        for key, text in _texts(settings[slot].get(name, {}), f"{slot}.{name}"):
+            if text and folder.resolve().is_relative_to(Path(text).resolve()):
+                raise ConfigError(
+                    f"OUTPUT_DIR: {folder} lies in {key}, {text}, where its pictures would become part of the "
+                    "data; choose a folder outside"
+                )
+    foreign = [] if has_plan(folder) else [name for name in OVERWRITTEN if os.path.lexists(folder / name)]
+    if foreign:
+        raise ConfigError(
+            f"OUTPUT_DIR: {folder / foreign[0]} is in the way, and no {PLAN} shows that a run has written it; choose "
+            "another folder, or move it away"
+        )
+
+
+def _output_that_holds(path: Path, folder: Path) -> str:
+    """The run's output that the path is or lies in, while it is made and removed too; empty for none."""
+    path, folder = path.resolve(), folder.resolve()
+    for part in (path, *path.parents):
+        name = part.name.removesuffix(".partial").removesuffix(".removed")
+        if part.parent == folder and name in OUTPUTS:
+            return name
+    return ""
+
+
+def _texts(tree: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, str]]:
+    """(key, value) of every setting that is a text, and so may be a path."""
+    for key, value in tree.items():
+        name = f"{path}.{key}" if path else key
+        if isinstance(value, Mapping):
+            yield from _texts(value, name)
+        elif isinstance(value, str):
+            yield name, value

@@ -1,0 +1,166 @@
+"""What the last run of a folder had planned, and how another plan differs from it."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from detkit.data.base import Dataset
+from detkit.data.fingerprint import ImageFacts, annotation_columns, inspect_images
+from detkit.run.plan import Step
+from detkit.system.files import write_atomically, write_json
+from detkit.system.reading import MIB, bounded_text
+
+PLAN = "plan.json"
+DATA = "plan.safetensors"
+COLUMNS = ("the list of images", "the image", "the annotations")
+MAX_BYTES = 256 * MIB
+
+Plan = Mapping[str, Mapping[str, Any]]
+"""What is hashed for each step, by the step's label."""
+
+
+def described(steps: Sequence[Step]) -> Plan:
+    """The plan of these steps as JSON values."""
+    plan: Plan = json.loads(json.dumps({step.label: step.description for step in steps}))
+    return plan
+
+
+@dataclass(frozen=True)
+class LastRun:
+    """What the last run of a folder has written down.
+
+    Args:
+        plan: what it had planned; empty where there was no run, or its file cannot be read.
+        content: of each role (N, 3) checksums of each image's id, file and annotations; empty likewise.
+    """
+
+    plan: Plan
+    content: Mapping[str, np.ndarray]
+
+    @classmethod
+    def of(cls, folder: Path) -> LastRun:
+        """That of a run's folder."""
+        try:
+            content = load((folder / DATA).read_bytes())
+        except (OSError, SafetensorError):
+            content = {}
+        return cls(last_plan(folder), content)
+
+
+def keep_plan(folder: Path, steps: Sequence[Step]) -> None:
+    """Writes down in a run's folder what is hashed for each of its steps, and checksums of each image."""
+    # First the plan: it is the mark that all else in the folder is a run's.
+    write_json(folder / PLAN, described(steps))
+    data = {role: dataset for step in steps for role, dataset in step.data.items()}
+    rows = {dataset: _content(dataset) for dataset in data.values()}
+    write_atomically(folder / DATA, save({role: rows[dataset] for role, dataset in data.items()}))
+
+
+def last_plan(folder: Path) -> Plan:
+    """What the last run of a folder had planned; empty where there was none, or its file cannot be read."""
+    return _read_plan(folder) or {}
+
+
+def has_plan(folder: Path) -> bool:
+    """Whether a run has written to the folder: its plan is there and can be read."""
+    return _read_plan(folder) is not None
+
+
+def _read_plan(folder: Path) -> Plan | None:
+    try:
+        plan = json.loads(bounded_text(folder / PLAN, MAX_BYTES))
+    except (OSError, ValueError, RecursionError):
+        return None
+    return plan if isinstance(plan, dict) and all(map(_is_description, plan.values())) else None
+
+
+def _is_description(step: Any) -> bool:
+    known = {"config", "extra", "data", "version", "inputs"}
+    return isinstance(step, dict) and known <= step.keys() and isinstance(step["inputs"], dict)
+
+
+def differences(step: Step, last: LastRun) -> list[str]:
+    """Why a step's result is not that of the last run; nothing where it is, or where the last run had no such step.
+
+    Returns:
+        Settings as "FINETUNE.LR: 0.01, was 0.02", then what else changed, then the steps whose results it reads and
+        that changed themselves.
+    """
+    if step.label not in last.plan:
+        return []
+    old, new = last.plan[step.label], described([step])[step.label]
+    keys = {"COMPUTE": "COMPUTE.DTYPE", **step.stage.derived}
+    changes = [*_changes(old["config"], new["config"], keys), *_changes(old["extra"], new["extra"], keys)]
+    lines = [f"{key}: {_shown(now)}, was {_shown(before)}" for key, before, now in changes]
+    for (role, dataset), before, now in zip(step.data.items(), old["data"], new["data"]):
+        if before != now:
+            others = "the classes are others" if step.stage.reads_truths(role) else "its images are hashed otherwise"
+            change = _first_change(dataset, last.content.get(role)) or others
+            lines.append(f"{role if '.' in role else f'DATA.{role}'}: {change}")
+    if old["version"] != new["version"]:
+        lines.append(f"detkit's way of doing it: version {new['version']}, was {old['version']}")
+    inputs = step.inputs.items()
+    lines += [f"reads {read.label}, which changed" for name, read in inputs if old["inputs"].get(name) != read.digest]
+    return lines
+
+
+def _content(dataset: Dataset) -> np.ndarray:
+    samples = list(dataset)
+    facts = inspect_images([sample.path for sample in samples])
+    rows = [
+        (sample.image_id, found.sha256 if isinstance(found, ImageFacts) else "", annotation_columns(sample))
+        for sample, found in zip(samples, facts)
+    ]
+    sums = [[zlib.crc32(str(part).encode(errors="replace")) for part in row] for row in rows]
+    return np.array(sums, np.int64).reshape(-1, len(COLUMNS))
+
+
+def _first_change(dataset: Dataset, before: np.ndarray | None) -> str:
+    """Which image of a data set is the first that differs, and in what; empty where none does."""
+    if before is None:
+        return "other images or annotations"
+    now = _content(dataset)
+    shared = min(len(before), len(now))
+    differs = before[:shared] != now[:shared]
+    if len(before) != len(now) or differs[:, 0].any():
+        first = int(np.argmax([*differs[:, 0], True]))
+        place = f"from {dataset[first].image_id} on" if first < len(now) else "at its end"
+        return f"{COLUMNS[0]} is another {place}: {len(now)}, was {len(before)}"
+    for column in (1, 2):
+        rows = np.flatnonzero(differs[:, column])
+        if len(rows):
+            more = f" and of {len(rows) - 1} more" if len(rows) > 1 else ""
+            return f"{COLUMNS[column]} of {dataset[int(rows[0])].image_id}{more} changed"
+    return ""
+
+
+def _changes(old: Any, new: Any, keys: Mapping[str, str], path: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """(key, old, new) of every setting that differs; a part that only one of them chooses follows from its NAME.
+
+    Args:
+        old: a tree of settings.
+        new: another.
+        keys: the config key that a part of the tree is derived from, where that is not its own name.
+        path: where in the tree this is.
+    """
+    path = keys.get(path, path)
+    if isinstance(old or new, Mapping) and None in (old, new):
+        return
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        for key in dict.fromkeys([*new, *old]):
+            yield from _changes(old.get(key), new.get(key), keys, f"{path}.{key}" if path else key)
+    elif old != new:
+        yield path, old, new
+
+
+def _shown(value: Any) -> str:
+    return "not set" if value in (None, "") else str(value)

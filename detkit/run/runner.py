@@ -1,0 +1,287 @@
+"""Runs the steps of a config and gathers what they give in the run's folder."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from detkit.config.node import Config
+from detkit.data.base import Dataset
+from detkit.data.cache import cache_dir
+from detkit.data.fingerprint import is_changed
+from detkit.errors import ConfigError, DataError
+from detkit.registry import nearest
+from detkit.run.artifacts import ArtifactStore
+from detkit.run.disk import DiskNeed, refuse_small_disk
+from detkit.run.environment import environment
+from detkit.run.last_run import described, keep_plan, last_plan
+from detkit.run.plan import Datasets, Step, plan
+from detkit.run.stage import Context
+from detkit.system.compute import Compute
+from detkit.system.files import locked, remove_folder, write_atomically, write_json, writing
+from detkit.system.processes import cores_of_one, resolve_workers
+from detkit.system.world import ALONE, World
+
+log = logging.getLogger("detkit")
+
+OUTPUTS = ("results.json", "pictures.png", "detections", "model", "weights.safetensors")
+"""What a run's folder gets when its steps are done."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A config that is being run.
+
+    Args:
+        config: the config.
+        folder: the run's folder; made by ``execute``.
+        store: where artefacts lie.
+        datasets: the data sets of its roles.
+        compute: device and dtype, as resolved here.
+        steps: what there is to do, in order.
+        world: the processes that do it.
+    """
+
+    config: Config
+    folder: Path
+    store: ArtifactStore
+    datasets: Datasets
+    compute: Compute
+    steps: list[Step]
+    world: World = ALONE
+
+    @classmethod
+    def of(cls, config: Config, name: str, world: World = ALONE) -> Run:
+        """The run of a config.
+
+        Args:
+            config: the config.
+            name: the config file's name without its ending: the run's folder is runs/NAME unless OUTPUT_DIR is set.
+            world: the processes that work on it.
+
+        Raises:
+            ConfigError: a key does not fit the others, or the device does not exist.
+            DataError: a data set cannot be read.
+        """
+        runtime = config.RUNTIME
+        compute = Compute.resolve(
+            dtype=config.COMPUTE.DTYPE,
+            device=runtime.DEVICE,
+            compile=config.COMPUTE.COMPILE,
+            local_rank=world.local_rank,
+        )
+        datasets = Datasets(config)
+        root = Path(config.ARTIFACTS) if config.ARTIFACTS else cache_dir() / "artifacts"
+        folder = Path(config.OUTPUT_DIR) if config.OUTPUT_DIR else Path("runs") / name
+        return cls(config, folder, ArtifactStore(root), datasets, compute, plan(config, datasets, compute), world)
+
+    def find(self, stage: str, role: str = "") -> Path | None:
+        """The finished artefact of a step, or None; a step that the recipe does not have has none."""
+        for step in self.steps:
+            if (step.name, step.role) == (stage, role):
+                return self.store.find(step.name, step.digest)
+        return None
+
+    def data(self) -> dict[str, Dataset]:
+        """The data set of each role that a step reads."""
+        return {role: dataset for step in self.steps for role, dataset in step.data.items()}
+
+    def is_finished(self) -> bool:
+        """Whether there is nothing left to make."""
+        return not any(self.is_needed(step) for step in self.steps)
+
+    def is_needed(self, step: Step, again: Sequence[Step] = ()) -> bool:
+        """Whether a step must still be made; one that only saves others time is not when they are made.
+
+        Args:
+            step: the step.
+            again: steps that were asked for, so that they are made for their own sake.
+        """
+        if self.store.find(step.name, step.digest):
+            return False
+        users = [s for s in self.steps if step in (*s.inputs.values(), *s.caches.values())]
+        only_saves_time = bool(users) and not any(step in s.inputs.values() for s in users)
+        return step in again or not only_saves_time or any(self.is_needed(s) for s in users)
+
+    def state(self, step: Step) -> str:
+        """What became of a step: "done", "begun", "to do", or "not needed" where those that read it are done."""
+        if self.store.find(step.name, step.digest):
+            return "done"
+        if self.store.partial(step.name, step.digest).is_dir():
+            return "begun"
+        return "to do" if self.is_needed(step) else "not needed"
+
+    def disk_need(self, step: Step) -> DiskNeed:
+        """What a step will still write, where it is much and known by now."""
+        return step.stage.disk(self._context(step, self.store.partial(step.name, step.digest)))
+
+    @property
+    def workers(self) -> int:
+        """``RUNTIME.WORKERS`` as resolved here."""
+        return resolve_workers(self.config.RUNTIME.WORKERS, self.world.local_size)
+
+    def check_stages(self, *names: str) -> None:
+        """Refuses a stage that the recipe does not have; an empty name is none.
+
+        Raises:
+            ConfigError: naming those that it has.
+        """
+        for name in names:
+            self._position(name, 0, 0)
+
+    def execute(self, *, first: str = "", last: str = "") -> None:
+        """Makes every artefact that is not there.
+
+        Args:
+            first: from this stage on, artefacts are made again, as far as ``last``; empty for none.
+            last: the stage after which to stop; empty for the end.
+        """
+        if self.config.RUNTIME.THREADS or self.world.size > 1:  # torchrun would leave each process one thread
+            torch.set_num_threads(self.config.RUNTIME.THREADS or cores_of_one(self.world.local_size))
+        begin, end = self._position(first, 0, len(self.steps)), self._position(last, -1, len(self.steps) - 1)
+        if first and begin > end:
+            raise ConfigError(f"--from {first} --until {last}: the recipe has them in the other order")
+        again = self.steps[begin : end + 1] if first else []
+        if self.world.is_first:
+            self._prepare(again)
+        stored: dict[str, DiskNeed] = {}
+        for step in self.steps[: end + 1]:
+            if self.world.is_first:
+                self._refuse_small_disk(self.steps[: end + 1], again, stored)
+            self._make(step, again)
+
+    def _prepare(self, again: Sequence[Step]) -> None:
+        """Removes what is to be made again, and what an earlier config left; writes down what this run is."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for step in again:
+            self.store.remove(step.name, step.digest)
+        if not self.is_finished() or last_plan(self.folder) != described(self.steps):
+            self._remove_outputs()
+        keep_plan(self.folder, self.steps)
+        write_atomically(self.folder / "config.yaml", self.config.text().encode())
+        write_json(self.folder / "env.json", environment(self.compute))
+
+    def _refuse_small_disk(self, steps: Sequence[Step], again: Sequence[Step], stored: dict[str, DiskNeed]) -> None:
+        """Refuses to go on where what is still to be stored does not fit.
+
+        Args:
+            steps: those that will be made.
+            again: those of them that were asked for.
+            stored: what each step stores, by its label, as far as known; more is put in as proposals come in.
+        """
+        needed = [step for step in steps if self.is_needed(step, again)]
+        for step in needed:
+            if stored.get(step.label, DiskNeed()) == DiskNeed():
+                stored[step.label] = self.disk_need(step)
+        refuse_small_disk(self.store.root, {step.label: stored[step.label] for step in needed})
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keeps other runs out of the run's folder, which is made; one that is there is waited for.
+
+        The other processes of this run go in with the first.
+        """
+        if not self.world.is_first:
+            yield
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with locked(self.folder / ".lock", lambda: log.info("waits for another run that writes to %s", self.folder)):
+            yield
+
+    def _remove_outputs(self) -> None:
+        """What an earlier config left must not stand beside this one."""
+        for name in OUTPUTS:
+            path = self.folder / name
+            if path.is_dir():
+                remove_folder(path)
+            path.unlink(missing_ok=True)
+
+    def _make(self, step: Step, again: Sequence[Step]) -> None:
+        if not self.world.is_first:
+            self._help(step)
+            return
+        if not self.is_needed(step, again):
+            there = self.store.find(step.name, step.digest) is not None
+            log.info("%s: %s", step.label, "there already" if there else "not needed, what reads it is there")
+            self.world.tell(False)
+            return
+        start = time.monotonic()
+        with self.store.make(step.name, step.digest, step.description) as folder:
+            if folder is None:
+                log.info("%s: made by another run meanwhile", step.label)
+            else:
+                log.info("%s: %s", step.label, "goes on" if any(folder.iterdir()) else "starts")
+            self.world.tell(folder is not None and step.stage.shared)
+            if folder is None:
+                return
+            try:
+                self._run(step, folder)
+            finally:
+                _drop_if_images_changed(step, folder)
+        seconds = time.monotonic() - start
+        log.info("%s: done in %.1f s", step.label, seconds)
+        line = {"step": step.label, "digest": step.digest[:12], "seconds": round(seconds, 2)}
+        path = self.folder / "metrics.jsonl"
+        with writing(path), path.open("a", encoding="utf-8") as metrics:
+            metrics.write(json.dumps(line) + "\n")
+
+    def _help(self, step: Step) -> None:
+        """What the other processes do for a step that the first one makes."""
+        if self.world.tell():
+            self._run(step, self.store.partial(step.name, step.digest))
+
+    def _run(self, step: Step, folder: Path) -> None:
+        context = self._context(step, folder)
+        assert set(step.inputs) <= set(context.inputs), "a step runs after those that it reads"
+        step.stage.run(context)
+        if step.stage.shared:
+            self.world.wait()
+
+    def _context(self, step: Step, folder: Path) -> Context:
+        found = {label: self.store.find(s.name, s.digest) for label, s in {**step.inputs, **step.caches}.items()}
+        keys = (*step.stage.sections(self.config), *step.stage.unhashed, "RUNTIME")
+        return Context(
+            config=self.config.restricted(keys),
+            extra=step.extra,
+            role=step.role,
+            folder=folder,
+            inputs={label: path for label, path in found.items() if path is not None},
+            dataset=step.dataset,
+            compute=self.compute,
+            workers=self.workers,
+            world=self.world,
+        )
+
+    def _position(self, stage: str, which: int, otherwise: int) -> int:
+        """The first (0) or last (-1) step of a stage."""
+        if not stage:
+            return otherwise
+        names = {s.name.lower(): s.name for s in self.steps}
+        places = [i for i, s in enumerate(self.steps) if s.name.lower() == stage.lower()]
+        if not places:
+            raise ConfigError(
+                f"stage {stage!r} is not in this recipe.{nearest(stage, names)} It has: {', '.join(names)}."
+            )
+        return places[which]
+
+
+def _drop_if_images_changed(step: Step, folder: Path) -> None:
+    """Removes a result that may come from an image other than the one that was hashed.
+
+    Raises:
+        DataError: naming the first image whose file was replaced since the plan.
+    """
+    changed = next((sample for dataset in step.data.values() for sample in dataset if is_changed(sample)), None)
+    if changed is not None:
+        remove_folder(folder)
+        raise DataError(
+            f"{changed.path}: this image was changed after the run had started; what {step.label} made of it is "
+            "removed, and the same command goes on with the image as it is then"
+        )

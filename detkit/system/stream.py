@@ -1,0 +1,110 @@
+"""Items made ahead of their use, in threads or in processes."""
+
+from __future__ import annotations
+
+import sys
+from collections import deque
+from collections.abc import Callable, Generator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, Generic, TypeVar
+
+import cv2
+import torch
+from torch.utils.data import DataLoader
+from torch.utils.data import Dataset as TorchDataset
+
+from detkit.errors import DetkitError
+from detkit.system.processes import follow_parent
+
+Item = TypeVar("Item")
+
+AHEAD = 2
+"""Items that each worker makes ahead."""
+
+
+def in_threads(make: Callable[[int], Item], start: int, stop: int, workers: int) -> Generator[Item, None, None]:
+    """``make(start)``, ..., ``make(stop - 1)`` in order, whatever the number of workers; closing it ends them.
+
+    Who may fail between two items must close it (``contextlib.closing``): a kept traceback keeps the threads.
+    For items that OpenCV makes: it lets other threads run while it decodes and resizes, and what they make need not be
+    copied from process to process, which for a batch of crops takes longer than warping half of them.
+
+    Args:
+        make: depends on its argument alone; is called by several threads at once.
+        start: first argument.
+        stop: behind the last argument.
+        workers: threads that work ahead; 0 makes each item when it is asked for.
+    """
+    if workers == 0 or start >= stop:
+        yield from map(make, range(start, stop))
+        return
+    pool = ThreadPoolExecutor(min(workers, stop - start))
+    coming: deque[Future[Item]] = deque()
+    try:
+        for i in range(start, stop):
+            coming.append(pool.submit(make, i))
+            if len(coming) > AHEAD * workers:
+                yield coming.popleft().result()
+        while coming:
+            yield coming.popleft().result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def in_processes(make: Callable[[int], Item], start: int, stop: int, workers: int) -> Generator[Item, None, None]:
+    """The same in processes, for items that Python works on for long and that are small.
+
+    Args:
+        make: depends on its argument alone. On Linux workers are forked and inherit it; elsewhere it is pickled once
+            for each worker.
+        start: first argument.
+        stop: behind the last argument.
+        workers: processes that work ahead; 0 makes each item when it is asked for.
+
+    Raises:
+        DetkitError: as ``make`` raised it, also from a worker.
+    """
+    if workers == 0 or start >= stop:
+        yield from map(make, range(start, stop))
+        return
+    loader = DataLoader(
+        _Made(make),
+        sampler=range(start, stop),
+        batch_size=None,
+        collate_fn=_as_it_is,
+        num_workers=min(workers, stop - start),
+        prefetch_factor=AHEAD,
+        worker_init_fn=_start_worker,
+        multiprocessing_context="fork" if sys.platform == "linux" else None,
+        generator=torch.Generator(),  # else the loader would draw from torch's own state
+    )
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)  # a fork that inherits the memory of OpenCV's threads but not the threads would wait for ever
+    items = iter(loader)
+    cv2.setNumThreads(threads)
+    for item in items:
+        if isinstance(item, DetkitError):
+            raise item
+        yield item
+
+
+class _Made(TorchDataset, Generic[Item]):
+    """Gives an error of the caller as an item: the loader would wrap its one line into a traceback."""
+
+    def __init__(self, make: Callable[[int], Item]) -> None:
+        self.make = make
+
+    def __getitem__(self, i: int) -> Item | DetkitError:
+        try:
+            return self.make(i)
+        except DetkitError as error:
+            return error
+
+
+def _as_it_is(item: Any) -> Any:
+    return item
+
+
+def _start_worker(worker: int) -> None:
+    follow_parent()  # torch's own watch looks every five seconds
+    cv2.setNumThreads(1)

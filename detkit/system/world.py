@@ -1,0 +1,188 @@
+"""Several processes that work on one run, as torchrun starts them."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from detkit.errors import ConfigError, ProcessLostError
+from detkit.system.processes import started_by_torchrun
+
+Item = TypeVar("Item")
+
+LOSSES = ("gloo", "NCCL", "nccl", "onnection", "roken pipe")
+"""Words of the messages with which a collective operation fails when a process at its other end is gone."""
+PATIENCE = timedelta(days=20)
+"""How long a process waits for another one that lives; it learns at once of one that has ended."""
+
+
+@dataclass(frozen=True)
+class World:
+    """The processes of a run.
+
+    Process 0 plans, learns from features and completes results; the others share its work where it can be shared. All
+    of them see the same folders.
+
+    Args:
+        rank: number of this process, from 0.
+        size: how many there are.
+        local_rank: number of this process among those of its machine.
+        local_size: how many there are on its machine.
+    """
+
+    rank: int = 0
+    size: int = 1
+    local_rank: int = 0
+    local_size: int = 1
+
+    @classmethod
+    @contextmanager
+    def joined(cls) -> Iterator[World]:
+        """The processes that torchrun started, joined while the block runs; this one alone where it did not."""
+        if not started_by_torchrun():
+            yield ALONE
+            return
+        world = cls(*(int(os.environ[key]) for key in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")))
+        with _others():
+            dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo", timeout=PATIENCE)
+        yield world
+        dist.destroy_process_group()
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this is process 0."""
+        return self.rank == 0
+
+    @property
+    def others_number(self) -> tuple[int, ...]:
+        """What keeps random numbers of this process apart from those of process 0; nothing in process 0."""
+        return (self.rank,) if self.rank else ()
+
+    def own(self, items: Sequence[Item], group: int = 1) -> list[Item]:
+        """This process's part of a list that is dealt out in turns, ``group`` neighbours at a time."""
+        return [item for i, item in enumerate(items) if self.owner(i // group) == self.rank]
+
+    def owner(self, turn: int) -> int:
+        """The process whose turn it is."""
+        return turn % self.size
+
+    def wait(self) -> None:
+        """Waits until every process has come here."""
+        self.add_up([torch.zeros(1)])  # a barrier would go through the GPUs, if there are any, used or not
+
+    def first_alone(self, work: Callable[[], Item]) -> Item:
+        """Does the same in every process, in process 0 before the others."""
+        if self.is_first:
+            done = work()
+        self.wait()
+        return done if self.is_first else work()
+
+    def refuse_unlike(self, planned: Sequence[str]) -> None:
+        """Refuses processes that would not do the same.
+
+        Args:
+            planned: what each of them is going to make.
+
+        Raises:
+            ConfigError: naming the first difference from process 0.
+        """
+        told = self.tell(list(planned))
+        unlike = next((own for own, first in zip(planned, told) if own != first), None)
+        if unlike is not None or len(told) != len(planned):
+            raise ConfigError(
+                f"process {self.rank} would make {unlike or 'other steps'}, which process 0 would not: all must run "
+                "the same code on machines that resolve COMPUTE alike; set COMPUTE.DTYPE, and COMPUTE.COMPILE false"
+            )
+
+    def tell(self, value: Any = None) -> Any:
+        """The value that process 0 gives, in every process."""
+        return self._told(value, 0)
+
+    def gather(self, items: Sequence[Item]) -> list[Item]:
+        """The items of all processes, in every process."""
+        if self.size == 1:
+            return list(items)
+        return [item for rank in range(self.size) for item in self._told(list(items), rank)]
+
+    def add_up(self, tensors: Iterable[Tensor]) -> None:
+        """Replaces each tensor by its sum over all processes."""
+        if self.size > 1:
+            with _others():
+                for work in [dist.all_reduce(tensor, async_op=True) for tensor in tensors]:
+                    work.wait()
+
+    def copy_first(self, tensors: Iterable[Tensor]) -> None:
+        """Replaces each tensor by that of process 0."""
+        if self.size > 1:
+            with _others():
+                for tensor in tensors:
+                    dist.broadcast(tensor, 0)
+
+    def receive(self, like: Tensor, rank: int) -> Tensor:
+        """The next tensor that a process sent, put into ``like``, a tensor of its shape and type on the CPU."""
+        if like.numel():
+            with _others():
+                dist.recv(like, rank)
+        return like
+
+    def _told(self, value: Any, rank: int) -> Any:
+        if self.size == 1:
+            return value
+        box = [value]
+        with _others():
+            dist.broadcast_object_list(box, rank)
+        return box[0]
+
+
+class Outbox:
+    """Sends tensors to process 0, a few ahead of what that has read.
+
+    Args:
+        ahead: tensors that may be on their way.
+    """
+
+    def __init__(self, ahead: int) -> None:
+        self.ahead = ahead
+        self._sent: deque[tuple[Any, Tensor]] = deque()
+
+    def send(self, tensor: Tensor) -> None:
+        """Hands over a tensor on the CPU; waits where too many are on their way."""
+        if tensor.numel():
+            with _others():
+                self._sent.append((dist.isend(tensor, 0), tensor))
+        self._wait(self.ahead)
+
+    def close(self) -> None:
+        """Waits until everything has arrived."""
+        self._wait(0)
+
+    def _wait(self, left: int) -> None:
+        with _others():
+            while len(self._sent) > left:
+                self._sent.popleft()[0].wait()
+
+
+ALONE = World()
+"""The one process of a run that torchrun did not start."""
+
+
+@contextmanager
+def _others() -> Iterator[None]:
+    """Turns what the library raises when a process at the other end is gone into one line."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not isinstance(error, dist.DistError) and not any(word in str(error) for word in LOSSES):
+            raise
+        raise ProcessLostError(
+            "another process of this run has ended; where it could, it said why. The same command goes on from here"
+        ) from error

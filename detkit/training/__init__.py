@@ -1,0 +1,1 @@
+"""Training of networks: the solver, what it optimises, its hooks and checkpoints."""

@@ -1,0 +1,45 @@
+"""Named tensors and a few facts in one file that is either whole or absent."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from detkit.errors import ModelError
+from detkit.system.files import replacing
+
+META = "detkit"
+
+
+def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> None:
+    """Writes tensors and JSON facts to ``path``; a reader sees the old file or the new one, never a part.
+
+    Args:
+        path: a .safetensors file; its folder is made.
+        tensors: any dtype and device, no two of them sharing memory.
+        meta: JSON values.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    plain = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
+    with replacing(path) as partial:
+        save_file(plain, partial, metadata={META: json.dumps(meta)})
+
+
+def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The tensors, on the CPU, and the facts that ``save_checkpoint`` wrote.
+
+    Raises:
+        ModelError: the file is no such checkpoint.
+    """
+    try:
+        with safe_open(path, "pt") as stored:
+            meta = json.loads((stored.metadata() or {})[META])
+            return {name: stored.get_tensor(name) for name in stored.keys()}, meta  # noqa: SIM118
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        raise ModelError(f"{path}: not a checkpoint of detkit ({error}); delete it to start again") from error

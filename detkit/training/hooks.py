@@ -1,0 +1,149 @@
+"""What happens around the steps of a training loop."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TextIO
+
+from detkit.errors import DetkitError
+from detkit.progress import Progress, progress
+from detkit.system.files import replacing
+from detkit.training.trainer import Hook, Metrics
+
+
+class FiniteLoss(Hook):
+    """Stops at a loss that is no number. Stands before ``Checkpoint``, so that no broken state is kept.
+
+    Args:
+        label: what is trained, for the message.
+        image_ids: the images of the last step.
+        advice: what to do about it, for the message.
+    """
+
+    def __init__(self, label: str, image_ids: Callable[[], Sequence[str]], advice: str) -> None:
+        self.label, self.image_ids, self.advice = label, image_ids, advice
+
+    def after_step(self, iteration: int, metrics: Metrics) -> None:
+        """Raises DetkitError with the iteration and its images where the loss is nan or infinite."""
+        if math.isfinite(metrics["loss"]):
+            return
+        raise DetkitError(
+            f"{self.label}: the loss at iteration {iteration} is {metrics['loss']} "
+            f"(images {some_of(self.image_ids())}); {self.advice}"
+        )
+
+
+def some_of(image_ids: Sequence[str]) -> str:
+    """The first eight images, for a message, and how many more there are."""
+    return ", ".join(image_ids[:8]) + (f" and {len(image_ids) - 8} more" if len(image_ids) > 8 else "")
+
+
+class Checkpoint(Hook):
+    """Saves every so many iterations and after the last one.
+
+    Args:
+        save: keeps the state, told how many iterations are done.
+        every: iterations between two calls.
+    """
+
+    def __init__(self, save: Callable[[int], None], every: int) -> None:
+        self.save, self.every = save, every
+
+    def before_run(self, start: int, stop: int) -> None:
+        """Notes the last iteration."""
+        self.stop = stop
+
+    def after_step(self, iteration: int, metrics: Metrics) -> None:
+        """Saves where it is time."""
+        done = iteration + 1
+        if done % self.every == 0 or done == self.stop:
+            self.save(done)
+
+
+class MetricsWriter(Hook):
+    """Appends a line of JSON every so many iterations and after the last one.
+
+    A line holds ``iteration`` (the number done), the mean of each number since the line before, and ``seconds`` per
+    iteration. Lines of iterations that run again after a resumption are dropped first.
+
+    Args:
+        path: a .jsonl file; its folder is made.
+        every: iterations between two lines.
+    """
+
+    def __init__(self, path: Path, every: int = 20) -> None:
+        self.path, self.every = path, every
+        self.file: TextIO | None = None
+
+    def before_run(self, start: int, stop: int) -> None:
+        """Opens the file behind the lines that stay."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        kept = self.path.read_text().splitlines(keepends=True) if self.path.is_file() else []
+        with replacing(self.path) as partial:
+            partial.write_text("".join(line for line in kept if _is_before(line, start)))
+        self.file = self.path.open("a")
+        self.stop, self.time = stop, time.monotonic()
+        self.since: list[Metrics] = []
+
+    def after_step(self, iteration: int, metrics: Metrics) -> None:
+        """Writes where it is time."""
+        self.since.append(metrics)
+        done = iteration + 1
+        if done % self.every and done != self.stop:
+            return
+        now = time.monotonic()
+        line: dict[str, float] = {"iteration": done}
+        for name in dict.fromkeys(name for m in self.since for name in m):
+            values = [m[name] for m in self.since if name in m]
+            line[name] = float(f"{math.fsum(values) / len(values):.6g}")
+        line["seconds"] = round((now - self.time) / len(self.since), 4)
+        assert self.file is not None
+        self.file.write(json.dumps(line) + "\n")
+        self.file.flush()
+        self.since, self.time = [], now
+
+    def after_run(self) -> None:
+        """Closes the file."""
+        if self.file is not None:
+            self.file.close()
+            self.file = None
+
+
+class ProgressHook(Hook):
+    """Shows how far the loop is.
+
+    Args:
+        label: what runs.
+        unit: what one iteration is called.
+    """
+
+    def __init__(self, label: str, unit: str = "steps") -> None:
+        self.label, self.unit = label, unit
+        self.bar: Progress | None = None
+
+    def before_run(self, start: int, stop: int) -> None:
+        """Starts the bar."""
+        self.bar = progress(self.label, stop, self.unit, start)
+
+    def after_step(self, iteration: int, metrics: Metrics) -> None:
+        """Moves the bar."""
+        assert self.bar is not None
+        self.bar.update()
+
+    def after_run(self) -> None:
+        """Ends the bar."""
+        if self.bar is not None:
+            self.bar.close()
+            self.bar = None
+
+
+def _is_before(line: str, start: int) -> bool:
+    """Whether a line tells of iterations that a run from ``start`` does not repeat; a torn last line does not."""
+    try:
+        return bool(json.loads(line)["iteration"] <= start)
+    except (ValueError, KeyError, TypeError):
+        return False

@@ -1,0 +1,157 @@
+"""Pre-training of a backbone on classified images."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from detkit.backbones.base import Backbone
+from detkit.config.ranges import NonNegative, Positive
+from detkit.data.base import Dataset
+from detkit.errors import ConfigError, DataError
+from detkit.progress import progress
+from detkit.system.compute import Compute
+from detkit.system.stream import in_threads
+from detkit.system.world import ALONE, World
+from detkit.training.classified import CentreBatches, ClassifiedImages, CropBatches
+from detkit.training.solver import SolverSettings, Task, train
+
+
+@dataclass(frozen=True, kw_only=True)
+class PretrainSettings(SolverSettings):
+    """How the network is pre-trained; CaffeNet's constants.
+
+    Source: Caffe's reference CaffeNet, solver and network definition.
+
+    Args:
+        batch_size: images of a step.
+        resize: side that images are resized to, whatever their aspect ratio, before they are cropped; 0 takes
+            256/227 of the backbone's input.
+    """
+
+    iterations: Annotated[int, Positive] = 450_000
+    lr: Annotated[float, Positive] = 0.01
+    lr_drop_every: Annotated[int, Positive] = 100_000
+    batch_size: Annotated[int, Positive] = 256
+    resize: Annotated[int, NonNegative] = 0
+
+
+def pretrain(
+    backbone: Backbone,
+    train_set: Dataset,
+    val_set: Dataset | None,
+    settings: PretrainSettings,
+    *,
+    compute: Compute,
+    workers: int,
+    seed: int,
+    folder: Path,
+    world: World = ALONE,
+) -> dict[str, float]:
+    """Trains the backbone, in place, to name the one object of an image: a random crop, mirrored or not.
+
+    Args:
+        backbone: where training starts; left in eval mode on the device of ``compute``.
+        train_set: images with one annotation each, whose label is the class; its box is not looked at.
+        val_set: the same for the final judgement by centre crops, or None.
+        settings: the config section PRETRAIN.
+        compute: device and dtype.
+        workers: threads that decode and resize.
+        seed: with it every random number is fixed.
+        folder: keeps the checkpoint and metrics.jsonl; a run that was cut off goes on from there.
+        world: the processes that share each step.
+
+    Returns:
+        ``top1`` and ``top5``, shares of the validation images, and ``num_images``, their number; empty without
+        any, and in all processes but the first.
+
+    Raises:
+        ConfigError: PRETRAIN.RESIZE is smaller than the crop.
+        DataError: see ``pretrain_images``; or an image cannot be read.
+        DetkitError: the loss is no number.
+    """
+    crop = backbone.input_size
+    side = resized_side(settings, crop)
+    images, judged = pretrain_images(train_set, val_set)
+    task = Task(
+        name="pretrain",
+        num_outputs=len(train_set.class_names),
+        make_batch=CropBatches(images, settings.batch_size, side, crop, mirror=settings.mirror, seed=seed),
+        features=lambda pixels: _last_layer(backbone, pixels, compute),
+        right=lambda scores, labels: {"accuracy": (int((scores.argmax(1) == labels).sum()), len(labels))},
+    )
+    head = train(backbone, task, settings, compute=compute, workers=workers, seed=seed, folder=folder, world=world)
+    if judged is None or not world.is_first:
+        return {}
+    val = CentreBatches(judged, settings.batch_size, side, crop)
+    ranks = []
+    bar = progress("pretrain: accuracy", len(judged.labels), "image")
+    batches = closing(in_threads(val, 0, len(val), workers))
+    with torch.inference_mode(), compute.autocast(), bar, batches as made:
+        for batch in made:
+            scores = head(_last_layer(backbone, batch.inputs, compute)).float().cpu()
+            ranks.append(_ranks(scores, torch.from_numpy(batch.labels)))
+            bar.update(len(batch.labels))
+    return _accuracy(torch.cat(ranks))
+
+
+def resized_side(settings: PretrainSettings, crop: int) -> int:
+    """The side that images are resized to before crops of ``crop`` pixels are cut.
+
+    Raises:
+        ConfigError: the crop does not fit in.
+    """
+    side = settings.resize or round(crop * 256 / 227)
+    if side < crop:
+        raise ConfigError(
+            f"PRETRAIN.RESIZE: {side} is smaller than the {crop} px crops of this backbone; "
+            f"allowed: {crop} or more, or 0 for 256/227 of the crop"
+        )
+    return side
+
+
+def pretrain_images(train_set: Dataset, val_set: Dataset | None) -> tuple[ClassifiedImages, ClassifiedImages | None]:
+    """The images to learn from, and those to judge by, None where there are none.
+
+    Raises:
+        DataError: there is no training image, one image has not exactly one annotation, the splits differ in their
+            classes, or a class of the validation split has no training image.
+    """
+    images = ClassifiedImages.of(train_set)
+    if not len(images.labels):
+        raise DataError("pretrain: the training split holds no image")
+    if val_set is None or not len(val_set):
+        return images, None
+    names = train_set.class_names
+    if val_set.class_names != names:
+        raise DataError("pretrain: the training and the validation split have different classes; they must be the same")
+    judged = ClassifiedImages.of(val_set)
+    if len(unknown := np.setdiff1d(judged.labels, images.labels)):
+        row = int(np.flatnonzero(judged.labels == unknown[0])[0])
+        raise DataError(
+            f"pretrain: class {names[unknown[0]]} of validation image {judged.paths[row]} has no training image "
+            f"({len(unknown)} such of {len(names)} classes); name the folders of both splits alike"
+        )
+    return images, judged
+
+
+def _last_layer(backbone: Backbone, pixels: np.ndarray, compute: Compute) -> Tensor:
+    crops = backbone.preprocessing(torch.from_numpy(pixels).to(compute.device))
+    return backbone(crops, [backbone.last_layer])[backbone.last_layer]
+
+
+def _accuracy(ranks: Tensor) -> dict[str, float]:
+    shares = {f"top{k}": float((ranks < k).double().mean()) for k in (1, 5)}
+    return {**shares, "num_images": len(ranks)}
+
+
+def _ranks(scores: Tensor, labels: Tensor) -> Tensor:
+    """(N,) how many classes stand before the right one; ties and nan count against it, so a dead net gains nothing."""
+    own = scores.gather(1, labels[:, None])
+    return (~(scores < own)).sum(1) - 1

@@ -1,0 +1,88 @@
+import numpy as np
+import pytest
+import torch
+
+import detkit
+from detkit.box_heads.identity import Identity
+from detkit.classifiers.linear_svm import LinearSVM
+from detkit.detection.detector import Detector, RegionScorer
+from detkit.detection.postprocess import Postprocess
+from detkit.structures import Boxes, Proposals
+
+
+class ToTheRight(Identity):
+    """Moves every box by 5 pixels."""
+
+    def refine(self, features, boxes, labels):
+        return Boxes(boxes.tensor + torch.tensor([5.0, 0, 5, 0]))
+
+
+@pytest.fixture
+def scorer():
+    """One class whose margin is the feature."""
+    svm = LinearSVM(num_classes=1, feature_dim=1)
+    svm.load({"weight": torch.ones(1, 1), "bias": torch.zeros(1), "scale": torch.ones(())})
+    return RegionScorer(svm, "fc7", ToTheRight(num_classes=1, feature_dim=1), "pool5")
+
+
+@pytest.mark.parametrize(("above", "lefts"), [(None, [5, 5, 5]), (0.0, [5, 0, 0])])
+def test_candidates_are_moved_whatever_their_score_unless_only_those_above_a_score_shall(scorer, above, lefts):
+    features = {"fc7": torch.tensor([[-1.0], [2.0], [0.0]])}
+    found = scorer.candidates(Boxes.of([[0, 0, 9, 9]] * 3), features, Postprocess(refine_above=above))
+    assert found.scores.tolist() == [2, 0, -1]
+    assert found.refined.tensor[:, 0].tolist() == lefts
+    assert found.boxes.tensor[:, 0].tolist() == [0, 0, 0]
+
+
+class Given:
+    """Proposals and features that are given instead of found: a generator and a network in one."""
+
+    def __init__(self, boxes, margins):
+        self.boxes, self.margins = boxes, margins
+
+    def propose(self, image):
+        return Proposals.unranked(Boxes.of(self.boxes), image.shape[:2])
+
+    def of_image(self, image, boxes, layers, *clock):
+        return {"fc7": torch.tensor(self.margins)[:, None]}
+
+
+def detected(scorer, boxes, margins, **settings):
+    given = Given(boxes, margins)
+    detector = Detector(
+        class_names=("cat",), generator=given, network=given, scorer=scorer, settings=Postprocess(**settings)
+    )
+    return detector.detect(np.zeros((50, 100, 3), np.uint8), min_score=-10).boxes.tensor.tolist()
+
+
+def test_the_cap_comes_before_suppression(scorer):
+    # Of three candidates two are kept, the second is a copy of the first: the third does not move up.
+    boxes = [[0, 0, 10, 10], [0, 0, 10, 10], [50, 0, 60, 10]]
+    assert detected(scorer, boxes, [3.0, 2.0, 1.0], top_per_image=2) == [[5, 0, 15, 10]]
+    assert len(detected(scorer, boxes, [3.0, 2.0, 1.0])) == 2
+
+
+class TimesTen(ToTheRight):
+    """Moves a box to ten times its left edge."""
+
+    def refine(self, features, boxes, labels):
+        return Boxes(boxes.tensor + 9 * boxes.tensor[:, :1] * torch.tensor([1.0, 0, 1, 0]))
+
+
+def test_boxes_are_moved_before_they_suppress(scorer):
+    # Side by side the two share 8 of 12 columns; moved, the second stands at 20 and shares nothing.
+    moved = RegionScorer(scorer.classifier, "fc7", TimesTen(num_classes=1, feature_dim=1), "pool5")
+    boxes = [[0, 0, 10, 10], [2, 0, 12, 10]]
+    assert detected(moved, boxes, [2.0, 1.0]) == [[0, 0, 10, 10], [20, 0, 30, 10]]
+
+
+def test_boxes_are_moved_then_clipped(scorer):
+    assert detected(scorer, [[80, 0, 97, 10]], [1.0]) == [[85, 0, 100, 10]]
+
+
+def test_load_compiles_where_asked(monkeypatch):
+    monkeypatch.setattr("detkit.detection.detector.read_model_file", lambda folder: {"compute": {"dtype": "float32"}})
+    monkeypatch.setattr("detkit.detection.detector._assemble", lambda folder, described, compute: compute)
+    monkeypatch.setattr("detkit.system.compute._can_compile", lambda device: True)
+    assert detkit.load("model", device="cpu", compile=True).name == "float32-compiled"
+    assert detkit.load("model", device="cpu").name == "float32"

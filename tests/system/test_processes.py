@@ -1,0 +1,14 @@
+import pytest
+
+from detkit.system import processes
+from detkit.system.processes import cores_of_one, resolve_workers
+
+
+@pytest.mark.parametrize(
+    ("cores", "sharing", "expected"), [(1, 1, 1), (2, 1, 1), (8, 1, 7), (8, 2, 3), (8, 8, 0), (4, 8, 0)]
+)
+def test_as_many_workers_as_a_process_has_cores_but_one(monkeypatch, cores, sharing, expected):
+    monkeypatch.setattr(processes, "num_cores", lambda: cores)
+    assert resolve_workers(-1, sharing) == expected
+    assert resolve_workers(5, sharing) == 5 and resolve_workers(0, sharing) == 0
+    assert cores_of_one(sharing) == max(1, cores // sharing)

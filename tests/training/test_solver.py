@@ -1,0 +1,185 @@
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from detkit.errors import DetkitError, ModelError
+from detkit.system.seeding import rng_for
+from detkit.system.world import ALONE
+from detkit.training.checkpoint import load_checkpoint
+from detkit.training.solver import Batch, SolverSettings, Task, train
+
+SETTINGS = {"iterations": 6, "lr": 0.05, "lr_drop_every": 4, "checkpoint_every": 2}
+
+
+def noise_batch(iteration, world=ALONE):
+    """Sixteen noise images whose class is the brightest channel."""
+    pixels = rng_for(5, "noise", iteration).random((16, 8, 8, 3), dtype=np.float32)
+    labels = rng_for(5, "labels", iteration).integers(0, 3, 16)
+    pixels[np.arange(16), :, :, labels] += 2
+    own = world.own(range(16))
+    return Batch(pixels[own], labels[own], [f"image{iteration}"], total=16)
+
+
+class HaltError(Exception):
+    pass
+
+
+@pytest.fixture
+def run(tmp_path, cpu):
+    """Trains a network and gives its head and, of each network pass, whether it was in train mode.
+
+    ``halt_at`` breaks off before that iteration's network pass.
+    """
+
+    def run(net, folder="run", *, workers=0, halt_at=None, make_batch=noise_batch, num_outputs=3, seed=3, **changes):
+        passes = []
+
+        def features(pixels):
+            if halt_at is not None and len(passes) == halt_at:
+                raise HaltError
+            passes.append(net.training)
+            return net(torch.from_numpy(pixels).permute(0, 3, 1, 2), ["final"])["final"]
+
+        task = Task(
+            name="finetune",
+            num_outputs=num_outputs,
+            make_batch=make_batch,
+            features=features,
+            right=lambda scores, labels: {"accuracy": (int((scores.argmax(1) == labels).sum()), len(labels))},
+        )
+        settings = SolverSettings(**{**SETTINGS, **changes})
+        head = train(net, task, settings, compute=cpu, workers=workers, seed=seed, folder=tmp_path / folder)
+        return head, passes
+
+    return run
+
+
+def bits(net, head):
+    return {**net.state_dict(), **{f"head.{name}": t for name, t in head.state_dict().items()}}
+
+
+def assert_same_bits(a, b):
+    assert a.keys() == b.keys()
+    assert [name for name in a if not torch.equal(a[name], b[name])] == []
+
+
+@pytest.mark.parametrize("halt_at", [1, 4, 5])
+def test_a_resumed_run_ends_with_the_same_bits(run, backbone, halt_at):
+    whole = backbone()
+    expected = bits(whole, run(whole, "whole")[0])
+    with pytest.raises(HaltError):
+        run(backbone(), "parts", halt_at=halt_at)
+    resumed = backbone()
+    head, passes = run(resumed, "parts")
+    assert len(passes) == 6 - halt_at // 2 * 2
+    assert_same_bits(bits(resumed, head), expected)
+
+
+def test_workers_do_not_change_bits(run, backbone):
+    alone, helped = backbone(), backbone()
+    expected = bits(alone, run(alone, "alone")[0])
+    assert_same_bits(bits(helped, run(helped, "helped", workers=2)[0]), expected)
+
+
+def test_the_seed_changes_the_result(run, backbone):
+    a, b = run(backbone(), "a", seed=1)[0], run(backbone(), "b", seed=2)[0]
+    assert not torch.equal(a.weight, b.weight)
+
+
+def test_a_finished_run_is_only_read(run, backbone):
+    first = backbone()
+    expected = bits(first, run(first)[0])
+    second = backbone()
+    head, passes = run(second)
+    assert passes == []
+    assert_same_bits(bits(second, head), expected)
+
+
+def test_the_network_learns_and_is_left_in_eval_mode(run, backbone, tmp_path):
+    net = backbone()
+    run(net, iterations=60, lr_drop_every=1000, head_std=0.1)
+    last = json.loads((tmp_path / "run/metrics.jsonl").read_text().splitlines()[-1])
+    assert last["iteration"] == 60
+    assert last["accuracy"] > 0.8
+    assert not net.training
+
+
+def test_all_layers_are_trained(run, backbone):
+    net, start = backbone(), backbone().state_dict()
+    run(net, iterations=1)
+    assert [name for name, t in net.state_dict().items() if torch.equal(t, start[name])] == []
+
+
+def test_frozen_layers_stay(run, backbone):
+    net, start = backbone(), backbone().state_dict()
+    net.conv.requires_grad_(False)
+    run(net)
+    assert torch.equal(net.conv.weight, start["conv.weight"])
+    assert not torch.equal(net.fc.weight, start["fc.weight"])
+
+
+def test_first_loss_of_an_all_zero_head_is_the_log_of_its_outputs(run, backbone, tmp_path):
+    run(backbone(), iterations=1, head_std=0.0)
+    line = json.loads((tmp_path / "run/metrics.jsonl").read_text())
+    assert line["loss"] == pytest.approx(math.log(3), abs=1e-5)
+    assert line["lr"] == 0.05
+
+
+def test_a_new_head_is_gaussian_with_zero_biases(run, backbone):
+    # a rate this small moves nothing in float32; 1000 x 16 draws: the deviation is known to about 1 %
+    head = run(backbone(), iterations=1, lr=1e-30, num_outputs=1000, head_std=0.01)[0]
+    assert head.weight.std().item() == pytest.approx(0.01, rel=0.05)
+    assert head.weight.mean().abs().item() < 6e-4
+    assert head.bias.abs().max().item() < 1e-12
+
+
+def test_the_checkpoint_holds_weights_velocities_and_the_iteration(run, backbone, tmp_path):
+    run(backbone(), iterations=5)
+    tensors, meta = load_checkpoint(tmp_path / "run/checkpoint.safetensors")
+    names = [
+        f"{part}.{kind}" for part in ("backbone.conv", "backbone.fc", "head.linear") for kind in ("weight", "bias")
+    ]
+    assert sorted(tensors) == sorted([*names, "head.mean", "head.scale", *(f"momentum.{name}" for name in names)])
+    assert meta == {"iteration": 5}
+
+
+def test_a_loss_that_is_no_number_stops_with_its_images_and_keeps_the_last_state(run, backbone, tmp_path):
+    def poisoned(iteration, world):
+        batch = noise_batch(iteration)
+        batch.inputs[:] = np.nan if iteration == 3 else batch.inputs
+        return batch
+
+    message = r"finetune: the loss at iteration 3 is nan \(images image3\); lower FINETUNE.LR \(now 0.05\)"
+    with pytest.raises(DetkitError, match=message):
+        run(backbone(), make_batch=poisoned)
+    tensors, meta = load_checkpoint(tmp_path / "run/checkpoint.safetensors")
+    assert meta == {"iteration": 2}
+    assert all(bool(torch.isfinite(t).all()) for t in tensors.values())
+
+
+def test_a_checkpoint_of_another_network_is_named(run, backbone):
+    run(backbone())
+    with pytest.raises(ModelError, match=r"another network: head\.linear\.bias is \(3,\), expected \(4,\); delete it"):
+        run(backbone(), num_outputs=4)
+
+
+@pytest.mark.parametrize(("images", "batches"), [(1, 16), (2, 8), (7, 3), (40, 1)], ids=["one", "two", "seven", "many"])
+def test_a_centred_head_is_calibrated_on_sixteen_images_or_batches(run, backbone, images, batches):
+    def make_batch(iteration, world):
+        pixels, labels = noise_batch(iteration).inputs, noise_batch(iteration).labels
+        return Batch(pixels, labels, [f"{iteration}.{image}" for image in range(images)], total=16)
+
+    _, passes = run(backbone(), make_batch=make_batch, head_norm=5.0)
+    assert len(passes) == batches + SETTINGS["iterations"]
+
+
+def test_every_step_is_in_train_mode_so_that_dropout_acts(run, backbone):
+    assert run(backbone())[1] == [True] * SETTINGS["iterations"]
+
+
+def test_a_centred_head_is_calibrated_in_eval_mode_and_every_step_is_in_train_mode(run, backbone):
+    # a batch shows one image here, so there are 16 passes before the first step
+    assert run(backbone(), head_norm=5.0)[1] == [False] * 16 + [True] * SETTINGS["iterations"]
