@@ -28,6 +28,8 @@ BUILT_IN = (
     "detkit.box_heads.ridge",
     "detkit.box_heads.sgd_linear",
     "detkit.box_heads.identity",
+    "detkit.training.region_objective",
+    "detkit.training.image_objective",
     "detkit.evaluation.voc",
     "detkit.evaluation.coco",
     "detkit.evaluation.recall",

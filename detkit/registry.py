@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import sys
 from collections.abc import Iterable
 from typing import Any
 
@@ -24,13 +25,15 @@ class Registry(FvcoreRegistry):
     def register(self, obj: Any = None) -> Any:
         """Register a class under its own name, as ``@REGISTRY.register()``.
 
+        A class that is typed again in ``__main__``, as in a notebook, takes the place of the one before.
+
         Raises:
-            ConfigError: the name is taken by another object.
+            ConfigError: the name is taken by another class.
         """
         if obj is None:
             return self.register
         taken = self._obj_map.get(obj.__name__)
-        if taken is not None and taken.__module__ != obj.__module__:
+        if taken is not None and _is_another(taken, obj):
             raise ConfigError(
                 f"{self._name}: the name {obj.__name__!r} of {obj.__module__} is already taken by "
                 f"{taken.__module__}.{taken.__qualname__}; give the class another name"
@@ -59,6 +62,13 @@ class Registry(FvcoreRegistry):
         return sorted(self._obj_map)
 
 
+def _is_another(taken: type[Any], new: type[Any]) -> bool:
+    """Whether both are wanted at once: of two modules, or a second class in a module that still has the first."""
+    if taken.__module__ != new.__module__:
+        return True
+    return new.__module__ != "__main__" and getattr(sys.modules.get(new.__module__), new.__name__, None) is taken
+
+
 DATASETS = Registry("DATASETS")
 PROPOSAL_GENERATORS = Registry("PROPOSAL_GENERATORS")
 BACKBONES = Registry("BACKBONES")
@@ -66,6 +76,7 @@ REGION_EXTRACTORS = Registry("REGION_EXTRACTORS")
 REGION_SAMPLERS = Registry("REGION_SAMPLERS")
 CLASSIFIERS = Registry("CLASSIFIERS")
 BOX_HEADS = Registry("BOX_HEADS")
+OBJECTIVES = Registry("OBJECTIVES")
 EVALUATORS = Registry("EVALUATORS")
 STAGES = Registry("STAGES")
 
@@ -77,6 +88,7 @@ ALL_REGISTRIES = (
     REGION_SAMPLERS,
     CLASSIFIERS,
     BOX_HEADS,
+    OBJECTIVES,
     EVALUATORS,
     STAGES,
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from typing import ClassVar
 
 import numpy as np
 from torch import Tensor
@@ -10,7 +11,7 @@ from typing_extensions import Self
 
 from detkit.progress import Progress
 from detkit.regions.index import RegionIndex
-from detkit.regions.source import FeatureSource
+from detkit.regions.source import FeatureSource, LinearHead
 from detkit.structures import Boxes
 from detkit.structures.state import Learnt
 
@@ -22,10 +23,12 @@ class BoxHead(Learnt):
 
     Attributes:
         reads_features: whether the head looks at features at all.
+        needs_head: the head of the tuned network that ``fit`` needs ("box"), or empty.
         example_keys: the config keys that ``example_rows`` depends on.
     """
 
     reads_features: bool = True
+    needs_head: ClassVar[str] = ""
     example_keys: tuple[str, ...] = ()
 
     @abstractmethod
@@ -33,12 +36,20 @@ class BoxHead(Learnt):
         """The rows that ``fit`` will read, ascending: only these are stored for it."""
 
     @abstractmethod
-    def fit(self, source: FeatureSource, rng: np.random.Generator, *, progress: Progress | None = None) -> Self:
+    def fit(
+        self,
+        source: FeatureSource,
+        rng: np.random.Generator,
+        *,
+        head: LinearHead | None = None,
+        progress: Progress | None = None,
+    ) -> Self:
         """Learns from the regions of ``source.index``.
 
         Args:
             source: the features of the head's layer.
             rng: the only randomness.
+            head: the network's head of boxes, (4K, D), None where it has none.
             progress: told of each class that was learnt.
         """
 

@@ -11,7 +11,7 @@ from typing_extensions import Self
 from detkit.box_heads.base import BoxHead
 from detkit.progress import Progress
 from detkit.regions.index import RegionIndex
-from detkit.regions.source import FeatureSource
+from detkit.regions.source import FeatureSource, LinearHead
 from detkit.registry import BOX_HEADS
 from detkit.structures import Boxes
 
@@ -35,7 +35,14 @@ class Identity(BoxHead):
         """None."""
         return np.zeros(0, dtype=np.int64)
 
-    def fit(self, source: FeatureSource, rng: np.random.Generator, *, progress: Progress | None = None) -> Self:
+    def fit(
+        self,
+        source: FeatureSource,
+        rng: np.random.Generator,
+        *,
+        head: LinearHead | None = None,
+        progress: Progress | None = None,
+    ) -> Self:
         """Learns nothing."""
         return self
 

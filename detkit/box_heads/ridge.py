@@ -14,7 +14,7 @@ from detkit.box_heads.closed_form import solve_ridge
 from detkit.box_heads.linear import LinearBoxHead
 from detkit.config.ranges import Fraction, NonNegative, Positive
 from detkit.progress import Progress
-from detkit.regions.source import FeatureSource
+from detkit.regions.source import FeatureSource, LinearHead
 from detkit.registry import BOX_HEADS
 
 CHUNK = 2048
@@ -54,7 +54,14 @@ class Ridge(LinearBoxHead):
         self.alpha = alpha
         self.bias = bias
 
-    def fit(self, source: FeatureSource, rng: np.random.Generator, *, progress: Progress | None = None) -> Self:
+    def fit(
+        self,
+        source: FeatureSource,
+        rng: np.random.Generator,
+        *,
+        head: LinearHead | None = None,
+        progress: Progress | None = None,
+    ) -> Self:
         """Solves each class in the smaller of primal (D) and dual (examples); nothing is random."""
         examples = self.collect(source.index)
         held = self.read(source, examples)

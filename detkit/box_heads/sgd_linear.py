@@ -16,7 +16,7 @@ from detkit.box_heads.linear import LinearBoxHead
 from detkit.config.ranges import Fraction, NonNegative, Positive
 from detkit.errors import ConfigError
 from detkit.progress import Progress
-from detkit.regions.source import FeatureSource
+from detkit.regions.source import FeatureSource, LinearHead
 from detkit.registry import BOX_HEADS
 
 POOL = 16384
@@ -61,7 +61,14 @@ class SGDLinear(LinearBoxHead):
         self.epochs, self.batch_size = epochs, batch_size
         self.lr, self.momentum, self.weight_decay = lr, momentum, weight_decay
 
-    def fit(self, source: FeatureSource, rng: np.random.Generator, *, progress: Progress | None = None) -> Self:
+    def fit(
+        self,
+        source: FeatureSource,
+        rng: np.random.Generator,
+        *,
+        head: LinearHead | None = None,
+        progress: Progress | None = None,
+    ) -> Self:
         """Learns all classes together; the generator orders the examples. Progress moves on with the steps.
 
         Raises:

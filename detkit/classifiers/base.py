@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from torch import Tensor
@@ -22,13 +22,13 @@ class Classifier(Learnt):
     Attributes:
         score_kind: "margin" (shown from 0) or "probability" (shown from 0.5).
         reads_features: whether ``fit`` reads its source; where not, no features are extracted for it.
-        needs_head: whether ``fit`` needs the fine-tuned head.
+        needs_head: the head of the tuned network that ``fit`` needs ("class"), or empty.
         passes: how often ``fit`` goes through all features.
     """
 
     score_kind: Literal["margin", "probability"]
     reads_features: bool = True
-    needs_head: bool = False
+    needs_head: ClassVar[str] = ""
     passes: int = 1
 
     @abstractmethod

@@ -30,7 +30,7 @@ class Softmax(Classifier):
 
     score_kind = "probability"
     reads_features = False
-    needs_head = True
+    needs_head = "class"
 
     def __init__(self, *, num_classes: int, feature_dim: int) -> None:
         self.num_classes = num_classes
@@ -53,8 +53,8 @@ class Softmax(Classifier):
         """
         if head is None:
             raise ConfigError(
-                "CLASSIFIER.NAME: Softmax scores with the fine-tuned head, but no network was fine-tuned; "
-                "enable the finetune stage or use LinearSVM"
+                "CLASSIFIER.NAME: Softmax scores with the head of a tuned network, but this network has none; "
+                "fine-tune it or use LinearSVM"
             )
         if tuple(head.weight.shape) != tuple(self.weight_.shape):
             raise ConfigError(

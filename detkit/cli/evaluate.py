@@ -53,17 +53,21 @@ def _of_files(args: argparse.Namespace) -> dict[str, object]:
 
 
 def _of_run(args: argparse.Namespace) -> dict[str, object]:
-    from detkit.errors import ModelError
+    from detkit.errors import ConfigError, ModelError
     from detkit.report.outputs import write_outputs
     from detkit.run.folders import refuse_folders
+    from detkit.run.kinds import DETECTIONS, METRICS
 
     job = read_run(args)
-    if job.find("Detect", "TEST") is None:
+    metrics = job.last(METRICS, "TEST")
+    if metrics is None:
+        raise ConfigError("STAGES: no stage evaluates; add Evaluate")
+    if job.find(DETECTIONS, "TEST") is None:
         raise ModelError(f"{args.config}: nothing was detected yet; run: detkit train --config {args.config}")
     refuse_folders(job, Path(args.config))
     log_to(job.folder)
     with job.alone():
-        job.execute(first="Evaluate")
+        job.execute(first=metrics.id)
         write_outputs(job)
         results: dict[str, object] = json.loads((job.folder / "results.json").read_text(encoding="utf-8"))
     return results

@@ -26,7 +26,7 @@ def run(args: argparse.Namespace) -> int:
     job = read_run(args)
     last = LastRun.of(job.folder)
     for step in job.steps:
-        state, partial = job.state(step), job.store.partial(step.name, step.digest)
+        state, partial = job.state(step), job.store.partial(step.folder, step.digest)
         print(f"{step.label:16} {state:10} {partial.with_suffix('')}")
         for difference in differences(step, last) if state in ("begun", "to do") else []:
             print(f"{'':16} since the last run: {difference}")

@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
         log_to(job.folder)
         for line in notices(job) if world.is_first else []:
             log.warning(line)
-        first = args.first or (job.steps[0].name if args.fresh and job.steps else "")
+        first = args.first or (job.steps[0].id if args.fresh and job.steps else "")
         if world.is_first and not first and not args.last and job.is_finished():
             print(f"{args.config}: finished before; --fresh makes it again")
         with job.alone():

@@ -8,12 +8,14 @@ from typing import Annotated, Any, Literal
 
 from detkit.config.ranges import Filled, NonNegative, Positive
 from detkit.config.schema import Field, fields_of
+from detkit.errors import ConfigError
 from detkit.registry import (
     BACKBONES,
     BOX_HEADS,
     CLASSIFIERS,
     DATASETS,
     EVALUATORS,
+    OBJECTIVES,
     PROPOSAL_GENERATORS,
     REGION_EXTRACTORS,
     REGION_SAMPLERS,
@@ -31,6 +33,7 @@ class DataKeys:
     Args:
         finetune: split or splits that the network is fine-tuned on.
         train: split or splits for classifiers and box heads.
+        val: split or splits that settings are chosen on, for stages that ask for one; empty for none.
         test: split or splits that are detected and evaluated.
         train_difficult: whether difficult objects are learnt from.
         on_bad: stop at a broken image or annotation, or leave the image out and count it.
@@ -38,6 +41,7 @@ class DataKeys:
 
     finetune: str | list[str] = "trainval"
     train: str | list[str] = "trainval"
+    val: str | list[str] = ""
     test: str | list[str] = "test"
     train_difficult: Literal["use", "ignore"] = "use"
     on_bad: Literal["stop", "skip"] = "stop"
@@ -137,7 +141,7 @@ class ComputeKeys:
 
 @dataclass(frozen=True, kw_only=True)
 class FeatureKeys:
-    """What becomes of features.
+    """How features are stored.
 
     Args:
         store: disk keeps features in float16 for all that read them; stream keeps none and computes them as they are
@@ -173,6 +177,7 @@ SLOTS: Mapping[str, Slot] = {
     "BACKBONE": Slot(BACKBONES, "TorchvisionBackbone", BackboneKeys),
     "REGION_EXTRACTOR": Slot(REGION_EXTRACTORS, "WarpedCrops"),
     "REGION_SAMPLER": Slot(REGION_SAMPLERS, "FixedFraction"),
+    "OBJECTIVE": Slot(OBJECTIVES, "RegionSoftmax"),
     "CLASSIFIER": Slot(CLASSIFIERS, "LinearSVM", ClassifierKeys),
     "BOX_HEAD": Slot(BOX_HEADS, "Ridge", BoxHeadKeys),
 }
@@ -181,7 +186,6 @@ SECTIONS: Mapping[str, Callable[..., Any]] = {
     "COMPUTE": ComputeKeys,
     "FEATURES": FeatureKeys,
 }
-DEFAULT_STAGES = ["Pretrain", "Propose", "Finetune", "Extract", "Classify", "Regress", "Detect", "Evaluate"]
 
 
 def layout() -> Tree:
@@ -191,7 +195,7 @@ def layout() -> Tree:
         "SEED": Field(Annotated[int, NonNegative], 3),
         "OUTPUT_DIR": Field(str, ""),
         "ARTIFACTS": Field(str, ""),
-        "STAGES": Field(Annotated[list[str], Filled], list(DEFAULT_STAGES)),
+        "STAGES": Field(list[Any], []),
         "EVALUATORS": Field(Annotated[list[str], Filled], ["VOC"]),
         "EVALUATION": _nodes(EVALUATORS),
     }
@@ -200,10 +204,22 @@ def layout() -> Tree:
         tree[key] = {"NAME": Field(str, slot.default), **beside, **_nodes(slot.registry)}
     for key, settings in SECTIONS.items():
         tree[key] = dict(fields_of(settings))
+    _add_sections_of_stages(tree)
+    return tree
+
+
+def _add_sections_of_stages(tree: Tree) -> None:
+    """Adds the sections that registered stages bring; several stages may bring the same one."""
+    brought: dict[str, Callable[..., Any]] = {}
     for name in STAGES.names():
         for key, settings in STAGES.get(name).settings.items():
+            if brought.get(key, settings) is not settings or (key in tree and key not in brought):
+                raise ConfigError(
+                    f"stage {name}: its section {key} is there already with other keys; give it another name, or take "
+                    "the settings of the one that is there"
+                )
+            brought[key] = settings
             tree[key] = dict(fields_of(settings))
-    return tree
 
 
 def _nodes(registry: Registry) -> Tree:

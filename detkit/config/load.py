@@ -15,9 +15,10 @@ from detkit.config.layout import SLOTS, Tree, layout
 from detkit.config.node import Config
 from detkit.config.project import import_project
 from detkit.config.schema import Field
+from detkit.config.stage_list import StageEntry, stage_entries
 from detkit.config.yaml_file import Leaf, parse_value, read_leaves
 from detkit.errors import ConfigError
-from detkit.registry import EVALUATORS, STAGES, nearest
+from detkit.registry import EVALUATORS, nearest
 
 COMMAND_LINE = "command line"
 
@@ -65,12 +66,27 @@ def config_of(leaves: Iterable[Leaf]) -> Config:
         origins[leaf.key] = leaf.origin
     for slot, spec in SLOTS.items():
         _known(spec.registry.get, values[slot]["NAME"], origins.get(f"{slot}.NAME"))
-    for key, registry in (("STAGES", STAGES), ("EVALUATORS", EVALUATORS)):
-        for name in values[key]:
-            _known(registry.get, name, origins.get(key))
-    config = Config(values)
-    config.freeze()
+    for name in values["EVALUATORS"]:
+        _known(EVALUATORS.get, name, origins.get("EVALUATORS"))
+    _known(stage_entries, values["STAGES"], origins.get("STAGES"))
+    config = Config.of(values)
+    for entry in stage_entries(values["STAGES"]):
+        with_settings(config, entry)
     return config
+
+
+def with_settings(config: Config, entry: StageEntry) -> Config:
+    """The config as one stage of STAGES sees it: with the keys that its entry sets for it alone.
+
+    Raises:
+        ConfigError: an unknown key or a wrong value.
+    """
+    if not entry.settings:
+        return config
+    tree, values = layout(), config.plain()
+    for key, value in entry.settings.items():
+        _set(tree, values, Leaf(tuple(key.split(".")), value, f"STAGES: {entry.id}: WITH"))
+    return Config.of(values, config.memory)
 
 
 def find_config(path: Path) -> Path:
@@ -177,7 +193,7 @@ def _keys(known: Tree) -> str:
     return " Known here: " + ", ".join(names[:20]) + (", ..." if len(names) > 20 else ".")
 
 
-def _known(get: Any, name: str, origin: str | None) -> None:
+def _known(get: Any, name: Any, origin: str | None) -> None:
     try:
         get(name)
     except ConfigError as error:

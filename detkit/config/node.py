@@ -2,17 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
 
 import yaml
 from fvcore.common.config import CfgNode
 
 from detkit.config.layout import SLOTS
 
+Made = TypeVar("Made")
+
 
 class Config(CfgNode):
-    """A checked config; values are read as attributes, ``cfg.CLASSIFIER.NAME``."""
+    """A checked and frozen config; values are read as attributes, ``cfg.CLASSIFIER.NAME``.
+
+    Attributes:
+        memory: what was made of its parts and is needed again, by a key that names them; views of the config share it.
+    """
+
+    memory: dict[Any, Any]
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any], memory: dict[Any, Any] | None = None) -> Config:
+        """A frozen config of nested values."""
+        config = cls(values)
+        config.__dict__["memory"] = {} if memory is None else memory
+        config.freeze()
+        return config
+
+    def once(self, key: Any, make: Callable[[], Made]) -> Made:
+        """What ``make`` gives, made at the first call for this key."""
+        if key not in self.memory:
+            self.memory[key] = make()
+        made: Made = self.memory[key]
+        return made
+
+    def settings(self, section: str, kind: Callable[..., Made]) -> Made:
+        """The settings object of a section: ``kind`` called with the section's keys."""
+        return kind(**{k.lower(): v for k, v in self[section].items()})
+
+    def plain(self) -> dict[str, Any]:
+        """All keys as plain values."""
+        plain: dict[str, Any] = _plain(self)
+        return plain
 
     def selected(self) -> dict[str, Any]:
         """The config as plain values, without the nodes of components that are not chosen."""
@@ -47,9 +79,7 @@ class Config(CfgNode):
                 tree.setdefault(section, {})[rest] = selected[section][rest]
             else:
                 tree[section] = selected[section]
-        config = Config(tree)
-        config.freeze()
-        return config
+        return Config.of(tree, self.memory)
 
     def text(self) -> str:
         """The selected config as YAML."""

@@ -13,9 +13,7 @@ from detkit.data.base import Dataset
 from detkit.data.fingerprint import ImageFacts, inspect_images
 from detkit.errors import DataError, one_line
 from detkit.evaluation.table import aligned
-from detkit.registry import STAGES
-from detkit.run.plan import Datasets
-from detkit.run.stage import Stage
+from detkit.run.plan import Datasets, PlannedStage, planned_stages
 
 SHARES = (0, 0.05, 0.25, 0.5, 0.75, 0.95, 1)
 LEARNT_FROM = {"FINETUNE", "TRAIN", "PRETRAIN_DATA.TRAIN"}
@@ -66,31 +64,31 @@ def check_data(config: Config) -> list[SplitReport]:
     """
     datasets = Datasets(config, on_bad="skip")
     steps = [
-        (stage, stage.datasets(config, role))
-        for stage in (STAGES.get(name)() for name in config.STAGES)
-        for role in stage.roles(config)
+        (one, roles)
+        for one in planned_stages(config, complete=False)
+        for roles in (one.stage.reads(one.config, role).roles for role in one.roles)
     ]
     opened = {role: _opened(datasets, role) for _, roles in steps for role in roles}
     refused: dict[str, list[str]] = {role: [] for role in opened}
-    for stage, roles in steps:
+    for one, roles in steps:
         for role in roles[:1]:
-            refused[role] += _refusals(stage, config, {r: opened[r] for r in roles})
+            refused[role] += _refusals(one, {r: opened[r] for r in roles})
     roles_of: dict[tuple[str, tuple[str, ...]], list[str]] = {}
     for role in opened:
         roles_of.setdefault((datasets.slot(role), datasets.splits(role)), []).append(role)
     as_trained, seen = Datasets(config), dict[str, str]()
     reports = []
-    for (slot, splits), roles in roles_of.items():
-        dataset = opened[roles[0]]
+    for (slot, splits), using in roles_of.items():
+        dataset = opened[using[0]]
         if isinstance(dataset, DataError):
             lines = _unlike([str(dataset), *dataset.problems])
-            reports.append(SplitReport(roles=tuple(roles), splits=splits, problems=lines, stops=True))
+            reports.append(SplitReport(roles=tuple(using), splits=splits, problems=lines, stops=True))
             continue
-        unusable = [line for role in roles for line in refused[role]]
+        unusable = [line for role in using for line in refused[role]]
         if config[slot].ON_BAD == "stop":
-            unusable += _untold(as_trained, roles[0], dataset)
+            unusable += _untold(as_trained, using[0], dataset)
         stops = bool(unusable) or (config[slot].ON_BAD == "stop" and bool(dataset.problems))
-        reports.append(_report(dataset, tuple(roles), splits, _unlike(unusable), stops, seen))
+        reports.append(_report(dataset, tuple(using), splits, _unlike(unusable), stops, seen))
     return reports
 
 
@@ -101,13 +99,13 @@ def _opened(datasets: Datasets, role: str) -> Dataset | DataError:
         return error
 
 
-def _refusals(stage: Stage, config: Config, found: Mapping[str, Dataset | DataError]) -> Sequence[str]:
+def _refusals(one: PlannedStage, found: Mapping[str, Dataset | DataError]) -> Sequence[str]:
     """What a stage refuses of the data that it reads together; what cannot be opened is told by itself."""
     data = {role: dataset for role, dataset in found.items() if not isinstance(dataset, DataError)}
     if len(data) < len(found):
         return ()
     try:
-        stage.check_data(config, data)
+        one.stage.check_data(one.config, data)
     except DataError as error:
         return error.problems
     return ()

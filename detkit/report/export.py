@@ -10,10 +10,9 @@ import yaml
 
 from detkit.config.node import Config
 from detkit.detection.model_file import MODEL_FILE, REGISTRIES
+from detkit.run.kinds import BOX_HEAD, BOX_HEAD_FILE, CLASSIFIER, CLASSIFIER_FILE, NETWORK, NETWORK_FILE
 from detkit.run.runner import Run
-from detkit.stages.classify import CLASSIFIER
-from detkit.stages.common import NETWORK, network_ref, read_layer
-from detkit.stages.regress import BOX_HEAD
+from detkit.stages.common import read_layer
 from detkit.system.files import replacing_folder, writing
 
 SLOT_OF = {
@@ -31,15 +30,15 @@ def export_model(run: Run) -> Path | None:
     Returns:
         The folder, or None where the recipe has not learnt classifiers and a box head.
     """
-    network = run.find(*network_ref(run.config))
-    classifier, box_head = run.find("Classify", "TRAIN"), run.find("Regress", "TRAIN")
+    network = run.find(NETWORK)
+    classifier, box_head = run.find(CLASSIFIER, "TRAIN"), run.find(BOX_HEAD, "TRAIN")
     if network is None or classifier is None or box_head is None:
         return None
     folder = run.folder / "model"
     described = _description(run.config, run.datasets("TRAIN").class_names, run.compute.name)
     text = yaml.safe_dump(described, sort_keys=False, allow_unicode=True)
     with writing(folder), replacing_folder(folder) as partial:
-        for source in (network / NETWORK, classifier / CLASSIFIER, box_head / BOX_HEAD):
+        for source in (network / NETWORK_FILE, classifier / CLASSIFIER_FILE, box_head / BOX_HEAD_FILE):
             shutil.copyfile(source, partial / source.name)
         (partial / MODEL_FILE).write_text(text, encoding="utf-8")
     return folder

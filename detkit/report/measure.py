@@ -18,18 +18,17 @@ import torch
 
 from detkit.backbones.base import Backbone
 from detkit.config.build import build
+from detkit.data.base import Dataset
 from detkit.data.images import read_image
 from detkit.regions.index import RegionIndex
 from detkit.regions.network import RegionNetwork
-from detkit.run.disk import network_bytes
+from detkit.regions.source import NORM_IMAGES
+from detkit.run.kinds import PROPOSALS, PROPOSALS_FILE
 from detkit.run.runner import Run
-from detkit.run.settings import settings_of
 from detkit.run.shards import split_images
-from detkit.stages.common import PROPOSALS, build_reader
+from detkit.stages.common import build_reader
 from detkit.structures import Boxes, Proposals, Sample
 from detkit.system.processes import num_cores
-from detkit.training.finetune import FinetuneSettings, finetune
-from detkit.training.pretrain import PretrainSettings, pretrain
 from detkit.training.solver import CHECKPOINT, METRICS, SolverSettings
 
 Settings = TypeVar("Settings", bound=SolverSettings)
@@ -124,15 +123,15 @@ class Probe:
     @cached_property
     def proposed(self) -> ProposedImages:
         """A few images of the first split whose proposals are missing, or of the first split."""
-        steps = [step for step in self.run.steps if step.name == "Propose"]
+        steps = [step for step in self.run.steps if step.stage.gives == PROPOSALS]
         step = next((s for s in steps if self.run.is_needed(s)), steps[0])
         dataset = step.data[step.role]
         count = min(IMAGES, len(dataset))
         places = [len(dataset) * (2 * i + 1) // (2 * count) for i in range(count)]
         samples = [dataset[i] for i in places]
-        found = self.run.find("Propose", step.role)
+        found = self.run.find(PROPOSALS, step.role)
         if found is not None:
-            stored = split_images(found / PROPOSALS)
+            stored = split_images(found / PROPOSALS_FILE)
             proposals = [Proposals(Boxes(stored[i]["boxes"]), stored[i]["objectness"], dataset[i].size) for i in places]
             return ProposedImages(samples, proposals, 0.0)
         generator = build(self.run.config, "PROPOSALS")
@@ -142,9 +141,9 @@ class Probe:
 
     def boxes(self, role: str) -> float:
         """Proposals of a split: those that are there, else as many an image as in the measured ones."""
-        found = self.run.find("Propose", role)
+        found = self.run.find(PROPOSALS, role)
         if found is not None:
-            return sum(len(one["boxes"]) for one in split_images(found / PROPOSALS))
+            return sum(len(one["boxes"]) for one in split_images(found / PROPOSALS_FILE))
         return self.proposed.boxes * len(self.run.datasets(role))
 
     def index(self, num_classes: int, *, with_truths: bool) -> RegionIndex:
@@ -171,29 +170,47 @@ class Probe:
             return Pass("image", decode + warp, seconds)
         return Pass("region", decode / max(self.proposed.boxes, 1) + warp / len(boxes), seconds / len(boxes))
 
-    @cached_property
-    def finetuning(self) -> TrainingStep:
-        """Steps of fine-tuning on real images, with the measured proposals stretched to those that have none."""
-        config, backbone = self.run.config, self.backbone
-        dataset = self.run.datasets("FINETUNE")
+    def stretched_index(self, dataset: Dataset) -> RegionIndex:
+        """The regions of a part of a split; each image has the measured proposals of another, stretched to its size."""
         samples = [dataset[i] for i in range(min(len(dataset), STEP_IMAGES))]
         known = self.proposed.proposals
         proposals = [_stretched(known[i % len(known)], sample.size) for i, sample in enumerate(samples)]
-        index = RegionIndex.build(samples, proposals, len(dataset.class_names))
-        extractor = build(config, "REGION_EXTRACTOR", input_size=backbone.input_size)
-        sampler = build(config, "REGION_SAMPLER")
-        settings = _short(settings_of(FinetuneSettings, config.FINETUNE))
-        given: dict[str, Any] = {"compute": self.run.compute, "workers": self.run.workers, "seed": config.SEED}
-        return _training(lambda folder: finetune(backbone, index, extractor, sampler, settings, folder=folder, **given))
+        return RegionIndex.build(samples, proposals, len(dataset.class_names))
 
-    @cached_property
-    def pretraining(self) -> TrainingStep:
-        """Steps of pre-training."""
-        config = self.run.config
-        settings = _short(settings_of(PretrainSettings, config.PRETRAIN))
-        given: dict[str, Any] = {"compute": self.run.compute, "workers": self.run.workers, "seed": config.SEED}
-        images = self.run.datasets("PRETRAIN_DATA.TRAIN")
-        return _training(lambda folder: pretrain(self.backbone, images, None, settings, folder=folder, **given))
+    def feature_seconds(self, role: str) -> float:
+        """Seconds in which the features of a split's regions are computed."""
+        run, dataset = self.run, self.run.datasets(role)
+        regions = self.boxes(role)
+        if role != "TEST":
+            most = run.config.PROPOSALS.TRAIN_MAX_BOXES
+            regions = min(regions, most * len(dataset)) if most else regions
+            regions += sum(len(sample.annotations) for sample in dataset if sample.annotations is not None)
+        return self.features.seconds(len(dataset), regions, workers=run.workers, threads=self.threads)
+
+    def share_of_sample(self, role: str, of_image: int) -> float:
+        """The part of a split's proposals in the sample that a learner takes the mean norm of.
+
+        Args:
+            role: of the split.
+            of_image: regions of an image in the sample.
+        """
+        count = len(self.run.datasets(role))
+        drawn = min(count, NORM_IMAGES) * min(of_image, self.boxes(role) / max(count, 1))
+        return drawn / max(self.boxes(role), 1)
+
+    @staticmethod
+    def short(settings: Settings) -> Settings:
+        """A few steps at a rate that leaves random weights as they are, so that no loss can leave the numbers."""
+        return replace(settings, iterations=STEPS, lr=1e-12, head_norm=0.0)
+
+    def training(self, train: Callable[[dict[str, Any]], object]) -> TrainingStep:
+        """What a step costs of a short training, which is called with device, workers, seed and folder by name."""
+        given = {"compute": self.run.compute, "workers": self.run.workers, "seed": self.run.config.SEED}
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            train({**given, "folder": folder})
+            last = json.loads((folder / METRICS).read_text(encoding="utf-8").splitlines()[-1])
+            return TrainingStep(last["seconds"], (folder / CHECKPOINT).stat().st_size)
 
     def scoring(self, num_classes: int) -> float:
         """Seconds in which the classifier scores the regions of an image for all classes at once."""
@@ -208,11 +225,6 @@ class Probe:
         backbone: Backbone = build(self.run.config, "BACKBONE")
         return backbone.eval()
 
-    @cached_property
-    def network_bytes(self) -> int:
-        """Bytes of the network's tensors on disk."""
-        return network_bytes(self.run.config)
-
 
 def timed(action: Callable[[], Given]) -> tuple[float, Given]:
     """Seconds of a call, and what it gives."""
@@ -225,19 +237,6 @@ def peak_memory() -> int:
     """Most bytes that this process has held, and the largest of its workers beside it."""
     unit = 1 if sys.platform == "darwin" else 1024
     return unit * sum(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-
-
-def _training(train: Callable[[Path], object]) -> TrainingStep:
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        train(folder)
-        last = json.loads((folder / METRICS).read_text(encoding="utf-8").splitlines()[-1])
-        return TrainingStep(last["seconds"], (folder / CHECKPOINT).stat().st_size)
-
-
-def _short(settings: Settings) -> Settings:
-    """A few steps at a rate that leaves random weights as they are, so that no loss can leave the numbers."""
-    return replace(settings, iterations=STEPS, lr=1e-12, head_norm=0.0)
 
 
 def _stretched(found: Proposals, size: tuple[int, int]) -> Proposals:

@@ -10,8 +10,8 @@ from detkit.data.base import Dataset
 from detkit.errors import one_line
 from detkit.regions.label import Truths
 from detkit.run.artifacts import read_result
+from detkit.run.kinds import CLASSIFIER, REPORT_FILE
 from detkit.run.runner import Run
-from detkit.stages.learner import REPORT
 
 SHOWN = 5
 
@@ -27,9 +27,9 @@ def notices(run: Run) -> list[str]:
     for role in ("FINETUNE", "TRAIN"):
         if role in run.data() and (missing := _without_truths(run.data()[role], run.config.DATA.TRAIN_DIFFICULT)):
             lines.append(f"warning: DATA.{role}: no ground truth to learn from of: {', '.join(missing)}")
-    classified = run.find("Classify", "TRAIN")
+    classified = run.find(CLASSIFIER, "TRAIN")
     if classified is not None:
-        report = read_result(classified / REPORT)
+        report = read_result(classified / REPORT_FILE)
         names = [run.datasets("TRAIN").class_names[k] for k in report.get("never_fires", [])]
         lines += [f"warning: {name} never fires: its classifier found no positive, or no negative" for name in names]
     return [one_line(line) for line in lines]

@@ -16,9 +16,9 @@ from detkit.report.export import export_model
 from detkit.report.notices import notices
 from detkit.report.pretrained import export_weights, pretraining_results
 from detkit.run.artifacts import read_result
+from detkit.run.kinds import DETECTIONS, DETECTIONS_FILE, METRICS, RESULTS_FILE
 from detkit.run.runner import Run
-from detkit.stages.detect import DETECTIONS, load_detections
-from detkit.stages.evaluate import RESULTS
+from detkit.stages.detect import load_detections
 from detkit.system.files import replacing_folder, write_json, writing
 from detkit.visualize import picture_grid, write_image
 
@@ -32,12 +32,12 @@ def write_outputs(run: Run) -> list[str]:
         Lines for the reader: warnings, the AP table, where things lie.
     """
     lines = notices(run)
-    detected, evaluated = run.find("Detect", "TEST"), run.find("Evaluate", "TEST")
+    detected, evaluated = run.find(DETECTIONS, "TEST"), run.find(METRICS, "TEST")
     if detected is not None:
         _write_detections(run, detected)
     results = _results(run, evaluated)
     if results:
-        write_json(run.folder / RESULTS, results)
+        write_json(run.folder / RESULTS_FILE, results)
         lines.append(results_table(results))
     weights = export_weights(run)
     if weights is not None:
@@ -67,7 +67,7 @@ def _results(run: Run, evaluated: Path | None) -> dict[str, Any]:
     results: dict[str, Any] = {"data": _data_report(run)}
     if evaluated is not None:
         where = {"dataset": run.config.DATA.NAME, "split": run.config.DATA.TEST}
-        results = {**where, **results, **read_result(evaluated / RESULTS)}
+        results = {**where, **results, **read_result(evaluated / RESULTS_FILE)}
     if pretraining := pretraining_results(run):
         results["pretrain"] = pretraining
     return results if len(results) > 1 else {}
@@ -75,7 +75,7 @@ def _results(run: Run, evaluated: Path | None) -> dict[str, Any]:
 
 def _write_detections(run: Run, detected: Path) -> None:
     dataset = run.datasets("TEST")
-    detections = load_detections(detected / DETECTIONS)
+    detections = load_detections(detected / DETECTIONS_FILE)
     folder = run.folder / "detections"
     with writing(folder), replacing_folder(folder) as partial:
         write_voc(partial, run.config.DATA.TEST, dataset, detections)

@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from detkit.run.artifacts import read_result
+from detkit.run.kinds import ACCURACY_FILE, NETWORK, NETWORK_FILE
 from detkit.run.runner import Run
-from detkit.stages.common import NETWORK
-from detkit.stages.pretrain import ACCURACY
 from detkit.system.files import replacing
 
 WEIGHTS = "weights.safetensors"
@@ -26,18 +25,20 @@ def export_weights(run: Run) -> Path | None:
         return None
     path = run.folder / WEIGHTS
     with replacing(path) as partial:
-        shutil.copyfile(trained / NETWORK, partial)
+        shutil.copyfile(trained / NETWORK_FILE, partial)
     return path
 
 
 def pretraining_results(run: Run) -> dict[str, Any]:
     """``dataset``, ``split``, ``num_images``, ``top1`` and ``top5`` (fractions); empty where nothing was measured."""
     trained = _trained(run)
-    measured = read_result(trained / ACCURACY) if trained else {}
+    measured = read_result(trained / ACCURACY_FILE) if trained else {}
     data = run.config.PRETRAIN_DATA
     return {"dataset": data.NAME, "split": data.VAL, **measured} if measured else {}
 
 
 def _trained(run: Run) -> Path | None:
-    """The artefact of a backbone that was trained, not given."""
-    return None if run.config.BACKBONE.WEIGHTS else run.find("Pretrain")
+    """The result of the first step that gives a network, where it was trained on classified pictures."""
+    first = next((step for step in run.steps if step.stage.gives == NETWORK), None)
+    found = None if first is None else run.result(first)
+    return found if found is not None and (found / ACCURACY_FILE).is_file() else None

@@ -7,10 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
-from detkit.backbones.base import Backbone, LayerSpec
-from detkit.config.build import build
+from detkit.backbones.base import LayerSpec
+from detkit.backbones.shapes import network_bytes
 from detkit.config.node import Config
 from detkit.errors import ConfigError
 from detkit.training.solver import CHECKPOINT
@@ -47,13 +45,6 @@ def feature_bytes(rows: Mapping[str, int], layers: Mapping[str, LayerSpec]) -> i
         layers: the backbone's layers.
     """
     return sum(count * (HALF * layers[layer].dim + ROW_NUMBER) for layer, count in rows.items())
-
-
-def network_bytes(config: Config) -> int:
-    """Bytes of the configured backbone's file."""
-    with torch.device("meta"):
-        backbone: Backbone = build(config, "BACKBONE")
-    return sum(tensor.nbytes for tensor in backbone.state_dict().values())
 
 
 def training_need(config: Config) -> DiskNeed:

@@ -22,6 +22,8 @@ from detkit.system.reading import MIB, bounded_text
 PLAN = "plan.json"
 DATA = "plan.safetensors"
 COLUMNS = ("the list of images", "the image", "the annotations")
+KNOWN = {"stage", "settings", "parts", "content", "data", "inputs"}
+"""What is hashed for a step."""
 MAX_BYTES = 256 * MIB
 
 Plan = Mapping[str, Mapping[str, Any]]
@@ -66,8 +68,12 @@ def keep_plan(folder: Path, steps: Sequence[Step]) -> None:
 
 
 def last_plan(folder: Path) -> Plan:
-    """What the last run of a folder had planned; empty where there was none, or its file cannot be read."""
-    return _read_plan(folder) or {}
+    """What the last run of a folder had planned; empty where there was none, or its file cannot be read.
+
+    A plan of an earlier format has steps that nothing can be compared with, so they are left out.
+    """
+    plan = _read_plan(folder) or {}
+    return {label: step for label, step in plan.items() if KNOWN <= step.keys()}
 
 
 def has_plan(folder: Path) -> bool:
@@ -84,8 +90,7 @@ def _read_plan(folder: Path) -> Plan | None:
 
 
 def _is_description(step: Any) -> bool:
-    known = {"config", "extra", "data", "version", "inputs"}
-    return isinstance(step, dict) and known <= step.keys() and isinstance(step["inputs"], dict)
+    return isinstance(step, dict) and {"stage", "data"} <= step.keys() and isinstance(step.get("inputs"), dict)
 
 
 def differences(step: Step, last: LastRun) -> list[str]:
@@ -98,16 +103,16 @@ def differences(step: Step, last: LastRun) -> list[str]:
     if step.label not in last.plan:
         return []
     old, new = last.plan[step.label], described([step])[step.label]
-    keys = {"COMPUTE": "COMPUTE.DTYPE", **step.stage.derived}
-    changes = [*_changes(old["config"], new["config"], keys), *_changes(old["extra"], new["extra"], keys)]
+    changes = [*_changes(old["settings"], new["settings"]), *_changes(old["content"], new["content"])]
     lines = [f"{key}: {_shown(now)}, was {_shown(before)}" for key, before, now in changes]
     for (role, dataset), before, now in zip(step.data.items(), old["data"], new["data"]):
         if before != now:
-            others = "the classes are others" if step.stage.reads_truths(role) else "its images are hashed otherwise"
+            others = "the classes are others" if role in step.reads.annotated else "its images are hashed otherwise"
             change = _first_change(dataset, last.content.get(role)) or others
             lines.append(f"{role if '.' in role else f'DATA.{role}'}: {change}")
-    if old["version"] != new["version"]:
-        lines.append(f"detkit's way of doing it: version {new['version']}, was {old['version']}")
+    if len(old["data"]) != len(new["data"]):
+        lines.append(f"reads the data of {', '.join(step.data)}: {len(new['data'])} sets, was {len(old['data'])}")
+    lines += _changes_of_code({"stage": old["stage"], **old["parts"]}, {"stage": new["stage"], **new["parts"]})
     inputs = step.inputs.items()
     lines += [f"reads {read.label}, which changed" for name, read in inputs if old["inputs"].get(name) != read.digest]
     return lines
@@ -143,23 +148,29 @@ def _first_change(dataset: Dataset, before: np.ndarray | None) -> str:
     return ""
 
 
-def _changes(old: Any, new: Any, keys: Mapping[str, str], path: str = "") -> Iterator[tuple[str, Any, Any]]:
-    """(key, old, new) of every setting that differs; a part that only one of them chooses follows from its NAME.
-
-    Args:
-        old: a tree of settings.
-        new: another.
-        keys: the config key that a part of the tree is derived from, where that is not its own name.
-        path: where in the tree this is.
-    """
-    path = keys.get(path, path)
+def _changes(old: Any, new: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """(key, old, new) of every setting that differs; a part that only one of them chooses follows from its NAME."""
+    path = "COMPUTE.DTYPE" if path == "COMPUTE" else path.removesuffix(".*")
     if isinstance(old or new, Mapping) and None in (old, new):
         return
     if isinstance(old, Mapping) and isinstance(new, Mapping):
         for key in dict.fromkeys([*new, *old]):
-            yield from _changes(old.get(key), new.get(key), keys, f"{path}.{key}" if path else key)
+            yield from _changes(old.get(key), new.get(key), f"{path}.{key}" if path else key)
     elif old != new:
         yield path, old, new
+
+
+def _changes_of_code(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
+    """A line for each part that is the same class as before and another code."""
+    for key in old.keys() & new.keys():
+        before, now = old[key], new[key]
+        if before == now or before["name"] != now["name"]:
+            continue
+        name = now["name"].rpartition(".")[2]
+        if before["version"] != now["version"]:
+            yield f"the code of {name}: version {now['version']}, was {before['version']}"
+        else:
+            yield f"the code of {name}: its sources changed"
 
 
 def _shown(value: Any) -> str:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from detkit.config.build import build
+from detkit.config.layout import SLOTS
+from detkit.config.load import with_settings
 from detkit.config.node import Config
+from detkit.config.stage_list import StageEntry, stage_entries
 from detkit.data.base import Dataset, WithoutTruths
 from detkit.errors import ConfigError, DataError
-from detkit.registry import STAGES
+from detkit.registry import EVALUATORS, STAGES
 from detkit.run.artifacts import digest_of
-from detkit.run.stage import Ref, Stage
+from detkit.run.identity import identity_of
+from detkit.run.stage import Need, Reads, Stage
 from detkit.system.compute import Compute
 
 
@@ -22,37 +27,43 @@ class Step:
 
     Args:
         stage: the stage.
+        id: what the recipe calls the stage.
         role: the role of its data.
+        config: the whole config as the stage sees it.
+        reads: the settings and data that it reads.
+        content: what is hashed for the keys of ``reads.content``.
         description: everything that is hashed.
-        extra: the part of it that the stage derives itself.
         data: the data set of each role that it reads.
         inputs: the steps it reads from.
         caches: the steps that only save it time.
     """
 
     stage: Stage
+    id: str
     role: str
+    config: Config
+    reads: Reads
+    content: Mapping[str, Any]
     description: Mapping[str, Any]
-    extra: Mapping[str, Any]
     data: Mapping[str, Dataset]
     inputs: Mapping[str, Step]
     caches: Mapping[str, Step]
 
     @property
-    def name(self) -> str:
-        """The stage's name in the registry."""
-        return type(self.stage).__name__
+    def folder(self) -> str:
+        """The folder of the stage's artefacts."""
+        return type(self.stage).__name__.lower()
 
     @property
     def label(self) -> str:
         """The step as messages name it."""
-        return f"{self.name.lower()} {self.role.lower()}".strip()
+        return f"{self.id.lower()} {self.role.lower()}".strip()
 
     def dataset(self, role: str) -> Dataset:
-        """The data set of a role that the stage declares, without annotations where it reads none."""
-        return self.data[role] if self.stage.reads_truths(role) else WithoutTruths(self.data[role])
+        """The data set of a role that the stage reads, without annotations where it reads none."""
+        return self.data[role] if role in self.reads.annotated else WithoutTruths(self.data[role])
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """The hash under which its result lies."""
         return digest_of(self.description)
@@ -72,7 +83,7 @@ class Datasets:
         self._built: dict[tuple[str, tuple[str, ...]], Dataset] = {}
 
     def __call__(self, role: str) -> Dataset:
-        """The data set of FINETUNE, TRAIN or TEST, or of PRETRAIN_DATA.TRAIN or PRETRAIN_DATA.VAL."""
+        """The data set of FINETUNE, TRAIN, VAL or TEST, or of PRETRAIN_DATA.TRAIN or PRETRAIN_DATA.VAL."""
         slot, splits = self.slot(role), self.splits(role)
         if (slot, splits) not in self._built:
             given = {"on_bad": self._on_bad or self._config[slot].ON_BAD, "needs_images": self._needs_images}
@@ -100,55 +111,142 @@ class Datasets:
                 )
 
 
+@dataclass(frozen=True, eq=False)
+class PlannedStage:
+    """A stage of STAGES, with the roles that it must work on.
+
+    Args:
+        entry: how the recipe names it.
+        stage: the stage.
+        config: the config as it sees it.
+        roles: the roles that later stages need, in their order; those of the stage itself where none needs it.
+        givers: for each role, the stage that meets each need, by this stage's own name for it.
+    """
+
+    entry: StageEntry
+    stage: Stage
+    config: Config
+    roles: list[str] = field(default_factory=list)
+    givers: dict[str, dict[str, tuple[PlannedStage, Need]]] = field(default_factory=dict)
+
+
+def planned_stages(config: Config, *, complete: bool = True) -> list[PlannedStage]:
+    """The stages of a recipe with their roles, found backwards from the stages that nothing later needs.
+
+    Args:
+        config: the recipe.
+        complete: whether each need must be met; False where only the data are looked at.
+
+    Raises:
+        ConfigError: STAGES is empty, or nothing before a stage gives what it needs.
+    """
+    if not config.STAGES:
+        raise ConfigError("STAGES: nothing to do; list the stages of the run, for example as projects/rcnn/_paper.yaml")
+    planned = [
+        PlannedStage(entry, STAGES.get(entry.name)(), with_settings(config, entry))
+        for entry in stage_entries(config.STAGES)
+    ]
+    for place in reversed(range(len(planned))):
+        one = planned[place]
+        if not one.roles:
+            one.roles.extend(one.stage.roles(one.config))
+        one.roles.sort(key=_order)
+        for role in one.roles:
+            one.givers[role] = {}
+            for label, need in one.stage.needs(one.config, role).items():
+                giver = _giver(one, label, need, planned[:place])
+                if giver is None and complete and not need.only_saves_time:
+                    raise _unmet(one, need, planned[:place])
+                if giver is None:
+                    continue
+                one.givers[role][label] = (giver, need)
+                if need.role not in giver.roles:
+                    giver.roles.append(need.role)
+    return planned
+
+
+def _giver(one: PlannedStage, label: str, need: Need, before: Sequence[PlannedStage]) -> PlannedStage | None:
+    """The nearest stage before that meets a need, or the one that the recipe names for it; None where there is none."""
+    source = one.entry.sources.get(label)
+    for other in reversed(before):
+        if source not in (None, other.entry.id) or other.stage.gives != need.kind:
+            continue
+        if set(need.heads) <= set(other.stage.heads(other.config)):
+            return other
+    return None
+
+
+def _unmet(one: PlannedStage, need: Need, before: Sequence[PlannedStage]) -> ConfigError:
+    wanted = f"a {need.kind} with the head {', '.join(need.heads)} ({need.because})" if need.heads else need.kind
+    of = f" of {need.role}" if need.role else ""
+    known = [name for name in STAGES.names() if STAGES.get(name).gives == need.kind]
+    order = ", ".join(other.entry.id for other in (*before, one))
+    return ConfigError(
+        f"STAGES: {one.entry.id} needs {wanted}{of}, which no stage before it gives: "
+        f"[{order}]. Stages that give {need.kind}: {', '.join(known) or 'none registered'}."
+    )
+
+
 def plan(config: Config, datasets: Datasets, compute: Compute) -> list[Step]:
     """The steps of a config's STAGES in order.
 
     Raises:
-        ConfigError: a stage needs one that is not in STAGES or stands behind it.
+        ConfigError: the stages do not fit each other or their settings.
         DataError: a data set cannot be read.
     """
-    steps: dict[Ref, Step] = {}
-    stages = [STAGES.get(name)() for name in config.STAGES]
-    for stage in stages:
-        stage.check(config)
-    for stage in stages:
-        for role in stage.roles(config):
-            step = _step(stage, role, config, datasets, compute, steps)
-            steps[step.name, role] = step
+    planned = planned_stages(config)
+    for one in planned:
+        one.stage.check(one.config)
+    steps: dict[tuple[str, str], Step] = {}
+    for one in planned:
+        for role in one.roles:
+            steps[one.entry.id, role] = _step(one, role, datasets, compute, steps)
     return list(steps.values())
 
 
+def _order(role: str) -> int:
+    """Roles in the order in which a recipe uses them, whoever asked for them first."""
+    known = ("FINETUNE", "TRAIN", "VAL", "TEST")
+    return known.index(role) if role in known else -1
+
+
 def _step(
-    stage: Stage, role: str, config: Config, datasets: Datasets, compute: Compute, steps: Mapping[Ref, Step]
+    one: PlannedStage, role: str, datasets: Datasets, compute: Compute, steps: Mapping[tuple[str, str], Step]
 ) -> Step:
-    inputs = _found(stage, stage.inputs(config, role), config, steps)
-    extra = stage.extra(config, role)
-    view = config.restricted(stage.sections(config)).selected()
+    reads = one.stage.reads(one.config, role)
+    content = {key: make() for key, make in reads.content.items()}
+    data = {r: datasets(r) for r in reads.roles}
+    one.stage.check_data(one.config, data)
+    inputs: dict[str, Step] = {}
+    caches: dict[str, Step] = {}
+    for label, (giver, need) in one.givers[role].items():
+        (caches if need.only_saves_time else inputs)[label] = steps[giver.entry.id, need.role]
+    description = {
+        "stage": identity_of(type(one.stage)),
+        "settings": _hashed(one.config, reads, compute),
+        "parts": _parts(one.config, reads),
+        "content": content,
+        "inputs": {label: step.digest for label, step in inputs.items()},
+        "data": [dataset.fingerprint(truths=r in reads.annotated) for r, dataset in data.items()],
+    }
+    return Step(one.stage, one.entry.id, role, one.config, reads, content, description, data, inputs, caches)
+
+
+def _hashed(config: Config, reads: Reads, compute: Compute) -> dict[str, Any]:
+    """The settings that are hashed, COMPUTE as resolved."""
+    view = config.restricted(reads.settings).plain()
     if "COMPUTE" in view:
         view["COMPUTE"] = compute.name
-    for key in stage.neutral:
+    for key in (*reads.content, *reads.not_hashed):
         section, _, name = key.partition(".")
         view.get(section, {}).pop(name, None)
-    data = {r: datasets(r) for r in stage.datasets(config, role)}
-    stage.check_data(config, data)
-    description = {
-        "stage": type(stage).__name__,
-        "version": stage.version,
-        "config": view,
-        "extra": extra,
-        "inputs": {label: step.digest for label, step in inputs.items()},
-        "data": [dataset.fingerprint(truths=stage.reads_truths(r)) for r, dataset in data.items()],
-    }
-    caches = _found(stage, stage.caches(config, role), config, steps)
-    return Step(stage, role, description, extra, data, inputs, caches)
+    return view
 
 
-def _found(stage: Stage, wanted: Mapping[str, Ref], config: Config, steps: Mapping[Ref, Step]) -> dict[str, Step]:
-    found = {}
-    for label, ref in wanted.items():
-        if ref not in steps:
-            name = type(stage).__name__
-            order: Sequence[str] = config.STAGES
-            raise ConfigError(f"STAGES: {name} needs {ref[0]} before it, got [{', '.join(order)}]")
-        found[label] = steps[ref]
-    return found
+def _parts(config: Config, reads: Reads) -> dict[str, Any]:
+    """The code of the components whose settings are hashed."""
+    sections = {key.removesuffix(".*") for key in reads.settings}
+    chosen = {slot: spec.registry.get(config[slot].NAME) for slot, spec in SLOTS.items() if slot in sections}
+    if "EVALUATORS" in sections:
+        chosen |= {f"EVALUATION.{name}": EVALUATORS.get(name) for name in config.EVALUATORS}
+    return {key: identity_of(component) for key, component in chosen.items()}

@@ -82,12 +82,18 @@ class Run:
         folder = Path(config.OUTPUT_DIR) if config.OUTPUT_DIR else Path("runs") / name
         return cls(config, folder, ArtifactStore(root), datasets, compute, plan(config, datasets, compute), world)
 
-    def find(self, stage: str, role: str = "") -> Path | None:
-        """The finished artefact of a step, or None; a step that the recipe does not have has none."""
-        for step in self.steps:
-            if (step.name, step.role) == (stage, role):
-                return self.store.find(step.name, step.digest)
-        return None
+    def last(self, kind: str, role: str = "") -> Step | None:
+        """The last step that gives a kind of result for a role; None where the recipe has none."""
+        return next((s for s in reversed(self.steps) if (s.stage.gives, s.role) == (kind, role)), None)
+
+    def find(self, kind: str, role: str = "") -> Path | None:
+        """The finished result of the last step that gives this kind for a role, or None."""
+        step = self.last(kind, role)
+        return None if step is None else self.result(step)
+
+    def result(self, step: Step) -> Path | None:
+        """The finished result of a step, or None."""
+        return self.store.find(step.folder, step.digest)
 
     def data(self) -> dict[str, Dataset]:
         """The data set of each role that a step reads."""
@@ -104,7 +110,7 @@ class Run:
             step: the step.
             again: steps that were asked for, so that they are made for their own sake.
         """
-        if self.store.find(step.name, step.digest):
+        if self.result(step):
             return False
         users = [s for s in self.steps if step in (*s.inputs.values(), *s.caches.values())]
         only_saves_time = bool(users) and not any(step in s.inputs.values() for s in users)
@@ -112,15 +118,15 @@ class Run:
 
     def state(self, step: Step) -> str:
         """What became of a step: "done", "begun", "to do", or "not needed" where those that read it are done."""
-        if self.store.find(step.name, step.digest):
+        if self.result(step):
             return "done"
-        if self.store.partial(step.name, step.digest).is_dir():
+        if self.store.partial(step.folder, step.digest).is_dir():
             return "begun"
         return "to do" if self.is_needed(step) else "not needed"
 
     def disk_need(self, step: Step) -> DiskNeed:
         """What a step will still write, where it is much and known by now."""
-        return step.stage.disk(self._context(step, self.store.partial(step.name, step.digest)))
+        return step.stage.disk(self._context(step, self.store.partial(step.folder, step.digest)))
 
     @property
     def workers(self) -> int:
@@ -161,7 +167,7 @@ class Run:
         """Removes what is to be made again, and what an earlier config left; writes down what this run is."""
         self.folder.mkdir(parents=True, exist_ok=True)
         for step in again:
-            self.store.remove(step.name, step.digest)
+            self.store.remove(step.folder, step.digest)
         if not self.is_finished() or last_plan(self.folder) != described(self.steps):
             self._remove_outputs()
         keep_plan(self.folder, self.steps)
@@ -208,12 +214,12 @@ class Run:
             self._help(step)
             return
         if not self.is_needed(step, again):
-            there = self.store.find(step.name, step.digest) is not None
+            there = self.result(step) is not None
             log.info("%s: %s", step.label, "there already" if there else "not needed, what reads it is there")
             self.world.tell(False)
             return
         start = time.monotonic()
-        with self.store.make(step.name, step.digest, step.description) as folder:
+        with self.store.make(step.folder, step.digest, step.description) as folder:
             if folder is None:
                 log.info("%s: made by another run meanwhile", step.label)
             else:
@@ -235,7 +241,7 @@ class Run:
     def _help(self, step: Step) -> None:
         """What the other processes do for a step that the first one makes."""
         if self.world.tell():
-            self._run(step, self.store.partial(step.name, step.digest))
+            self._run(step, self.store.partial(step.folder, step.digest))
 
     def _run(self, step: Step, folder: Path) -> None:
         context = self._context(step, folder)
@@ -245,12 +251,12 @@ class Run:
             self.world.wait()
 
     def _context(self, step: Step, folder: Path) -> Context:
-        found = {label: self.store.find(s.name, s.digest) for label, s in {**step.inputs, **step.caches}.items()}
-        keys = (*step.stage.sections(self.config), *step.stage.unhashed, "RUNTIME")
+        found = {label: self.result(s) for label, s in {**step.inputs, **step.caches}.items()}
         return Context(
-            config=self.config.restricted(keys),
-            extra=step.extra,
+            config=step.config.restricted((*step.reads.keys, "RUNTIME")),
+            content=step.content,
             role=step.role,
+            roles=step.reads.roles,
             folder=folder,
             inputs={label: path for label, path in found.items() if path is not None},
             dataset=step.dataset,
@@ -263,8 +269,8 @@ class Run:
         """The first (0) or last (-1) step of a stage."""
         if not stage:
             return otherwise
-        names = {s.name.lower(): s.name for s in self.steps}
-        places = [i for i, s in enumerate(self.steps) if s.name.lower() == stage.lower()]
+        names = {s.id.lower(): s.id for s in self.steps}
+        places = [i for i, s in enumerate(self.steps) if s.id.lower() == stage.lower()]
         if not places:
             raise ConfigError(
                 f"stage {stage!r} is not in this recipe.{nearest(stage, names)} It has: {', '.join(names)}."

@@ -2,45 +2,48 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
 from detkit.classifiers.base import Classifier
-from detkit.config.node import Config
-from detkit.errors import ConfigError
 from detkit.progress import progress
-from detkit.regions.source import FeatureSource, LinearHead
-from detkit.registry import STAGES
+from detkit.regions.source import NORM_ROWS, FeatureSource, LinearHead
+from detkit.registry import CLASSIFIERS, STAGES
+from detkit.run.cost import Cost
+from detkit.run.kinds import CLASSIFIER, CLASSIFIER_FILE
 from detkit.run.stage import Context
-from detkit.stages.common import (
-    HEAD,
-    build_reader,
-    network_layers,
-)
+from detkit.stages.common import build_reader, is_stored
 from detkit.stages.learner import Learner
-from detkit.structures.state import read_tensors
 from detkit.system.seeding import rng_for
 
-CLASSIFIER = "classifier.safetensors"
+if TYPE_CHECKING:
+    from detkit.report.measure import Probe
+    from detkit.run.plan import Step
 
 
 @STAGES.register()
 class Classify(Learner):
     """One classifier per class on a layer's features. Source: R-CNN, section 2.3 (object category classifiers)."""
 
-    slot, file = "CLASSIFIER", CLASSIFIER
+    gives = CLASSIFIER
+    slot, file = "CLASSIFIER", CLASSIFIER_FILE
 
-    def check(self, config: Config) -> None:
-        """Builds the classifier; refuses one without the fine-tuned head, or off the layer, that it needs."""
-        classifier, layer = build_reader(config, self.slot, num_classes=1)
-        name, last = config.CLASSIFIER.NAME, list(network_layers(config))[-1]
-        if classifier.needs_head and "Finetune" not in config.STAGES:
-            raise ConfigError(
-                f"CLASSIFIER.NAME: {name} is the fine-tuned head; add Finetune to STAGES or use LinearSVM"
-            )
-        if classifier.needs_head and layer != last:
-            raise ConfigError(f"CLASSIFIER.LAYER: {name} reads the last layer, {last}, got {layer}")
-
-    def fit(self, component: Classifier, source: FeatureSource, context: Context) -> None:
-        """Learns from the features and, if there is one, takes the fine-tuned head."""
-        head_file = context.inputs["network"] / HEAD
-        head = LinearHead(**read_tensors(head_file)) if head_file.is_file() else None
+    def fit(
+        self, component: Classifier, source: FeatureSource, heads: Mapping[str, LinearHead], context: Context
+    ) -> None:
+        """Learns from the features and, if there is one, takes the head of classes."""
         with progress("classify", source.index.num_images, "image") as bar:
-            component.fit(source, rng_for(context.config.SEED, "classify"), head=head, progress=bar)
+            component.fit(source, rng_for(context.config.SEED, "classify"), head=heads.get("class"), progress=bar)
+
+    def estimate(self, probe: Probe, step: Step) -> Cost:
+        """The passes over all features; training itself depends on the data."""
+        config, dataset = step.config, step.data[step.role]
+        if not CLASSIFIERS.get(config.CLASSIFIER.NAME).reads_features:
+            return Cost()
+        passes = build_reader(config, "CLASSIFIER", len(dataset.class_names))[0].passes
+        seconds = passes * probe.scoring(len(dataset.class_names)) * len(dataset)
+        if not is_stored(config, step.role):
+            # The sample whose norm is taken comes before the passes over everything.
+            seconds += probe.feature_seconds(step.role) * (passes + probe.share_of_sample(step.role, NORM_ROWS))
+        unknown = "trainings on the hard negatives, and the memory of these: both depend on the data"
+        return Cost(seconds, unknown=unknown)

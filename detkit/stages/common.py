@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from detkit.backbones.base import Backbone, LayerSpec
+from detkit.backbones.base import Backbone
+from detkit.backbones.shapes import network_layers
 from detkit.backbones.weights import load_weights
 from detkit.config.build import build
 from detkit.config.node import Config
@@ -18,29 +20,17 @@ from detkit.regions.features import ComputedFeatures, RegionFeatures, StoredFeat
 from detkit.regions.gathered import GatheredFeatures
 from detkit.regions.index import RegionIndex
 from detkit.regions.network import RegionNetwork
+from detkit.regions.source import LinearHead
 from detkit.registry import BOX_HEADS, CLASSIFIERS, nearest
-from detkit.run.shards import split_images
-from detkit.run.stage import Context, Ref
+from detkit.run.kinds import FEATURES, HEADS_FILE, NETWORK_FILE, PROPOSALS_FILE
+from detkit.run.shards import save_tensors, split_images
+from detkit.run.stage import Context, Need
 from detkit.structures import Boxes, Proposals
+from detkit.structures.state import read_tensors
 from detkit.system.seeding import rng_for
 
-NETWORK = "network.safetensors"
-HEAD = "head.safetensors"
-PROPOSALS = "proposals.safetensors"
 FEATURE_SECTIONS = ("BACKBONE.*", "REGION_EXTRACTOR", "COMPUTE")
 """The keys that decide a region's features, beside the weights."""
-
-
-def network_ref(config: Config) -> Ref:
-    """The step whose network computes the features."""
-    return ("Finetune" if "Finetune" in config.STAGES else "Pretrain", "")
-
-
-def network_layers(config: Config) -> Mapping[str, LayerSpec]:
-    """The layers of the configured backbone, without making its weights."""
-    with torch.device("meta"):
-        layers: Mapping[str, LayerSpec] = build(config, "BACKBONE").layers
-    return layers
 
 
 def read_layer(config: Config, slot: str) -> str:
@@ -68,9 +58,9 @@ def build_reader(config: Config, slot: str, num_classes: int) -> tuple[Any, str]
 
 
 def layers_read(config: Config, role: str) -> dict[str, str]:
-    """{"CLASSIFIER": layer, "BOX_HEAD": layer} whose features are read: in training (TRAIN) or at test (TEST).
+    """{"CLASSIFIER": layer, "BOX_HEAD": layer} whose features are read: at test (TEST), else in training.
 
-    A head that never looks at features is left out, and so is a classifier that learns nothing from them.
+    A head that never looks at features is left out, and so is a part that learns nothing from them.
     """
     classifier, head = CLASSIFIERS.get(config.CLASSIFIER.NAME), BOX_HEADS.get(config.BOX_HEAD.NAME)
     reads = {
@@ -80,16 +70,42 @@ def layers_read(config: Config, role: str) -> dict[str, str]:
     return {slot: read_layer(config, slot) for slot, does in reads.items() if does}
 
 
+def is_stored(config: Config, role: str) -> bool:
+    """Whether the recipe keeps the features of a role on disk, where some part reads them."""
+    return config.FEATURES.STORE == "disk" and role in config.FEATURES.ROLES and bool(layers_read(config, role))
+
+
+def stored_features(config: Config, role: str) -> dict[str, Need]:
+    """The need for stored features, which only save the time of computing them again."""
+    return {"features": Need(FEATURES, role, only_saves_time=True)} if is_stored(config, role) else {}
+
+
+def save_heads(context: Context, heads: Mapping[str, LinearHead]) -> None:
+    """Writes a network's heads into the folder of the stage that tuned it."""
+    tensors: dict[str, Tensor] = {}
+    for name, head in heads.items():
+        tensors |= {f"{name}.weight": head.weight, f"{name}.bias": head.bias}
+    save_tensors(context.folder / HEADS_FILE, tensors)
+
+
+def load_heads(context: Context) -> dict[str, LinearHead]:
+    """The heads beside the input ``network``, by name; none where the network was not tuned."""
+    file = context.inputs["network"] / HEADS_FILE
+    tensors = read_tensors(file) if file.is_file() else {}
+    names = dict.fromkeys(key.rpartition(".")[0] for key in tensors)
+    return {name: LinearHead(tensors[f"{name}.weight"], tensors[f"{name}.bias"]) for name in names}
+
+
 def load_network(context: Context) -> Backbone:
     """The backbone with the weights of the input ``network``."""
     backbone: Backbone = build(context.config, "BACKBONE")
-    load_weights(backbone, str(context.inputs["network"] / NETWORK))
+    load_weights(backbone, str(context.inputs["network"] / NETWORK_FILE))
     return backbone
 
 
 def load_proposals(context: Context, role: str) -> list[Proposals]:
     """The proposals of every image of a role's split, from the input ``proposals``."""
-    found = split_images(context.inputs["proposals"] / PROPOSALS)
+    found = split_images(context.inputs["proposals"] / PROPOSALS_FILE)
     samples = context.dataset(role)
     return [
         Proposals(Boxes(one["boxes"]), one["objectness"], sample.size)

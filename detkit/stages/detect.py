@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from itertools import chain
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
+from detkit.backbones.shapes import network_layers
 from detkit.config.node import Config
 from detkit.data.base import Dataset
 from detkit.detection.detector import RegionScorer
@@ -17,25 +19,35 @@ from detkit.errors import DataError
 from detkit.evaluation.voc_files import file_name
 from detkit.regions.features import IMAGES_TOGETHER
 from detkit.registry import STAGES
-from detkit.run.settings import settings_of
+from detkit.run.cost import Cost
+from detkit.run.kinds import (
+    BOX_HEAD,
+    BOX_HEAD_FILE,
+    CLASSIFIER,
+    CLASSIFIER_FILE,
+    DETECTIONS,
+    DETECTIONS_FILE,
+    NETWORK,
+    PROPOSALS,
+    UNREFINED_FILE,
+)
 from detkit.run.shards import ImageShards, merge_images, split_images
-from detkit.run.stage import Context, Ref, Stage
-from detkit.stages.classify import CLASSIFIER
+from detkit.run.stage import Context, Need, Reads, Stage
 from detkit.stages.common import (
     FEATURE_SECTIONS,
     build_reader,
-    network_layers,
-    network_ref,
+    is_stored,
     region_features,
     region_index,
+    stored_features,
 )
-from detkit.stages.extract import feature_cache
-from detkit.stages.regress import BOX_HEAD
 from detkit.structures import Boxes, Detections, Sample
 from detkit.structures.state import load_learnt
 
-DETECTIONS = "detections.safetensors"
-UNREFINED = "before_box_head.safetensors"
+if TYPE_CHECKING:
+    from detkit.report.measure import Probe
+    from detkit.run.plan import Step
+
 MAX_NAME_BYTES = 255  # of a file on every usual file system
 
 
@@ -47,33 +59,27 @@ class Detect(Stage):
     Source: R-CNN, section 2.2; rcnn_test.m for the caps.
     """
 
+    gives = DETECTIONS
     settings = {"POSTPROCESS": Postprocess}
     shared = True
-
-    def sections(self, config: Config) -> tuple[str, ...]:
-        """What was learnt is in the inputs; here it is which parts read what, and the caps."""
-        return ("CLASSIFIER", "BOX_HEAD", "POSTPROCESS", *FEATURE_SECTIONS)
 
     def roles(self, config: Config) -> tuple[str, ...]:
         """The test split."""
         return ("TEST",)
 
-    def reads_truths(self, role: str) -> bool:
-        """It finds what it is to be judged by: annotations are none of its business."""
-        return False
-
-    def inputs(self, config: Config, role: str) -> Mapping[str, Ref]:
-        """The network, the split's proposals, the classifiers and the box head."""
+    def needs(self, config: Config, role: str) -> Mapping[str, Need]:
+        """The network, the split's proposals, the classifiers, the box head and stored features."""
         return {
-            "network": network_ref(config),
-            "proposals": ("Propose", role),
-            "classifier": ("Classify", "TRAIN"),
-            "box_head": ("Regress", "TRAIN"),
+            "network": Need(NETWORK),
+            "proposals": Need(PROPOSALS, role),
+            "classifier": Need(CLASSIFIER, "TRAIN"),
+            "box_head": Need(BOX_HEAD, "TRAIN"),
+            **stored_features(config, role),
         }
 
-    def caches(self, config: Config, role: str) -> Mapping[str, Ref]:
-        """The stored features, where the recipe keeps them."""
-        return feature_cache(config, role)
+    def reads(self, config: Config, role: str) -> Reads:
+        """Which parts read what, and the caps; images alone, as detections are judged by the annotations."""
+        return Reads(settings=("CLASSIFIER", "BOX_HEAD", "POSTPROCESS", *FEATURE_SECTIONS), images=(role,))
 
     def check_data(self, config: Config, data: Mapping[str, Dataset]) -> None:
         """A file system can name each class's detection file."""
@@ -86,11 +92,19 @@ class Detect(Stage):
                     f"bytes of UTF-8, got {len(long[0].encode())}; shorten the split's name or the class's"
                 )
 
+    def estimate(self, probe: Probe, step: Step) -> Cost:
+        """The features, where they are not stored, and their scores."""
+        dataset = step.data[step.role]
+        seconds = probe.scoring(len(dataset.class_names)) * len(dataset)
+        if not is_stored(step.config, step.role):
+            seconds += probe.feature_seconds(step.role)
+        return Cost(seconds, unknown="suppression among the candidates")
+
     def run(self, context: Context) -> None:
-        """Writes detections.safetensors and, last, before_box_head.safetensors."""
+        """Writes the detections after and, last, before the box head."""
         shards = ImageShards(context.folder, "candidates", len(context.dataset(context.role)))
-        if not (context.folder / UNREFINED).is_file():
-            settings = settings_of(Postprocess, context.config.POSTPROCESS)
+        if not (context.folder / UNREFINED_FILE).is_file():
+            settings = context.config.settings("POSTPROCESS", Postprocess)
             _add_candidates(context, shards, settings)
             context.world.wait()
             if context.world.is_first:
@@ -108,7 +122,7 @@ class Detect(Stage):
             len(dataset),
             settings,
         )
-        for name, boxes in ((DETECTIONS, "refined"), (UNREFINED, "boxes")):
+        for name, boxes in ((DETECTIONS_FILE, "refined"), (UNREFINED_FILE, "boxes")):
             images = [
                 _finished(one, boxes, limits, sample, settings) for one, sample in zip(found, dataset, strict=True)
             ]
@@ -125,7 +139,7 @@ def load_scorer(config: Config, classifier: Path, box_head: Path, num_classes: i
         num_classes: K.
     """
     parts, read = [], []
-    for slot, file in (("CLASSIFIER", classifier / CLASSIFIER), ("BOX_HEAD", box_head / BOX_HEAD)):
+    for slot, file in (("CLASSIFIER", classifier / CLASSIFIER_FILE), ("BOX_HEAD", box_head / BOX_HEAD_FILE)):
         part, layer = build_reader(config, slot, num_classes)
         load_learnt(part, file)
         parts.append(part)

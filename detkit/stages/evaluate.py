@@ -14,30 +14,31 @@ from detkit.errors import DataError
 from detkit.evaluation.base import Evaluator
 from detkit.progress import progress
 from detkit.registry import EVALUATORS, STAGES
-from detkit.run.stage import Context, Ref, Stage
+from detkit.run.kinds import DETECTIONS, DETECTIONS_FILE, METRICS, PROPOSALS, RESULTS_FILE, UNREFINED_FILE
+from detkit.run.stage import Context, Need, Reads, Stage
 from detkit.stages.common import load_proposals
-from detkit.stages.detect import DETECTIONS, UNREFINED, load_detections
+from detkit.stages.detect import load_detections
 from detkit.structures import Detections, Proposals
 from detkit.system.files import write_json
-
-RESULTS = "results.json"
 
 
 @STAGES.register()
 class Evaluate(Stage):
     """Metrics of the test split, with the box head and before it. Source: R-CNN, section 2.4."""
 
-    def sections(self, config: Config) -> tuple[str, ...]:
-        """The evaluators and their settings."""
-        return ("EVALUATORS", "EVALUATION")
+    gives = METRICS
 
     def roles(self, config: Config) -> tuple[str, ...]:
         """The test split."""
         return ("TEST",)
 
-    def inputs(self, config: Config, role: str) -> Mapping[str, Ref]:
+    def needs(self, config: Config, role: str) -> Mapping[str, Need]:
         """Detections and proposals."""
-        return {"detections": ("Detect", role), "proposals": ("Propose", role)}
+        return {"detections": Need(DETECTIONS, role), "proposals": Need(PROPOSALS, role)}
+
+    def reads(self, config: Config, role: str) -> Reads:
+        """The evaluators with their settings, and the ground truths."""
+        return Reads(settings=("EVALUATORS", "EVALUATION"), annotated=(role,))
 
     def check(self, config: Config) -> None:
         """Builds the evaluators."""
@@ -59,14 +60,14 @@ class Evaluate(Stage):
         """Writes results.json."""
         dataset = context.dataset(context.role)
         proposals = load_proposals(context, context.role)
-        refined = load_detections(context.inputs["detections"] / DETECTIONS)
-        plain = load_detections(context.inputs["detections"] / UNREFINED)
+        refined = load_detections(context.inputs["detections"] / DETECTIONS_FILE)
+        plain = load_detections(context.inputs["detections"] / UNREFINED_FILE)
         results = {
             "num_images": len(dataset),
             "metrics": evaluate(context.config, dataset, refined, proposals),
             "metrics_before_box_head": evaluate(context.config, dataset, plain),
         }
-        write_json(context.folder / RESULTS, results)
+        write_json(context.folder / RESULTS_FILE, results)
 
 
 def evaluate(

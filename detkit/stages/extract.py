@@ -3,79 +3,91 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
+from detkit.backbones.shapes import network_layers
 from detkit.config.build import build
 from detkit.config.node import Config
 from detkit.errors import ConfigError
 from detkit.regions.features import IMAGES_TOGETHER, Request, feature_file
 from detkit.regions.index import RegionIndex
 from detkit.registry import BOX_HEADS, STAGES
+from detkit.run.cost import Cost
 from detkit.run.disk import DiskNeed, feature_bytes
+from detkit.run.identity import source_outside
+from detkit.run.kinds import FEATURES, NETWORK, PROPOSALS
 from detkit.run.shards import save_tensors
-from detkit.run.stage import Context, Ref, Stage
-from detkit.stages.common import (
-    FEATURE_SECTIONS,
-    layers_read,
-    network_layers,
-    network_ref,
-    region_features,
-    region_index,
-)
+from detkit.run.stage import Context, Need, Reads, Stage
+from detkit.stages.common import FEATURE_SECTIONS, is_stored, layers_read, region_features, region_index
+
+if TYPE_CHECKING:
+    from detkit.report.measure import Probe
+    from detkit.run.plan import Step
+
+LAYERS, MOST, DIFFICULT = "FEATURES.LAYERS", "PROPOSALS.TRAIN_MAX_BOXES", "DATA.TRAIN_DIFFICULT"
 
 
 @STAGES.register()
 class Extract(Stage):
     """Features of regions, kept on disk for FEATURES.ROLES unless they are streamed."""
 
-    unhashed = ("BOX_HEAD.*", "DATA.TRAIN_DIFFICULT")
-    derived = {
-        "layers": "FEATURES.LAYERS",
-        "max_boxes": "PROPOSALS.TRAIN_MAX_BOXES",
-        "difficult": "DATA.TRAIN_DIFFICULT",
-    }
+    gives = FEATURES
     shared = True
 
-    def sections(self, config: Config) -> tuple[str, ...]:
-        """What decides a feature; what decides the rows is in ``extra``."""
-        return FEATURE_SECTIONS
-
     def roles(self, config: Config) -> tuple[str, ...]:
-        """The stored splits, where anything reads features."""
-        return extracted_roles(config)
+        """Where no later stage reads features: those that the recipe keeps."""
+        return tuple(role for role in config.FEATURES.ROLES if is_stored(config, role))
 
-    def reads_truths(self, role: str) -> bool:
-        """Ground truths are regions to learn from; at test there are none."""
-        return role != "TEST"
-
-    def inputs(self, config: Config, role: str) -> Mapping[str, Ref]:
+    def needs(self, config: Config, role: str) -> Mapping[str, Need]:
         """The network and the split's proposals."""
-        return {"network": network_ref(config), "proposals": ("Propose", role)}
+        return {"network": Need(NETWORK), "proposals": Need(PROPOSALS, role)}
 
-    def extra(self, config: Config, role: str) -> dict[str, Any]:
-        """Which rows there are, and which of them are kept of which layers."""
-        kept = {"layers": _kept_layers(config, role)}
+    def reads(self, config: Config, role: str) -> Reads:
+        """What decides a feature; which regions there are, and which of them are kept of which layers.
+
+        Ground truths are regions to learn from; at test there are none.
+        """
+        layers = {LAYERS: partial(_kept_layers, config, role)}
         if role == "TEST":
-            return {"truths": self.reads_truths(role), "max_boxes": 0, **kept}
-        most, difficult = config.PROPOSALS.TRAIN_MAX_BOXES, config.DATA.TRAIN_DIFFICULT
-        return {"truths": self.reads_truths(role), "max_boxes": most, "difficult": difficult, **kept}
+            return Reads(settings=FEATURE_SECTIONS, content=layers, not_hashed=("BOX_HEAD.*",), images=(role,))
+        return Reads(
+            settings=(*FEATURE_SECTIONS, MOST, DIFFICULT),
+            content=layers,
+            not_hashed=("BOX_HEAD.*",),  # what of it decides the rows is in the content
+            annotated=(role,),
+        )
 
     def disk(self, context: Context) -> DiskNeed:
         """The features of the split that are not there yet, once its proposals are."""
         if "proposals" not in context.inputs:
             return DiskNeed()
-        wanted = rows_kept(context.config, context.extra["layers"], _index(context))
+        wanted = _rows_kept(context.config, context.content[LAYERS], _index(context))
         rows = {layer: int(kept.sum()) for layer, kept in wanted.items()}
         return DiskNeed(feature_bytes(rows, network_layers(context.config))).without(context.folder)
+
+    def estimate(self, probe: Probe, step: Step) -> Cost:
+        """One network pass, and the rows that are kept of the measured images."""
+        seconds = probe.feature_seconds(step.role)
+        if probe.run.find(PROPOSALS, step.role) is not None:
+            return Cost(seconds, probe.run.disk_need(step).kept)
+        dataset = step.data[step.role]
+        index = probe.index(len(dataset.class_names), with_truths=step.role in step.reads.annotated)
+        most = step.config.PROPOSALS.TRAIN_MAX_BOXES if step.role in step.reads.annotated else 0
+        share = min(1.0, (most or len(index)) * index.num_images / max(len(index), 1))
+        scale = share * len(dataset) / index.num_images
+        kept = _rows_kept(step.config, step.content[LAYERS], index)
+        rows = {layer: round(float(own.sum()) * scale) for layer, own in kept.items()}
+        return Cost(seconds, feature_bytes(rows, network_layers(step.config)))
 
     def run(self, context: Context) -> None:
         """Writes a file an image, see ``StoredFeatures``."""
         index = _index(context)
-        wanted = rows_kept(context.config, context.extra["layers"], index)
+        wanted = _rows_kept(context.config, context.content[LAYERS], index)
         every = region_features(context, index)
         own = context.world.own(every.every_row(), IMAGES_TOGETHER)
         requests = _unfinished(own, context.folder)
@@ -93,20 +105,9 @@ class Extract(Stage):
 
 def _index(context: Context) -> RegionIndex:
     """The regions whose features are computed."""
-    extra = context.extra
-    return region_index(context, context.role, with_truths=extra["truths"], max_boxes=extra["max_boxes"])
-
-
-def extracted_roles(config: Config) -> tuple[str, ...]:
-    """The roles whose features the recipe keeps on disk."""
-    if "Extract" not in config.STAGES or config.FEATURES.STORE == "stream":
-        return ()
-    return tuple(role for role in ("TRAIN", "TEST") if role in config.FEATURES.ROLES and layers_read(config, role))
-
-
-def feature_cache(config: Config, role: str) -> Mapping[str, Ref]:
-    """The step that keeps a role's features, by the name under which stages look for it."""
-    return {"features": ("Extract", role)} if role in extracted_roles(config) else {}
+    if context.role == "TEST":
+        return region_index(context, context.role, with_truths=False)
+    return region_index(context, context.role, with_truths=True, max_boxes=context.config.PROPOSALS.TRAIN_MAX_BOXES)
 
 
 def _kept_layers(config: Config, role: str) -> dict[str, Any]:
@@ -126,21 +127,22 @@ def _kept_layers(config: Config, role: str) -> dict[str, Any]:
     if "CLASSIFIER" in read:
         rows[read["CLASSIFIER"]] = "all"
     if "BOX_HEAD" in read:
-        rows.setdefault(read["BOX_HEAD"], _example_settings(config) if role == "TRAIN" else "all")
+        rows.setdefault(read["BOX_HEAD"], "all" if role == "TEST" else _example_settings(config))
     return rows
 
 
 def _example_settings(config: Config) -> dict[str, Any]:
-    keys = BOX_HEADS.get(config.BOX_HEAD.NAME).example_keys
-    return {key: config.BOX_HEAD[config.BOX_HEAD.NAME][key] for key in keys}
+    head = BOX_HEADS.get(config.BOX_HEAD.NAME)
+    settings = {key: config.BOX_HEAD[config.BOX_HEAD.NAME][key] for key in head.example_keys}
+    return {**settings, **source_outside(head)}
 
 
-def rows_kept(config: Config, rules: Mapping[str, Any], index: RegionIndex) -> dict[str, np.ndarray]:
-    """{layer: (R,) bool} the rows whose features ``Extract`` stores.
+def _rows_kept(config: Config, rules: Mapping[str, Any], index: RegionIndex) -> dict[str, np.ndarray]:
+    """{layer: (R,) bool} the rows whose features are stored.
 
     Args:
         config: BOX_HEAD.
-        rules: ``layers`` of what ``Extract.extra`` gave.
+        rules: what ``_kept_layers`` gave.
         index: the split's regions.
     """
     kept = {}

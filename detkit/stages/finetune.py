@@ -3,92 +3,129 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-import torch
-
+from detkit.backbones.shapes import network_bytes, shape_of_network
 from detkit.backbones.weights import save_weights
 from detkit.config.build import build
 from detkit.config.node import Config
 from detkit.data.base import Dataset
-from detkit.registry import STAGES
+from detkit.errors import ConfigError
+from detkit.regions.index import RegionIndex
+from detkit.registry import OBJECTIVES, STAGES
+from detkit.run.cost import Cost
 from detkit.run.disk import DiskNeed, training_need
-from detkit.run.settings import settings_of
-from detkit.run.shards import save_tensors
-from detkit.run.stage import Context, Ref, Stage
-from detkit.stages.common import HEAD, NETWORK, load_network, refuse_without_truths, region_index
+from detkit.run.kinds import HEADS_FILE, NETWORK, NETWORK_FILE, PROPOSALS
+from detkit.run.stage import Context, Need, Reads, Stage
+from detkit.stages.common import load_network, refuse_without_truths, region_index, save_heads
 from detkit.training.finetune import FinetuneSettings, finetune, refuse_costly_steps
+from detkit.training.freeze import freeze_before
+from detkit.training.region_objective import RegionObjective
 from detkit.training.solver import CHECKPOINT
+
+if TYPE_CHECKING:
+    from detkit.report.measure import Probe
+    from detkit.run.plan import Step
+
+ROLE = "FINETUNE"
 
 
 @STAGES.register()
 class Finetune(Stage):
-    """The network tuned to tell N classes and background apart on regions.
+    """The network tuned on regions to what OBJECTIVE asks for; it leaves the objective's heads beside the backbone.
 
     Source: R-CNN, section 2.3 (domain-specific fine-tuning).
     """
 
+    gives = NETWORK
     settings = {"FINETUNE": FinetuneSettings}
-    neutral = ("FINETUNE.CHECKPOINT_EVERY", "FINETUNE.ALLOW_WHOLE_IMAGES")
     shared = True
 
+    def heads(self, config: Config) -> tuple[str, ...]:
+        """Those of the objective."""
+        leaves: tuple[str, ...] = OBJECTIVES.get(config.OBJECTIVE.NAME).leaves
+        return leaves
+
+    def needs(self, config: Config, role: str) -> Mapping[str, Need]:
+        """The network to start from and the split's proposals."""
+        return {"network": Need(NETWORK), "proposals": Need(PROPOSALS, ROLE)}
+
+    def reads(self, config: Config, role: str) -> Reads:
+        """The network, what it is tuned to, how regions are drawn and warped, and the solver."""
+        parts = ("BACKBONE.*", "REGION_EXTRACTOR", "REGION_SAMPLER", "OBJECTIVE")
+        return Reads(
+            settings=(*parts, "FINETUNE", "COMPUTE", "SEED", "DATA.TRAIN_DIFFICULT"),
+            not_hashed=("FINETUNE.CHECKPOINT_EVERY", "FINETUNE.ALLOW_WHOLE_IMAGES"),
+            annotated=(ROLE,),
+        )
+
     def check(self, config: Config) -> None:
-        """Builds the extractor and the sampler; refuses a pair whose steps would take for ever."""
-        with torch.device("meta"):
-            side = build(config, "BACKBONE").input_size
-        extractor = build(config, "REGION_EXTRACTOR", input_size=side)
-        refuse_costly_steps(extractor, build(config, "REGION_SAMPLER"), settings_of(FinetuneSettings, config.FINETUNE))
+        """Builds all parts; refuses a pair whose steps would take for ever, and a layer that the network has not."""
+        settings = config.settings("FINETUNE", FinetuneSettings)
+        objective = _objective(config, RegionIndex.build([], [], 1))
+        refuse_costly_steps(objective.extractor, objective.sampler, settings)
+        freeze_before(shape_of_network(config), settings.tune_from, change=False)
 
     def check_data(self, config: Config, data: Mapping[str, Dataset]) -> None:
         """There is something to learn from."""
         refuse_without_truths(data)
 
-    def sections(self, config: Config) -> tuple[str, ...]:
-        """The network, how regions are drawn and warped, and the solver."""
-        return (
-            "BACKBONE.*",
-            "REGION_EXTRACTOR",
-            "REGION_SAMPLER",
-            "FINETUNE",
-            "COMPUTE",
-            "SEED",
-            "DATA.TRAIN_DIFFICULT",
-        )
-
-    def datasets(self, config: Config, role: str) -> tuple[str, ...]:
-        """The fine-tuning split."""
-        return ("FINETUNE",)
-
-    def inputs(self, config: Config, role: str) -> Mapping[str, Ref]:
-        """The pre-trained network and the split's proposals."""
-        return {"network": ("Pretrain", ""), "proposals": ("Propose", "FINETUNE")}
-
     def disk(self, context: Context) -> DiskNeed:
         """The network's file and its checkpoints."""
         return training_need(context.config).without(context.folder)
 
+    def estimate(self, probe: Probe, step: Step) -> Cost:
+        """A few steps on real images, with the measured proposals stretched to those that have none."""
+        config = step.config
+        settings = probe.short(config.settings("FINETUNE", FinetuneSettings))
+        objective = _objective(config, probe.stretched_index(step.data[ROLE]))
+        one = probe.training(lambda given: finetune(probe.backbone, objective, settings, **given))
+        return Cost(one.seconds * config.FINETUNE.ITERATIONS, network_bytes(config), 2 * one.checkpoint)
+
     def run(self, context: Context) -> None:
-        """Writes network.safetensors and, last, head.safetensors."""
-        if not (context.folder / HEAD).is_file():
+        """Writes the network and, last, its heads."""
+        if not (context.folder / HEADS_FILE).is_file():
             self._make(context)
         if context.world.is_first:
             (context.folder / CHECKPOINT).unlink(missing_ok=True)
 
     def _make(self, context: Context) -> None:
-        config = context.config
-        backbone = load_network(context)
-        head = finetune(
+        config, backbone = context.config, load_network(context)
+        heads = finetune(
             backbone,
-            region_index(context, "FINETUNE", with_truths=True),
-            build(config, "REGION_EXTRACTOR", input_size=backbone.input_size),
-            build(config, "REGION_SAMPLER"),
-            settings_of(FinetuneSettings, config.FINETUNE),
+            _objective(config, region_index(context, ROLE, with_truths=True)),
+            config.settings("FINETUNE", FinetuneSettings),
             compute=context.compute,
             workers=context.workers,
             seed=config.SEED,
             folder=context.folder,
             world=context.world,
         )
-        if not context.world.is_first:
-            return
-        save_weights(context.folder / NETWORK, backbone)
-        save_tensors(context.folder / HEAD, {"weight": head.weight, "bias": head.bias})
+        if context.world.is_first:
+            save_weights(context.folder / NETWORK_FILE, backbone)
+            save_heads(context, heads)
+
+
+def _objective(config: Config, index: RegionIndex) -> RegionObjective:
+    """The objective of OBJECTIVE on the regions of an index.
+
+    Raises:
+        ConfigError: it is not one of regions.
+    """
+    if not issubclass(OBJECTIVES.get(config.OBJECTIVE.NAME), RegionObjective):
+        fit = [name for name in OBJECTIVES.names() if issubclass(OBJECTIVES.get(name), RegionObjective)]
+        raise ConfigError(
+            f"OBJECTIVE.NAME: {config.OBJECTIVE.NAME} is not learnt from regions; use one of {', '.join(fit)}"
+        )
+    backbone = shape_of_network(config)
+    objective: RegionObjective = build(
+        config,
+        "OBJECTIVE",
+        index=index,
+        extractor=build(config, "REGION_EXTRACTOR", input_size=backbone.input_size),
+        sampler=build(config, "REGION_SAMPLER"),
+        feature_dim=backbone.layers[backbone.last_layer].dim,
+        settings=config.settings("FINETUNE", FinetuneSettings),
+        seed=config.SEED,
+    )
+    return objective

@@ -8,26 +8,27 @@ from typing import Any, ClassVar
 
 from detkit.config.node import Config
 from detkit.data.base import Dataset
-from detkit.regions.source import FeatureSource
+from detkit.errors import ConfigError
+from detkit.regions.source import FeatureSource, LinearHead
+from detkit.run.kinds import NETWORK, PROPOSALS, REPORT_FILE
 from detkit.run.shards import save_tensors
-from detkit.run.stage import Context, Ref, Stage
+from detkit.run.stage import Context, Need, Reads, Stage
 from detkit.stages.common import (
     FEATURE_SECTIONS,
     build_reader,
     gathered_features,
     layers_read,
-    network_ref,
+    load_heads,
+    network_layers,
     refuse_without_truths,
     region_index,
+    stored_features,
 )
-from detkit.stages.extract import feature_cache
 from detkit.system.files import write_json
-
-REPORT = "report.json"
 
 
 class Learner(Stage):
-    """What both learners share: the training split's regions, and one component that learns from their features.
+    """Lets the component of one slot learn from the features of the training split's regions.
 
     Attributes:
         slot: the config slot of what is learnt.
@@ -39,31 +40,36 @@ class Learner(Stage):
     shared = True
 
     def check(self, config: Config) -> None:
-        """Builds the component."""
-        build_reader(config, self.slot, num_classes=1)
+        """Builds the component; one that takes over a head must read the layer on which the heads stand."""
+        component, layer = build_reader(config, self.slot, num_classes=1)
+        last = list(network_layers(config))[-1]
+        if component.needs_head and layer != last:
+            name = config[self.slot].NAME
+            raise ConfigError(f"{self.slot}.LAYER: {name} reads the last layer, {last}, got {layer}")
 
     def check_data(self, config: Config, data: Mapping[str, Dataset]) -> None:
         """There is something to learn from."""
         refuse_without_truths(data)
 
-    def sections(self, config: Config) -> tuple[str, ...]:
-        """The component, what decides its features and examples, and the seed."""
-        return (self.slot, *FEATURE_SECTIONS, "SEED", "DATA.TRAIN_DIFFICULT", "PROPOSALS.TRAIN_MAX_BOXES")
-
     def roles(self, config: Config) -> tuple[str, ...]:
         """The training split."""
         return ("TRAIN",)
 
-    def inputs(self, config: Config, role: str) -> Mapping[str, Ref]:
-        """The network and the split's proposals."""
-        return {"network": network_ref(config), "proposals": ("Propose", role)}
+    def needs(self, config: Config, role: str) -> Mapping[str, Need]:
+        """The network, with the head that the component takes over; the split's proposals; stored features."""
+        head = build_reader(config, self.slot, num_classes=1)[0].needs_head
+        stored = stored_features(config, role) if self.slot in layers_read(config, role) else {}
+        because = f"{self.slot}.NAME: {config[self.slot].NAME} takes it over"
+        network = Need(NETWORK, heads=(head,), because=because) if head else Need(NETWORK)
+        return {"network": network, "proposals": Need(PROPOSALS, role), **stored}
 
-    def caches(self, config: Config, role: str) -> Mapping[str, Ref]:
-        """The stored features, where the recipe keeps them and this learner reads any."""
-        return feature_cache(config, role) if self.slot in layers_read(config, role) else {}
+    def reads(self, config: Config, role: str) -> Reads:
+        """The component, what decides its features and examples, and the seed."""
+        examples = ("DATA.TRAIN_DIFFICULT", "PROPOSALS.TRAIN_MAX_BOXES")
+        return Reads(settings=(self.slot, *FEATURE_SECTIONS, "SEED", *examples), annotated=(role,))
 
     def run(self, context: Context) -> None:
-        """Writes what was learnt, and report.json."""
+        """Writes what was learnt, and a report."""
         most = context.config.PROPOSALS.TRAIN_MAX_BOXES
         index = region_index(context, context.role, with_truths=True, max_boxes=most)
         component, layer = build_reader(context.config, self.slot, index.num_classes)
@@ -71,11 +77,11 @@ class Learner(Stage):
         if not context.world.is_first:
             features.serve()
             return
-        self.fit(component, features.source(layer), context)
+        self.fit(component, features.source(layer), load_heads(context), context)
         features.dismiss()
         save_tensors(context.folder / self.file, component.state())
-        write_json(context.folder / REPORT, component.report())
+        write_json(context.folder / REPORT_FILE, component.report())
 
     @abstractmethod
-    def fit(self, component: Any, source: FeatureSource, context: Context) -> None:
-        """Lets the component learn."""
+    def fit(self, component: Any, source: FeatureSource, heads: Mapping[str, LinearHead], context: Context) -> None:
+        """Lets the component learn; the network's heads are there to be taken over."""

@@ -4,27 +4,31 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING
 
-import torch
-
+from detkit.backbones.shapes import network_bytes, shape_of_network
 from detkit.backbones.weights import load_weights, refuse_misfit, save_weights, weights_identity
 from detkit.config.build import build
 from detkit.config.node import Config
 from detkit.data.base import Dataset
 from detkit.registry import STAGES
-from detkit.run.disk import DiskNeed, network_bytes, training_need
-from detkit.run.settings import settings_of
-from detkit.run.stage import Context, Stage
-from detkit.stages.common import NETWORK
+from detkit.run.cost import Cost
+from detkit.run.disk import DiskNeed, training_need
+from detkit.run.kinds import ACCURACY_FILE, NETWORK, NETWORK_FILE
+from detkit.run.stage import Context, Reads, Stage
 from detkit.system.files import write_json
 from detkit.system.seeding import torch_seed
 from detkit.training.pretrain import PretrainSettings, pretrain, pretrain_images, resized_side
 from detkit.training.solver import CHECKPOINT
 
+if TYPE_CHECKING:
+    from detkit.report.measure import Probe
+    from detkit.run.plan import Step
+
 log = logging.getLogger("detkit")
 
-ACCURACY = "accuracy.json"
+PICTURES, JUDGED = "PRETRAIN_DATA.TRAIN", "PRETRAIN_DATA.VAL"
 
 
 @STAGES.register()
@@ -35,41 +39,34 @@ class Pretrain(Stage):
     """
 
     version = 2
+    gives = NETWORK
     settings = {"PRETRAIN": PretrainSettings}
-    unhashed = ("BACKBONE.WEIGHTS",)
-    derived = {"weights": "BACKBONE.WEIGHTS", "pictures": "PRETRAIN_DATA"}
-    neutral = ("PRETRAIN.CHECKPOINT_EVERY",)
     shared = True
+
+    def reads(self, config: Config, role: str) -> Reads:
+        """The network and the content of its weights file; how and on what it is trained only where it is."""
+        spec = config.BACKBONE.WEIGHTS
+        if spec:
+            identity = (lambda: spec) if spec == "random" else partial(weights_identity, spec)
+            return Reads(settings=("BACKBONE.*", "SEED"), content={"BACKBONE.WEIGHTS": identity})
+        return Reads(
+            settings=("BACKBONE.*", "BACKBONE.WEIGHTS", "SEED", "PRETRAIN", "COMPUTE"),
+            not_hashed=("PRETRAIN.CHECKPOINT_EVERY",),
+            annotated=(PICTURES, *([JUDGED] if config.PRETRAIN_DATA.VAL else [])),
+        )
 
     def check(self, config: Config) -> None:
         """Builds the network; its crops lie within the resized pictures where it is trained, else its weights fit."""
-        with torch.device("meta"):
-            backbone = build(config, "BACKBONE")
+        backbone = shape_of_network(config)
         if not config.BACKBONE.WEIGHTS:
-            resized_side(settings_of(PretrainSettings, config.PRETRAIN), backbone.input_size)
+            resized_side(config.settings("PRETRAIN", PretrainSettings), backbone.input_size)
         elif config.BACKBONE.WEIGHTS != "random":
             refuse_misfit(backbone, config.BACKBONE.WEIGHTS)
 
     def check_data(self, config: Config, data: Mapping[str, Dataset]) -> None:
         """Each picture has one class, and each class that is judged can be learnt."""
         if data:
-            pretrain_images(data["PRETRAIN_DATA.TRAIN"], data.get("PRETRAIN_DATA.VAL"))
-
-    def sections(self, config: Config) -> tuple[str, ...]:
-        """The network; how it is trained only where it is."""
-        return ("BACKBONE.*", "SEED") if config.BACKBONE.WEIGHTS else ("BACKBONE.*", "SEED", "PRETRAIN", "COMPUTE")
-
-    def datasets(self, config: Config, role: str) -> tuple[str, ...]:
-        """The classification pictures, where the network is trained on them."""
-        if config.BACKBONE.WEIGHTS:
-            return ()
-        return ("PRETRAIN_DATA.TRAIN", *(["PRETRAIN_DATA.VAL"] if config.PRETRAIN_DATA.VAL else []))
-
-    def extra(self, config: Config, role: str) -> dict[str, Any]:
-        """The content of the weights file, and the roles of the classification pictures."""
-        spec = config.BACKBONE.WEIGHTS
-        identity = spec if spec in ("", "random") else weights_identity(spec)
-        return {"weights": identity, "pictures": list(self.datasets(config, role))}
+            pretrain_images(data[PICTURES], data.get(JUDGED))
 
     def disk(self, context: Context) -> DiskNeed:
         """The network's file and, where it is trained, its checkpoints."""
@@ -77,9 +74,20 @@ class Pretrain(Stage):
         need = training_need(context.config) if trains else DiskNeed(network_bytes(context.config))
         return need.without(context.folder)
 
+    def estimate(self, probe: Probe, step: Step) -> Cost:
+        """A few steps, where the network is trained."""
+        kept = network_bytes(step.config)
+        if step.config.BACKBONE.WEIGHTS:
+            return Cost(0.0, kept)
+        settings = probe.short(step.config.settings("PRETRAIN", PretrainSettings))
+        images = step.data[PICTURES]
+        one = probe.training(lambda given: pretrain(probe.backbone, images, None, settings, **given))
+        seconds = one.seconds * step.config.PRETRAIN.ITERATIONS
+        return Cost(seconds, kept, 2 * one.checkpoint, f"the final accuracy on {JUDGED}")
+
     def run(self, context: Context) -> None:
-        """Writes network.safetensors, and accuracy.json where it was trained."""
-        if not (context.folder / NETWORK).is_file():
+        """Writes the network, and its accuracy where it was trained."""
+        if not (context.folder / NETWORK_FILE).is_file():
             self._make(context)
         if context.world.is_first:
             (context.folder / CHECKPOINT).unlink(missing_ok=True)
@@ -91,12 +99,12 @@ class Pretrain(Stage):
         if spec and spec != "random":
             load_weights(backbone, spec)
         elif not spec:
-            train, *val = [context.dataset(role) for role in context.extra["pictures"]]
+            train, *val = [context.dataset(role) for role in context.roles]
             accuracy = pretrain(
                 backbone,
                 train,
                 val[0] if val else None,
-                settings_of(PretrainSettings, config.PRETRAIN),
+                config.settings("PRETRAIN", PretrainSettings),
                 compute=context.compute,
                 workers=context.workers,
                 seed=config.SEED,
@@ -106,6 +114,6 @@ class Pretrain(Stage):
         if not context.world.is_first:
             return
         if not spec:
-            write_json(context.folder / ACCURACY, accuracy)
+            write_json(context.folder / ACCURACY_FILE, accuracy)
             log.info("pretrain: %s", ", ".join(f"{k} {v:.4g}" for k, v in accuracy.items()))
-        save_weights(context.folder / NETWORK, backbone)
+        save_weights(context.folder / NETWORK_FILE, backbone)

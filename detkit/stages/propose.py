@@ -3,48 +3,56 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from detkit.config.build import build
 from detkit.config.node import Config
 from detkit.proposals.pool import propose_many
 from detkit.registry import STAGES
 from detkit.run.artifacts import content_of
+from detkit.run.cost import Cost
+from detkit.run.kinds import PROPOSALS, PROPOSALS_FILE
 from detkit.run.shards import ImageShards
-from detkit.run.stage import Context, Stage
-from detkit.stages.common import (
-    PROPOSALS,
-)
+from detkit.run.stage import Context, Reads, Stage
+from detkit.system.processes import num_cores
+
+if TYPE_CHECKING:
+    from detkit.report.measure import Probe
+    from detkit.run.plan import Step
+
+BOX_BYTES = 20
+"""Four coordinates and an objectness in float32."""
 
 
 @STAGES.register()
 class Propose(Stage):
-    """Proposals of every image of every split that the recipe uses. Source: R-CNN, section 2.1."""
+    """Proposals of every image of a split. Source: R-CNN, section 2.1."""
 
-    derived = {"files": "PROPOSALS"}
+    gives = PROPOSALS
     shared = True
 
-    def sections(self, config: Config) -> tuple[str, ...]:
-        """The generator."""
-        return ("PROPOSALS.*",)
-
     def roles(self, config: Config) -> tuple[str, ...]:
-        """The roles that some stage reads."""
-        reads = {"FINETUNE": {"Finetune"}, "TRAIN": {"Extract", "Classify", "Regress"}, "TEST": {"Detect", "Evaluate"}}
-        return tuple(role for role, stages in reads.items() if stages & set(config.STAGES))
+        """Alone in a recipe: those of the test split."""
+        return ("TEST",)
 
-    def reads_truths(self, role: str) -> bool:
-        """Proposals come from pixels alone."""
-        return False
-
-    def extra(self, config: Config, role: str) -> dict[str, Any]:
-        """The content of files that the generator reads."""
+    def reads(self, config: Config, role: str) -> Reads:
+        """The generator, the files that it reads, and the images."""
         files = build(config, "PROPOSALS").files()
-        return {"files": content_of(files)} if files else {}
+        content = {"PROPOSALS.*": lambda: content_of(files)} if files else {}
+        return Reads(settings=("PROPOSALS.*",), content=content, images=(role,))
+
+    def estimate(self, probe: Probe, step: Step) -> Cost:
+        """The proposals of a few images."""
+        workers = probe.run.workers
+        processes = min(workers + 1, num_cores()) if workers else 1
+        count = len(step.data[step.role])
+        sampled = f"proposals of {len(probe.proposed.samples)} images stand for all {count}"
+        seconds = probe.proposed.seconds * count / processes
+        return Cost(seconds, round(BOX_BYTES * probe.boxes(step.role)), unknown=sampled)
 
     def run(self, context: Context) -> None:
-        """Writes proposals.safetensors: boxes, objectness, offsets."""
-        shards = ImageShards(context.folder, Path(PROPOSALS).stem, len(context.dataset(context.role)))
+        """Writes the boxes, objectness and offsets."""
+        shards = ImageShards(context.folder, Path(PROPOSALS_FILE).stem, len(context.dataset(context.role)))
         if not shards.path.is_file():
             self._propose(context, shards)
             context.world.wait()

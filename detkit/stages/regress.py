@@ -2,24 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
 from detkit.box_heads.base import BoxHead
+from detkit.box_heads.linear import NORM_ROWS_STORED
 from detkit.progress import progress
-from detkit.regions.source import FeatureSource
+from detkit.regions.source import FeatureSource, LinearHead
 from detkit.registry import STAGES
+from detkit.run.cost import Cost
+from detkit.run.kinds import BOX_HEAD, BOX_HEAD_FILE
 from detkit.run.stage import Context
+from detkit.stages.common import is_stored, layers_read
 from detkit.stages.learner import Learner
 from detkit.system.seeding import rng_for
 
-BOX_HEAD = "box_head.safetensors"
+if TYPE_CHECKING:
+    from detkit.report.measure import Probe
+    from detkit.run.plan import Step
 
 
 @STAGES.register()
 class Regress(Learner):
     """One box regressor per class on a layer's features. Source: R-CNN, appendix C."""
 
-    slot, file = "BOX_HEAD", BOX_HEAD
+    gives = BOX_HEAD
+    slot, file = "BOX_HEAD", BOX_HEAD_FILE
 
-    def fit(self, component: BoxHead, source: FeatureSource, context: Context) -> None:
-        """Learns from the features."""
+    def fit(self, component: BoxHead, source: FeatureSource, heads: Mapping[str, LinearHead], context: Context) -> None:
+        """Learns from the features and, if there is one, takes the head of boxes."""
         with progress("regress", source.index.num_classes, "class") as bar:
-            component.fit(source, rng_for(context.config.SEED, "regress"), progress=bar)
+            component.fit(source, rng_for(context.config.SEED, "regress"), head=heads.get("box"), progress=bar)
+
+    def estimate(self, probe: Probe, step: Step) -> Cost:
+        """The features of the sample whose norm is taken; the rest depends on the examples."""
+        if self.slot not in layers_read(step.config, step.role):
+            return Cost()
+        solving = "solving the regressors, which depends on the number of examples"
+        if is_stored(step.config, step.role):
+            return Cost(None, unknown=solving)
+        seconds = probe.feature_seconds(step.role) * probe.share_of_sample(step.role, NORM_ROWS_STORED)
+        return Cost(seconds, unknown=f"the features of its examples, computed once more, and {solving}")

@@ -14,7 +14,7 @@ from detkit.data.images import read_image
 from detkit.errors import DataError
 from detkit.system.seeding import rng_for
 from detkit.system.world import ALONE, World
-from detkit.training.solver import Batch
+from detkit.training.objective import Batch
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +84,8 @@ class CropBatches:
         for out, row, (y, x), flip in zip(pixels, rows, corners[own], flips[own]):
             part = _resized(self.images.paths[row], self.side)[y : y + self.crop, x : x + self.crop]
             out[:] = part[:, ::-1] if flip else part
-        return Batch(pixels, self.images.labels[rows], [self.images.ids[row] for row in rows], total=len(every))
+        targets = {"labels": self.images.labels[rows]}
+        return Batch(pixels, targets, [self.images.ids[row] for row in rows], total=len(every))
 
     def rows(self, iteration: int) -> np.ndarray:
         """(B,) the images of an iteration."""
@@ -112,7 +113,7 @@ class CentreBatches:
         rows = slice(i * self.batch_size, (i + 1) * self.batch_size)
         centre = slice((self.side - self.crop) // 2, (self.side - self.crop) // 2 + self.crop)
         pixels = np.stack([_resized(path, self.side)[centre, centre] for path in self.images.paths[rows]])
-        return Batch(pixels, self.images.labels[rows], self.images.ids[rows], total=len(pixels))
+        return Batch(pixels, {"labels": self.images.labels[rows]}, self.images.ids[rows], total=len(pixels))
 
 
 def _resized(path: Path, side: int) -> np.ndarray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -20,7 +20,8 @@ from detkit.system.compute import Compute
 from detkit.system.stream import in_threads
 from detkit.system.world import ALONE, World
 from detkit.training.classified import CentreBatches, ClassifiedImages, CropBatches
-from detkit.training.solver import SolverSettings, Task, train
+from detkit.training.image_objective import ImageSoftmax, last_layer
+from detkit.training.solver import SolverSettings, train
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,25 +80,25 @@ def pretrain(
     crop = backbone.input_size
     side = resized_side(settings, crop)
     images, judged = pretrain_images(train_set, val_set)
-    task = Task(
-        name="pretrain",
-        num_outputs=len(train_set.class_names),
-        make_batch=CropBatches(images, settings.batch_size, side, crop, mirror=settings.mirror, seed=seed),
-        features=lambda pixels: _last_layer(backbone, pixels, compute),
-        right=lambda scores, labels: {"accuracy": (int((scores.argmax(1) == labels).sum()), len(labels))},
+    batches_of = CropBatches(images, settings.batch_size, side, crop, mirror=settings.mirror, seed=seed)
+    dim = backbone.layers[backbone.last_layer].dim
+    objective = ImageSoftmax(
+        batches=batches_of, num_classes=len(train_set.class_names), feature_dim=dim, settings=settings, seed=seed
     )
-    head = train(backbone, task, settings, compute=compute, workers=workers, seed=seed, folder=folder, world=world)
+    given: dict[str, Any] = {"compute": compute, "workers": workers, "seed": seed, "folder": folder, "world": world}
+    train(backbone, objective, settings, name="pretrain", **given)
     if judged is None or not world.is_first:
         return {}
+    head = objective.classes.folded()
     val = CentreBatches(judged, settings.batch_size, side, crop)
     ranks = []
     bar = progress("pretrain: accuracy", len(judged.labels), "image")
     batches = closing(in_threads(val, 0, len(val), workers))
     with torch.inference_mode(), compute.autocast(), bar, batches as made:
         for batch in made:
-            scores = head(_last_layer(backbone, batch.inputs, compute)).float().cpu()
-            ranks.append(_ranks(scores, torch.from_numpy(batch.labels)))
-            bar.update(len(batch.labels))
+            scores = head(last_layer(backbone, batch.inputs)).float().cpu()
+            ranks.append(_ranks(scores, torch.from_numpy(batch.targets["labels"])))
+            bar.update(len(batch.image_ids))
     return _accuracy(torch.cat(ranks))
 
 
@@ -139,11 +140,6 @@ def pretrain_images(train_set: Dataset, val_set: Dataset | None) -> tuple[Classi
             f"({len(unknown)} such of {len(names)} classes); name the folders of both splits alike"
         )
     return images, judged
-
-
-def _last_layer(backbone: Backbone, pixels: np.ndarray, compute: Compute) -> Tensor:
-    crops = backbone.preprocessing(torch.from_numpy(pixels).to(compute.device))
-    return backbone(crops, [backbone.last_layer])[backbone.last_layer]
 
 
 def _accuracy(ranks: Tensor) -> dict[str, float]:

@@ -1,18 +1,16 @@
-"""Training of a backbone with a linear head on its last layer, shared by pre-training and fine-tuning."""
+"""Training of a backbone and new heads towards an objective."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Protocol
+from typing import TYPE_CHECKING, Annotated
 
-import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from detkit.backbones.base import Backbone
@@ -23,15 +21,15 @@ from detkit.system.seeding import torch_seed
 from detkit.system.stream import in_threads
 from detkit.system.world import ALONE, World
 from detkit.training.checkpoint import load_checkpoint, save_checkpoint
-from detkit.training.head import NewHead
 from detkit.training.hooks import Checkpoint, FiniteLoss, MetricsWriter, ProgressHook, some_of
 from detkit.training.optim import CaffeSGD, caffe_rules, step_lr
 from detkit.training.trainer import Trainer
 
+if TYPE_CHECKING:
+    from detkit.training.objective import Losses, Objective
+
 CHECKPOINT = "checkpoint.safetensors"
 METRICS = "metrics.jsonl"
-CALIBRATION_IMAGES = 16
-"""Images that the new head's centre and scale are taken from."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,76 +66,43 @@ class SolverSettings:
     checkpoint_every: Annotated[int, Positive] = 1000
 
 
-@dataclass(frozen=True, eq=False)
-class Batch:
-    """One step's data as a worker makes it.
-
-    Args:
-        inputs: what the step's forward pass reads.
-        labels: (N,) int64, in the order of its rows.
-        image_ids: the images it comes from, for messages.
-        total: rows of the step in all processes.
-    """
-
-    inputs: Any
-    labels: np.ndarray
-    image_ids: Sequence[str]
-    total: int
-
-
-class BatchMaker(Protocol):
-    """Makes a process's part of the batch of an iteration."""
-
-    def __call__(self, iteration: int, world: World) -> Batch:
-        """Depends on its arguments alone; several threads call it at once."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Task:
-    """What is particular to one kind of training.
-
-    Args:
-        name: "finetune" or "pretrain": labels bars and messages, seeds the random numbers; in capitals it is the
-            section of the config.
-        num_outputs: rows of the head.
-        make_batch: runs ahead of the steps.
-        features: (N, D) last layer of a batch's inputs.
-        right: shares to write beside the loss, from (N, num_outputs) scores and (N,) labels: by name, how many are
-            right of how many.
-    """
-
-    name: str
-    num_outputs: int
-    make_batch: BatchMaker
-    features: Callable[[Any], Tensor]
-    right: Callable[[Tensor, Tensor], Mapping[str, tuple[int, int]]]
-
-
 def train(
     backbone: Backbone,
-    task: Task,
+    objective: Objective,
     settings: SolverSettings,
     *,
+    name: str,
     compute: Compute,
     workers: int,
     seed: int,
     folder: Path,
     world: World = ALONE,
-) -> nn.Linear:
-    """Trains all layers of a backbone, in place, and a new head by softmax cross-entropy averaged over the batch.
+) -> None:
+    """Trains a backbone, as far as its parameters require gradients, and the heads of an objective, in place.
 
     A run that was cut off goes on from the checkpoint in ``folder`` and ends, on one machine's CPU, with the same bits
-    as one that was not. The backbone is left in eval mode.
+    as one that was not. Both are left in eval mode.
 
     Several processes each take a part of every batch and add their gradients up, so a step is the same step, but for
     rounding and for what dropout draws. Process 0 keeps the checkpoint and the metrics.
+
+    Args:
+        backbone: where training starts.
+        objective: makes the batches, and says what the outputs cost.
+        settings: how gradient descent runs.
+        name: "finetune" or "pretrain": labels bars and messages, seeds the random numbers; in capitals it is the
+            section of the config.
+        compute: device and dtype.
+        workers: threads that make batches.
+        seed: with it every random number is fixed.
+        folder: keeps the checkpoint and the metrics.
+        world: the processes that share each step.
 
     Raises:
         DetkitError: the loss or a weight is no number, or making a batch failed.
         ModelError: the folder's checkpoint is of another network.
     """
-    head = _new_head(backbone.layers[backbone.last_layer].dim, task, settings, seed)
-    net = nn.ModuleDict({"backbone": backbone, "head": head}).train()
+    net = nn.ModuleDict({"backbone": backbone, "head": objective}).train()
     compute.prepare(net)
     rules = caffe_rules(
         net, head="head", head_lr_factor=settings.head_lr_factor, bias_lr_factor=settings.bias_lr_factor
@@ -145,10 +110,10 @@ def train(
     optimizer = CaffeSGD(rules, momentum=settings.momentum, weight_decay=settings.weight_decay)
     state = _State(net, optimizer, folder / CHECKPOINT)
     start, stop = state.load() if world.is_first else 0, settings.iterations
-    if start == 0 and settings.head_norm and world.is_first:
+    if start == 0 and world.is_first:
         net.eval()
         with torch.no_grad(), compute.autocast():
-            head.calibrate(_first_features(task), settings.head_norm)
+            objective.prepare(backbone, compute)
         net.train()
     start = world.tell(start)
     world.copy_first(state.tensors().values())
@@ -158,70 +123,50 @@ def train(
         nonlocal image_ids
         batch = next(batches)
         image_ids = batch.image_ids
-        labels = torch.from_numpy(batch.labels).to(compute.device)
-        with torch_seed(seed, task.name, "step", iteration, *world.others_number), compute.autocast():
-            scores = head(task.features(batch.inputs)).float()
-        loss = F.cross_entropy(scores, labels, reduction="sum") / batch.total
-        loss.backward()
+        with torch_seed(seed, name, "step", iteration, *world.others_number), compute.autocast():
+            losses = objective.losses(backbone, batch)
+        sum(losses.terms.values(), torch.zeros(())).backward()
         optimizer.add_up_gradients(world)
-        metrics = _metrics(loss.detach(), task.right(scores.detach(), labels), world)
+        metrics = _metrics(losses, world)
         if not math.isfinite(metrics["loss"]):
             image_ids = world.gather(image_ids)
         lr = step_lr(settings.lr, iteration, every=settings.lr_drop_every, gamma=settings.lr_gamma)
         optimizer.step(lr)
         return {"lr": lr, **metrics}
 
-    advice = f"lower {task.name.upper()}.LR (now {settings.lr})"
+    advice = f"lower {name.upper()}.LR (now {settings.lr})"
 
     def save(done: int) -> None:
         if not all(bool(weights.isfinite().all()) for weights in net.parameters()):
             raise DetkitError(
-                f"{task.name}: iteration {done - 1} left weights that are no numbers (images {some_of(image_ids)}); "
-                f"{advice}"
+                f"{name}: iteration {done - 1} left weights that are no numbers (images {some_of(image_ids)}); {advice}"
             )
         state.save(done)
 
     hooks = [
-        FiniteLoss(task.name, lambda: image_ids, advice),
+        FiniteLoss(name, lambda: image_ids, advice),
         MetricsWriter(folder / METRICS),
         Checkpoint(save, settings.checkpoint_every),
-        ProgressHook(task.name),
+        ProgressHook(name),
     ]
-    with closing(in_threads(partial(task.make_batch, world=world), start, stop, workers)) as batches:
+    with closing(in_threads(partial(objective.batch, world=world), start, stop, workers)) as batches:
         Trainer(step, hooks if world.is_first else []).run(start, stop)
     net.eval()
-    return head.folded()
 
 
-def _metrics(loss: Tensor, right: Mapping[str, tuple[int, int]], world: World) -> dict[str, float]:
-    """The loss and the shares of a step in all processes; a share of nothing is left out."""
-    numbers = torch.tensor([float(loss), *(float(n) for pair in right.values() for n in pair)], dtype=torch.float64)
-    world.add_up([numbers])
-    total, *counts = numbers.tolist()
-    shares = {name: hits / of for name, hits, of in zip(right, counts[::2], counts[1::2], strict=True) if of}
-    return {"loss": total, **shares}
+def _metrics(losses: Losses, world: World) -> dict[str, float]:
+    """The loss, its terms where it has several, and the shares of a step in all processes.
 
-
-def _first_features(task: Task) -> Tensor:
-    """(N, D) float32 features of the first batches, as many as show ``CALIBRATION_IMAGES`` images, at most that many.
-
-    Regions of one image have much in common: the centre and spread of two images are not those of the data.
+    A share of nothing is left out.
     """
-    features: list[Tensor] = []
-    images: set[str] = set()
-    while len(images) < CALIBRATION_IMAGES and len(features) < CALIBRATION_IMAGES:
-        batch = task.make_batch(len(features), ALONE)
-        images.update(batch.image_ids)
-        features.append(task.features(batch.inputs).float())
-    return torch.cat(features)
-
-
-def _new_head(dim: int, task: Task, settings: SolverSettings, seed: int) -> NewHead:
-    with torch_seed(seed, task.name, "head"):
-        head = nn.Linear(dim, task.num_outputs)
-        nn.init.normal_(head.weight, std=settings.head_std)
-        nn.init.zeros_(head.bias)
-    return NewHead(head)
+    terms = [float(term.detach()) for term in losses.terms.values()]
+    counts = [float(n) for pair in losses.right.values() for n in pair]
+    numbers = torch.tensor([*terms, *counts], dtype=torch.float64)
+    world.add_up([numbers])
+    terms, counts = numbers.tolist()[: len(terms)], numbers.tolist()[len(terms) :]
+    by_name = {f"loss_{name}": term for name, term in zip(losses.terms, terms, strict=True)} if len(terms) > 1 else {}
+    shares = {name: hits / of for name, hits, of in zip(losses.right, counts[::2], counts[1::2], strict=True) if of}
+    return {"loss": math.fsum(terms), **by_name, **shares}
 
 
 @dataclass(frozen=True, eq=False)

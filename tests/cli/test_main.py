@@ -93,7 +93,7 @@ def test_config_prints_what_loads_again(capsys, tmp_path, monkeypatch):
         (["train", "--config", "projects/rcnn/quik.yaml"], "Did you mean projects/rcnn/quick.yaml?"),
         (["train", "--config", "projects/rcnn/quick.yaml", "CLASSIFER.NAME=Softmax"], "Did you mean CLASSIFIER?"),
         (["train", "--config", "projects/rcnn/quick.yaml", "SEED"], "SEED has no value"),
-        (["train", "--config", "projects/rcnn/quick.yaml", "STAGES=[]"], "STAGES: expected a list, each"),
+        (["train", "--config", "projects/rcnn/quick.yaml", "STAGES=[]"], "STAGES: nothing to do; list"),
         (["config", "--config", "projects/rcnn/quick.yaml", "EVALUATORS=[]"], "(at least one entry), got []"),
         (["train", "--config", "projects/rcnn/alexnet_svm.yaml", "BACKBONE.WEIGHTS=random"], "VOC2007"),
         (["train", "--config", "projects/rcnn/quick.yaml", "BACKBONE.WEIGHTS=nowhere.pth"], "nowhere.pth"),

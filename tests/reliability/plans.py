@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,11 +11,9 @@ from typing import Any
 import pytest
 
 from detkit.config import load_config
-from detkit.config.build import build
 from detkit.config.node import Config
 from detkit.run.last_run import LastRun, differences, keep_plan
 from detkit.run.plan import Datasets, Step, plan
-from detkit.stages import common
 from detkit.system.compute import Compute
 
 QUICK = Path(__file__).parents[2] / "projects" / "rcnn" / "quick.yaml"
@@ -57,25 +54,11 @@ def steps_of(config: Config) -> list[Step]:
     return plan(config, Datasets(config), Compute.resolve(dtype=config.COMPUTE.DTYPE, device="cpu"))
 
 
-BACKBONES: dict[str, Any] = {}
-
-
-def built(config: Config, slot: str, **given: Any) -> Any:
-    """Builds each backbone once: a plan asks for its layers thirty times."""
-    if slot != "BACKBONE":
-        return build(config, slot, **given)
-    key = json.dumps(config.component(slot))
-    if key not in BACKBONES:
-        BACKBONES[key] = build(config, slot)
-    return BACKBONES[key]
-
-
 @contextmanager
 def planning(folder: Path) -> Iterator[None]:
-    """Inside it scenes are drawn once, into this folder, and backbones are built once."""
+    """Inside it scenes are drawn once, into this folder."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DETKIT_CACHE", str(folder))
-        patch.setattr(common, "build", built)
         yield
 
 

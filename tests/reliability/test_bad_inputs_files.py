@@ -60,7 +60,7 @@ CONFIG = {
     "infinite": ("FINETUNE: {LR: .inf}\n", "FINETUNE.LR: expected a number"),
     "negative": ("SEED: -1\n", "SEED: expected a whole number 0 or more, got -1"),
     "truth for a number": ("SEED: yes\n", "SEED: expected a whole number 0 or more, got True"),
-    "text for a list": ("STAGES: Detect\n", "STAGES: expected a list, each text"),
+    "text for a list": ("STAGES: Detect\n", "STAGES: expected a list"),
     "mapping for a value": ("SEED: {A: 1}\n", "SEED takes a value, not the key A"),
     "value for a mapping": ("DATA: VOC\n", "DATA holds keys"),
     "unknown stage": ("STAGES: [Detct]\n", "no 'Detct'. Did you mean Detect?"),

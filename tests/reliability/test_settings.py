@@ -22,7 +22,7 @@ TABLE = [
     ("DATA", "bxCRDE", {"TRAIN": "val"}),
     ("DATA", "cyDE", {"TEST": "val"}),
     ("DATA", "FxyCRDE", {"TRAIN_DIFFICULT": "ignore"}),
-    ("DATA", "", {"NAME": None, "ON_BAD": "skip"}),
+    ("DATA", "", {"NAME": None, "ON_BAD": "skip", "VAL": "val"}),
     ("DATA.Shapes", "abcFxyCRDE", {"WIDTH": 80, "MAX_SHAPES": 3, "SEED": 1, "FRAMED": True}),
     ("DATA.Shapes", "abFxyCRDE", {"TRAIN_IMAGES": 3}),
     ("DATA.Shapes", "FxyCRDE", {"SHUFFLE_LABELS": True}),
@@ -70,7 +70,9 @@ TABLE = [
         {"ITERATIONS": 9, "LR": 0.1, "LR_DROP_EVERY": 9, "LR_GAMMA": 0.5, "MOMENTUM": 0.5, "WEIGHT_DECAY": 0.1}
         | {"BIAS_LR_FACTOR": 1.0, "HEAD_LR_FACTOR": 1.0, "HEAD_NORM": 20.0, "HEAD_STD": 0.1, "MIRROR": False},
     ),
+    ("FINETUNE", "FxyCRDE", {"TUNE_FROM": "fc6"}),
     ("FINETUNE", "", {"CHECKPOINT_EVERY": 9, "ALLOW_WHOLE_IMAGES": True}),
+    ("OBJECTIVE", "", {"NAME": None, "RegionSoftmax": None}),
     (
         "PRETRAIN",
         "PFxyCRDE",
@@ -84,6 +86,8 @@ ROWS = {f"{section}.{key}".strip("."): (value, steps) for section, steps, keys i
 NOT_TRIED = {
     "PROJECT": "imports a folder; what is chosen from it has keys of its own",
     "STAGES": "which steps there are; what each gives is the same",
+    "OBJECTIVE.NAME": "the core has one for regions; projects bring others",
+    "OBJECTIVE.RegionSoftmax": "has no settings",
     "EVALUATION.COCO": "has no settings",
     "DATA.NAME": "the content of the images is hashed, whatever they come from",
     "PRETRAIN_DATA.NAME": "likewise",
@@ -103,7 +107,7 @@ TOLD = {
     "DATA": r"DATA\.(FINETUNE|TRAIN|TEST): (the list of images is another|the (image|annotations) of \S+.* changed)",
     "DATA.TRAIN_DIFFICULT": r"DATA\.TRAIN_DIFFICULT: ignore, was use",
     "PRETRAIN_DATA": r"PRETRAIN_DATA\.(TRAIN|VAL): the (list of images is another|(image|annotations) of .* changed)",
-    "PRETRAIN_DATA.VAL": r"PRETRAIN_DATA: \['PRETRAIN_DATA.TRAIN'\], was ",
+    "PRETRAIN_DATA.VAL": r"reads the data of PRETRAIN_DATA\.TRAIN: 1 sets, was 2",
 }
 """What ``detkit status`` says of a change where that is not the key with its values, as a pattern."""
 

@@ -105,10 +105,12 @@ def test_a_detector_recipe_takes_the_weights_and_leaves_out_the_old_classes(colo
     for spec in (str(WEIGHTS), "with_head.safetensors"):
         assert train(recipe, f"BACKBONE.WEIGHTS={spec}", "--until", "finetune", "OUTPUT_DIR=runs/detector") == 0
         run = Run.of(load_config(recipe, [f"BACKBONE.WEIGHTS={spec}"]), "detector")
-        loaded = load_file(run.find("Pretrain") / "network.safetensors")
+        loaded = load_file(run.result(run.steps[0]) / "network.safetensors")
         assert loaded.keys() == load_file(WEIGHTS).keys()
         assert all(torch.equal(t, loaded[name]) for name, t in load_file(WEIGHTS).items())
-        assert load_file(run.find("Finetune") / "head.safetensors")["bias"].shape == (5,)  # four shapes, background
+        assert load_file(run.find("network") / "heads.safetensors")["class.bias"].shape == (
+            5,
+        )  # four shapes, background
         assert not Path("runs/detector/weights.safetensors").exists()
 
 

@@ -19,10 +19,11 @@ from detkit.config import load_config
 from detkit.data.images import read_image
 from detkit.regions.network import RegionNetwork
 from detkit.run.artifacts import ArtifactStore
+from detkit.run.kinds import DETECTIONS_FILE, UNREFINED_FILE
 from detkit.run.plan import Datasets
 from detkit.run.runner import Run
 from detkit.stages import propose as propose_stage
-from detkit.stages.detect import DETECTIONS, UNREFINED, load_detections
+from detkit.stages.detect import load_detections
 
 
 def train(recipe: Path, *words: str) -> int:
@@ -35,7 +36,7 @@ def finished(root: Path = Path("artifacts")) -> dict[str, int]:
 
 
 def detections(root: Path) -> bytes:
-    (found,) = root.glob(f"detect/*/{DETECTIONS}")
+    (found,) = root.glob(f"detect/*/{DETECTIONS_FILE}")
     return found.read_bytes()
 
 
@@ -85,9 +86,9 @@ def test_the_cap_over_the_set_is_that_of_all_candidates_of_a_class(recipe):
         return load_detections(new)
 
     # Boxes of proposals, where an IoU of 1 suppresses nothing: every candidate.
-    candidates = detected(UNREFINED, "TOP_PER_CLASS=0", "NMS_IOU=1")
-    uncapped = detected(DETECTIONS, "TOP_PER_CLASS=0")
-    capped = detected(DETECTIONS, "TOP_PER_CLASS=1")
+    candidates = detected(UNREFINED_FILE, "TOP_PER_CLASS=0", "NMS_IOU=1")
+    uncapped = detected(DETECTIONS_FILE, "TOP_PER_CLASS=0")
+    capped = detected(DETECTIONS_FILE, "TOP_PER_CLASS=1")
     scores, labels = (torch.cat([getattr(d, name) for d in candidates]) for name in ("scores", "labels"))
     for found, every in zip(capped, uncapped, strict=True):
         # Suppression goes by falling score, so what the cap takes away has suppressed nothing that is left.
@@ -176,7 +177,10 @@ def test_unknown_stage_is_answered_with_those_of_the_recipe(recipe, capsys):
 
 def test_stage_without_the_one_before_it_is_refused(recipe, capsys):
     assert train(recipe, "STAGES=[Pretrain, Finetune]") == 2
-    assert "Finetune needs Propose before it" in capsys.readouterr().err
+    assert (
+        "STAGES: Finetune needs proposals (FINETUNE), which no stage before it gives: [Pretrain, Finetune]"
+        in capsys.readouterr().err
+    )
 
 
 def test_softmax_without_finetuning_is_refused_before_anything_runs(recipe, capsys):

@@ -31,7 +31,7 @@ def test_images_are_resized_whatever_their_aspect_and_cropped(classified):
     batch = make(0)
     assert batch.inputs.shape == (40, 8, 8, 3)
     assert batch.inputs.dtype == np.uint8
-    assert batch.labels.tolist() == [int(name.removeprefix("image")) for name in batch.image_ids]
+    assert batch.targets["labels"].tolist() == [int(name.removeprefix("image")) for name in batch.image_ids]
     # each crop is one of the four 8x8 windows of its own image at 9x9, and all four occur
     found = set()
     for pixels, row in zip(batch.inputs, make.rows(0), strict=True):
@@ -93,7 +93,7 @@ def test_validation_takes_the_centre_of_every_image_in_order(classified):
     dataset = classified(5)
     val = CentreBatches(ClassifiedImages.of(dataset), 2, 11, 8)
     batches = [val(i) for i in range(len(val))]
-    assert [len(b.labels) for b in batches] == [2, 2, 1]
+    assert [len(b.targets["labels"]) for b in batches] == [2, 2, 1]
     assert [name for b in batches for name in b.image_ids] == [f"image{i}" for i in range(5)]
     image = cv2.resize(cv2.imread(str(dataset[4].path))[..., ::-1], (11, 11))
     assert np.array_equal(batches[2].inputs[0], image[1:9, 1:9])
@@ -120,9 +120,9 @@ def test_an_image_of_a_split_without_annotations_is_named(classified):
 def test_processes_share_the_pictures_of_a_batch(classified):
     make = crops(classified(5), 4, mirror=True)
     whole, parts = make(1), [make(1, World(rank, 3)) for rank in range(3)]
-    assert [len(part.labels) for part in parts] == [2, 1, 1]
+    assert [len(part.targets["labels"]) for part in parts] == [2, 1, 1]
     assert {part.total for part in parts} == {4}
     for rank, part in enumerate(parts):
         assert np.array_equal(part.inputs, whole.inputs[rank::3])
-        assert np.array_equal(part.labels, whole.labels[rank::3])
+        assert np.array_equal(part.targets["labels"], whole.targets["labels"][rank::3])
         assert part.image_ids == whole.image_ids[rank::3]

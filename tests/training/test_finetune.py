@@ -9,9 +9,10 @@ from detkit.regions.base import RegionSampler
 from detkit.regions.fixed_fraction import FixedFraction
 from detkit.regions.image_centric import ImageCentric
 from detkit.system.seeding import rng_for
-from detkit.system.world import World
-from detkit.training import finetune as finetune_module
-from detkit.training.finetune import FinetuneSettings, RegionBatches, finetune, regions_right
+from detkit.system.world import ALONE, World
+from detkit.training import region_objective as objective_module
+from detkit.training.finetune import FinetuneSettings, finetune
+from detkit.training.region_objective import RegionSoftmax, regions_right
 
 
 class Fixed(RegionSampler):
@@ -24,26 +25,26 @@ class Fixed(RegionSampler):
         return self.rows
 
 
+def softmax(toy, extractor, sampler, settings, seed=3):
+    """R-CNN's objective on the toy images, whose network has 16 features."""
+    parts = {"index": toy.index, "extractor": extractor, "sampler": sampler}
+    return RegionSoftmax(**parts, feature_dim=16, settings=settings, seed=seed)
+
+
 def batches(toy, sampler, *, mirror=True, seed=3):
-    return RegionBatches(toy.index, toy.extractor, sampler, mirror=mirror, seed=seed)
+    """Makes the batch of an iteration, in a process of its own or with others."""
+    objective = softmax(toy, toy.extractor, sampler, FinetuneSettings(mirror=mirror), seed)
+    return lambda iteration, world=ALONE: objective.batch(iteration, world)
 
 
 @pytest.fixture
 def tune(toy, backbone, cpu, tmp_path):
     def tune(folder="run", *, workers=0, sampler=None, extractor=None, **settings):
         net = backbone()
-        head = finetune(
-            net,
-            toy.index,
-            extractor or toy.extractor,
-            sampler or FixedFraction(batch_size=16),
-            FinetuneSettings(**{"iterations": 4, "lr": 0.01, **settings}),
-            compute=cpu,
-            workers=workers,
-            seed=3,
-            folder=tmp_path / folder,
-        )
-        return head, net
+        chosen = FinetuneSettings(**{"iterations": 4, "lr": 0.01, **settings})
+        objective = softmax(toy, extractor or toy.extractor, sampler or FixedFraction(batch_size=16), chosen)
+        given = {"compute": cpu, "workers": workers, "seed": 3, "folder": tmp_path / folder}
+        return finetune(net, objective, chosen, **given)["class"], net
 
     return tune
 
@@ -59,15 +60,15 @@ def test_a_batch_is_what_the_sampler_draws_grouped_by_image(toy):
     # rows 12, 0, 11 and 4 lie in images 2, 0, 2, 0: image 0 gives rows 0 and 4, image 2 rows 12 and 11
     batch = batches(toy, Fixed([12, 0, 11, 4]))(0)
     assert batch.image_ids == ["picture0", "picture2"]
-    assert batch.labels.tolist() == [0, 2, 2, 0]
+    assert batch.targets["labels"].tolist() == [0, 2, 2, 0]
     asked = [boxes.tensor.tolist() for _, boxes, _ in toy.extractor.seen]
     assert asked == [toy.index.boxes.tensor[[0, 4]].tolist(), toy.index.boxes.tensor[[12, 11]].tolist()]
     assert [len(i["crops"]) for i in batch.inputs] == [2, 2]
 
 
 def test_every_image_is_decoded_once_and_in_rgb(toy, monkeypatch):
-    paths, read = [], finetune_module.read_image
-    monkeypatch.setattr(finetune_module, "read_image", lambda path: paths.append(path) or read(path))
+    paths, read = [], objective_module.read_image
+    monkeypatch.setattr(objective_module, "read_image", lambda path: paths.append(path) or read(path))
     batches(toy, Fixed([0, 1, 2, 3, 4, 5, 6]))(0)
     assert paths == [toy.samples[0].path, toy.samples[1].path]
     red, green = (image for image, _, _ in toy.extractor.seen)
@@ -80,14 +81,14 @@ def test_a_batch_depends_on_seed_and_iteration_alone(toy):
     first = make(7)
     make(8)
     again = batches(toy, FixedFraction(batch_size=16))(7)
-    assert np.array_equal(first.labels, again.labels)
+    assert np.array_equal(first.targets["labels"], again.targets["labels"])
     assert all(np.array_equal(a["crops"], b["crops"]) for a, b in zip(first.inputs, again.inputs, strict=True))
     other = batches(toy, FixedFraction(batch_size=16), seed=4)(7)
     assert [i["crops"].shape for i in other.inputs] != [i["crops"].shape for i in first.inputs]
 
 
 def test_a_quarter_of_a_fixed_fraction_batch_is_foreground(toy):
-    labels = batches(toy, FixedFraction(batch_size=128))(0).labels
+    labels = batches(toy, FixedFraction(batch_size=128))(0).targets["labels"]
     assert (labels < 2).sum() == 32
     assert (labels == 2).sum() == 96
 
@@ -132,6 +133,34 @@ def test_a_longer_run_tells_classes_and_background_apart(tune, tmp_path):
     assert last["lr"] == pytest.approx(0.002)
     assert last["foreground_accuracy"] > 0.7
     assert last["background_accuracy"] > 0.9
+
+
+def test_targets_stand_in_the_order_of_the_regions(toy):
+    batch = batches(toy, Fixed([12, 0, 11, 4]))(0)
+    assert batch.targets["rows"].tolist() == [0, 4, 12, 11]
+    flips = np.concatenate([flips for _, _, flips in toy.extractor.seen])
+    assert np.array_equal(batch.targets["flips"], flips)
+
+
+def test_what_stands_before_a_layer_stays_and_costs_no_gradient(tune, backbone):
+    start = backbone().state_dict()
+    _, net = tune(tune_from="fc")
+    assert torch.equal(net.conv.weight, start["conv.weight"])
+    assert not net.conv.weight.requires_grad
+    assert not torch.equal(net.fc.weight, start["fc.weight"])
+
+
+def test_heads_alone_can_be_learnt(tune, backbone):
+    head, net = tune(tune_from="heads")
+    assert all(torch.equal(t, backbone().state_dict()[name]) for name, t in net.state_dict().items())
+    assert head.weight.abs().max() > 0
+
+
+def test_a_layer_to_tune_from_that_is_not_there_is_answered_with_those_that_are(tune):
+    with pytest.raises(
+        ConfigError, match=r"FINETUNE.TUNE_FROM: no layer 'conv1'. Did you mean conv\? Layers: conv, fc"
+    ):
+        tune(tune_from="conv1")
 
 
 def test_accuracy_is_told_for_foreground_and_background_apart():
@@ -194,10 +223,10 @@ def test_processes_share_the_images_of_a_batch(toy):
 
 def test_a_process_may_have_no_image_of_a_batch(toy):
     part = batches(toy, Fixed([0, 4]))(0, World(2, 3))
-    assert (part.inputs, part.labels.tolist(), part.image_ids, part.total) == ([], [], [], 2)
+    assert (part.inputs, part.targets["labels"].tolist(), part.image_ids, part.total) == ([], [], [], 2)
 
 
 def by_image(batch):
     """(labels, crops) of each image of a batch."""
     counts = np.cumsum([len(i["crops"]) for i in batch.inputs])[:-1]
-    return list(zip(np.split(batch.labels, counts), [i["crops"] for i in batch.inputs], strict=True))
+    return list(zip(np.split(batch.targets["labels"], counts), [i["crops"] for i in batch.inputs], strict=True))

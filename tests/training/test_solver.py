@@ -4,12 +4,14 @@ import math
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
 from detkit.errors import DetkitError, ModelError
 from detkit.system.seeding import rng_for
 from detkit.system.world import ALONE
 from detkit.training.checkpoint import load_checkpoint
-from detkit.training.solver import Batch, SolverSettings, Task, train
+from detkit.training.objective import Batch, Losses, Objective, first_features, new_head, plain_head
+from detkit.training.solver import SolverSettings, train
 
 SETTINGS = {"iterations": 6, "lr": 0.05, "lr_drop_every": 4, "checkpoint_every": 2}
 
@@ -20,45 +22,85 @@ def noise_batch(iteration, world=ALONE):
     labels = rng_for(5, "labels", iteration).integers(0, 3, 16)
     pixels[np.arange(16), :, :, labels] += 2
     own = world.own(range(16))
-    return Batch(pixels[own], labels[own], [f"image{iteration}"], total=16)
+    return Batch(pixels[own], {"labels": labels[own]}, [f"image{iteration}"], total=16)
 
 
 class HaltError(Exception):
     pass
 
 
-@pytest.fixture
-def run(tmp_path, cpu):
-    """Trains a network and gives its head and, of each network pass, whether it was in train mode.
+class Naming(Objective):
+    """Names noise images; ``passes`` tells of each network pass whether it was in train mode.
 
     ``halt_at`` breaks off before that iteration's network pass.
     """
 
-    def run(net, folder="run", *, workers=0, halt_at=None, make_batch=noise_batch, num_outputs=3, seed=3, **changes):
-        passes = []
+    leaves = ("class",)
 
-        def features(pixels):
-            if halt_at is not None and len(passes) == halt_at:
-                raise HaltError
-            passes.append(net.training)
-            return net(torch.from_numpy(pixels).permute(0, 3, 1, 2), ["final"])["final"]
+    def __init__(self, make_batch, halt_at, num_outputs, settings, seed):
+        super().__init__()
+        self.make_batch, self.halt_at, self.settings, self.passes = make_batch, halt_at, settings, []
+        self.classes = new_head(16, num_outputs, std=settings.head_std, seed=seed, name="finetune")
 
-        task = Task(
-            name="finetune",
-            num_outputs=num_outputs,
-            make_batch=make_batch,
-            features=features,
-            right=lambda scores, labels: {"accuracy": (int((scores.argmax(1) == labels).sum()), len(labels))},
-        )
+    def prepare(self, backbone, compute):
+        if self.settings.head_norm:
+            seen = first_features(self, lambda batch: self.features(backbone, batch))
+            self.classes.calibrate(seen, self.settings.head_norm)
+
+    def batch(self, iteration, world):
+        return self.make_batch(iteration, world)
+
+    def features(self, backbone, batch):
+        if self.halt_at is not None and len(self.passes) == self.halt_at:
+            raise HaltError
+        self.passes.append(backbone.training)
+        return backbone(torch.from_numpy(batch.inputs).permute(0, 3, 1, 2), ["final"])["final"]
+
+    def losses(self, backbone, batch):
+        scores = self.classes(self.features(backbone, batch)).float()
+        labels = torch.from_numpy(batch.targets["labels"])
+        loss = F.cross_entropy(scores, labels, reduction="sum") / batch.total
+        return Losses({"class": loss}, {"accuracy": (int((scores.argmax(1) == labels).sum()), len(labels))})
+
+    def heads(self):
+        return {"class": plain_head(self.classes)}
+
+
+class TwoLosses(Naming):
+    """The same with the loss in two parts, and a share of which nothing is known."""
+
+    def losses(self, backbone, batch):
+        (loss,) = super().losses(backbone, batch).terms.values()
+        return Losses({"class": loss / 4, "box": loss * 3 / 4}, {"nothing": (0, 0)})
+
+
+@pytest.fixture
+def run(tmp_path, cpu):
+    """Trains a network and gives its head and, of each network pass, whether it was in train mode."""
+
+    def run(
+        net,
+        folder="run",
+        *,
+        workers=0,
+        halt_at=None,
+        make_batch=noise_batch,
+        num_outputs=3,
+        seed=3,
+        kind=Naming,
+        **changes,
+    ):
         settings = SolverSettings(**{**SETTINGS, **changes})
-        head = train(net, task, settings, compute=cpu, workers=workers, seed=seed, folder=tmp_path / folder)
-        return head, passes
+        objective = kind(make_batch, halt_at, num_outputs, settings, seed)
+        given = {"compute": cpu, "workers": workers, "seed": seed, "folder": tmp_path / folder}
+        train(net, objective, settings, name="finetune", **given)
+        return objective.heads()["class"], objective.passes
 
     return run
 
 
 def bits(net, head):
-    return {**net.state_dict(), **{f"head.{name}": t for name, t in head.state_dict().items()}}
+    return {**net.state_dict(), "head.weight": head.weight, "head.bias": head.bias}
 
 
 def assert_same_bits(a, b):
@@ -140,9 +182,13 @@ def test_the_checkpoint_holds_weights_velocities_and_the_iteration(run, backbone
     run(backbone(), iterations=5)
     tensors, meta = load_checkpoint(tmp_path / "run/checkpoint.safetensors")
     names = [
-        f"{part}.{kind}" for part in ("backbone.conv", "backbone.fc", "head.linear") for kind in ("weight", "bias")
+        f"{part}.{kind}"
+        for part in ("backbone.conv", "backbone.fc", "head.classes.linear")
+        for kind in ("weight", "bias")
     ]
-    assert sorted(tensors) == sorted([*names, "head.mean", "head.scale", *(f"momentum.{name}" for name in names)])
+    assert sorted(tensors) == sorted(
+        [*names, "head.classes.mean", "head.classes.scale", *(f"momentum.{name}" for name in names)]
+    )
     assert meta == {"iteration": 5}
 
 
@@ -162,15 +208,17 @@ def test_a_loss_that_is_no_number_stops_with_its_images_and_keeps_the_last_state
 
 def test_a_checkpoint_of_another_network_is_named(run, backbone):
     run(backbone())
-    with pytest.raises(ModelError, match=r"another network: head\.linear\.bias is \(3,\), expected \(4,\); delete it"):
+    with pytest.raises(
+        ModelError, match=r"another network: head\.classes\.linear\.bias is \(3,\), expected \(4,\); delete it"
+    ):
         run(backbone(), num_outputs=4)
 
 
 @pytest.mark.parametrize(("images", "batches"), [(1, 16), (2, 8), (7, 3), (40, 1)], ids=["one", "two", "seven", "many"])
 def test_a_centred_head_is_calibrated_on_sixteen_images_or_batches(run, backbone, images, batches):
     def make_batch(iteration, world):
-        pixels, labels = noise_batch(iteration).inputs, noise_batch(iteration).labels
-        return Batch(pixels, labels, [f"{iteration}.{image}" for image in range(images)], total=16)
+        pixels, targets = noise_batch(iteration).inputs, noise_batch(iteration).targets
+        return Batch(pixels, targets, [f"{iteration}.{image}" for image in range(images)], total=16)
 
     _, passes = run(backbone(), make_batch=make_batch, head_norm=5.0)
     assert len(passes) == batches + SETTINGS["iterations"]
@@ -183,3 +231,16 @@ def test_every_step_is_in_train_mode_so_that_dropout_acts(run, backbone):
 def test_a_centred_head_is_calibrated_in_eval_mode_and_every_step_is_in_train_mode(run, backbone):
     # a batch shows one image here, so there are 16 passes before the first step
     assert run(backbone(), head_norm=5.0)[1] == [False] * 16 + [True] * SETTINGS["iterations"]
+
+
+def test_several_losses_are_added_up_and_each_is_logged(run, backbone, tmp_path):
+    whole, parts = backbone(), backbone()
+    run(whole, "whole", iterations=1)
+    run(parts, "parts", iterations=1, kind=TwoLosses)
+    one, two = (json.loads((tmp_path / name / "metrics.jsonl").read_text()) for name in ("whole", "parts"))
+    assert two["loss"] == pytest.approx(one["loss"], rel=1e-5)
+    assert two["loss_class"] == pytest.approx(one["loss"] / 4, rel=1e-5)
+    assert two["loss_box"] == pytest.approx(one["loss"] * 3 / 4, rel=1e-5)
+    assert "nothing" not in two
+    assert "loss_class" not in one  # a single loss is the loss
+    assert all(torch.allclose(t, parts.state_dict()[name], atol=1e-7) for name, t in whole.state_dict().items())

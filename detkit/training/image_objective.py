@@ -1,0 +1,78 @@
+"""The objective of pre-training."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from detkit.backbones.base import Backbone
+from detkit.regions.passes import device_of
+from detkit.regions.source import LinearHead
+from detkit.registry import OBJECTIVES
+from detkit.system.compute import Compute
+from detkit.system.world import World
+from detkit.training.objective import Batch, Losses, Objective, first_features, new_head, plain_head
+from detkit.training.solver import SolverSettings
+
+
+class BatchMaker(Protocol):
+    """Makes a process's part of the batch of an iteration."""
+
+    def __call__(self, iteration: int, world: World) -> Batch:
+        """Depends on its arguments alone; several threads call it at once."""
+
+
+@OBJECTIVES.register()
+class ImageSoftmax(Objective):
+    """Names the one object of an image: softmax cross-entropy, averaged over the batch.
+
+    Args:
+        batches: makes batches of (N, S, S, 3) uint8 RGB crops with ``labels``.
+        num_classes: K.
+        feature_dim: D, features of the backbone's last layer.
+        settings: of the solver; an objective takes from them how heads start.
+        seed: with it every random number is fixed.
+
+    Source: R-CNN, section 2.3 (supervised pre-training).
+    """
+
+    leaves = ("class",)
+
+    def __init__(
+        self, *, batches: BatchMaker, num_classes: int, feature_dim: int, settings: SolverSettings, seed: int
+    ) -> None:
+        super().__init__()
+        self.batches, self.settings = batches, settings
+        self.classes = new_head(feature_dim, num_classes, std=settings.head_std, seed=seed, name="pretrain")
+
+    def prepare(self, backbone: Backbone, compute: Compute) -> None:
+        """Centres and scales what the head sees, where the settings ask for it."""
+        if self.settings.head_norm:
+            seen = first_features(self, lambda batch: last_layer(backbone, batch.inputs))
+            self.classes.calibrate(seen, self.settings.head_norm)
+
+    def batch(self, iteration: int, world: World) -> Batch:
+        """Random crops of a part of the step's images."""
+        return self.batches(iteration, world)
+
+    def losses(self, backbone: Backbone, batch: Batch) -> Losses:
+        """Cross-entropy, and the share of images that are named right."""
+        scores = self.classes(last_layer(backbone, batch.inputs)).float()
+        labels = torch.from_numpy(batch.targets["labels"]).to(scores.device)
+        loss = F.cross_entropy(scores, labels, reduction="sum") / batch.total
+        right = int((scores.detach().argmax(1) == labels).sum())
+        return Losses({"class": loss}, {"accuracy": (right, len(labels))})
+
+    def heads(self) -> dict[str, LinearHead]:
+        """``class``: a row a class."""
+        return {"class": plain_head(self.classes)}
+
+
+def last_layer(backbone: Backbone, pixels: np.ndarray) -> Tensor:
+    """(N, D) features of (N, S, S, 3) uint8 RGB crops in the backbone's last layer."""
+    crops = backbone.preprocessing(torch.from_numpy(pixels).to(device_of(backbone)))
+    return backbone(crops, [backbone.last_layer])[backbone.last_layer]

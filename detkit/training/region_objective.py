@@ -1,0 +1,127 @@
+"""Objectives on regions, and R-CNN's among them."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from detkit.backbones.base import Backbone
+from detkit.data.images import read_image
+from detkit.regions.base import RegionExtractor, RegionSampler
+from detkit.regions.index import RegionIndex
+from detkit.regions.source import LinearHead
+from detkit.registry import OBJECTIVES
+from detkit.system.compute import Compute
+from detkit.system.seeding import rng_for
+from detkit.system.world import World
+from detkit.training.objective import Batch, Losses, Objective, first_features, new_head, plain_head
+from detkit.training.solver import SolverSettings
+
+
+class RegionObjective(Objective):
+    """Batches of regions that a sampler draws and an extractor prepares; a subclass says what their features cost.
+
+    A batch's targets are ``rows`` (N,) int64, the regions' rows in the index, ``labels`` (N,) int64, their fine-tuning
+    labels, and ``flips`` (N,) bool, which of them are mirrored.
+
+    Args:
+        index: the regions, with their fine-tuning labels.
+        extractor: how regions become features.
+        sampler: which regions make a step.
+        feature_dim: D, features of the backbone's last layer.
+        settings: of the solver; an objective takes from them how heads start and whether regions are mirrored.
+        seed: with it every random number is fixed.
+    """
+
+    def __init__(
+        self,
+        *,
+        index: RegionIndex,
+        extractor: RegionExtractor,
+        sampler: RegionSampler,
+        feature_dim: int,
+        settings: SolverSettings,
+        seed: int,
+    ) -> None:
+        super().__init__()
+        self.index, self.extractor, self.sampler = index, extractor, sampler
+        self.feature_dim, self.settings, self.seed = feature_dim, settings, seed
+
+    def batch(self, iteration: int, world: World) -> Batch:
+        """The regions of a step, grouped by image; each image is decoded once, each process takes some of them."""
+        rng = rng_for(self.seed, "finetune", "draw", iteration)
+        rows = self.sampler.draw(self.index, rng)
+        flips = rng.random(len(rows)) < 0.5 if self.settings.mirror else np.zeros(len(rows), bool)
+        inputs, order, ids = [], [np.zeros(0, np.int64)], []
+        for image, positions in world.own(list(self.index.by_image(rows))):
+            sample = self.index.samples[image]
+            boxes = self.index.boxes[rows[positions]]
+            inputs.append(self.extractor.prepare(read_image(sample.path), boxes, flips[positions]))
+            order.append(positions)
+            ids.append(sample.image_id)
+        own = np.concatenate(order)
+        targets = {"rows": rows[own], "labels": self.index.label[rows[own]], "flips": flips[own]}
+        return Batch(inputs, targets, ids, total=len(rows))
+
+    def features(self, backbone: Backbone, batch: Batch) -> Tensor:
+        """(N, D) features of the batch's regions in the backbone's last layer."""
+        last = backbone.last_layer
+        return self.extractor.forward(backbone, batch.inputs, [last])[last]
+
+
+@OBJECTIVES.register()
+class RegionSoftmax(RegionObjective):
+    """Tells the K classes and background of regions apart: softmax cross-entropy, averaged over the batch.
+
+    Source: R-CNN, section 2.3 (domain-specific fine-tuning).
+    """
+
+    leaves = ("class",)
+
+    def __init__(
+        self,
+        *,
+        index: RegionIndex,
+        extractor: RegionExtractor,
+        sampler: RegionSampler,
+        feature_dim: int,
+        settings: SolverSettings,
+        seed: int,
+    ) -> None:
+        super().__init__(
+            index=index, extractor=extractor, sampler=sampler, feature_dim=feature_dim, settings=settings, seed=seed
+        )
+        self.classes = new_head(feature_dim, index.num_classes + 1, std=settings.head_std, seed=seed, name="finetune")
+
+    def prepare(self, backbone: Backbone, compute: Compute) -> None:
+        """Centres and scales what the head sees, where the settings ask for it."""
+        if self.settings.head_norm:
+            seen = first_features(self, lambda batch: self.features(backbone, batch))
+            self.classes.calibrate(seen, self.settings.head_norm)
+
+    def losses(self, backbone: Backbone, batch: Batch) -> Losses:
+        """Cross-entropy; the shares of foreground and of background regions that are told right."""
+        features = self.features(backbone, batch)
+        scores = self.classes(features).float()
+        labels = torch.from_numpy(batch.targets["labels"]).to(scores.device)
+        loss = F.cross_entropy(scores, labels, reduction="sum") / batch.total
+        return Losses({"class": loss}, regions_right(scores.detach(), labels))
+
+    def heads(self) -> dict[str, LinearHead]:
+        """``class``: K classes, then background."""
+        return {"class": plain_head(self.classes)}
+
+
+def regions_right(scores: Tensor, labels: Tensor) -> dict[str, tuple[int, int]]:
+    """How many foreground and how many background regions are told right, of how many.
+
+    Args:
+        scores: (N, K+1), background last.
+        labels: (N,) int64 0..K.
+    """
+    right = scores.argmax(1) == labels
+    is_background = labels == scores.shape[1] - 1
+    kinds = {"foreground_accuracy": right[~is_background], "background_accuracy": right[is_background]}
+    return {name: (int(of_kind.sum()), len(of_kind)) for name, of_kind in kinds.items()}
