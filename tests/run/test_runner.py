@@ -177,10 +177,8 @@ def test_unknown_stage_is_answered_with_those_of_the_recipe(recipe, capsys):
 
 def test_stage_without_the_one_before_it_is_refused(recipe, capsys):
     assert train(recipe, "STAGES=[Pretrain, Finetune]") == 2
-    assert (
-        "STAGES: Finetune needs proposals (FINETUNE), which no stage before it gives: [Pretrain, Finetune]"
-        in capsys.readouterr().err
-    )
+    told = "STAGES: Finetune needs proposals of FINETUNE, which no stage before it gives: [Pretrain, Finetune]"
+    assert told in capsys.readouterr().err
 
 
 def test_softmax_without_finetuning_is_refused_before_anything_runs(recipe, capsys):
