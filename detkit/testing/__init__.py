@@ -1,0 +1,1 @@
+"""Checks that a component keeps what its base class promises."""
