@@ -130,7 +130,7 @@ def test_readme_says_what_its_evaluator_example_prints(capsys):
 
 def test_project_of_components_page_trains_and_detects(in_tmp, own_registries):
     files = [b for b in fenced(COMPONENTS, "python") if b.startswith("# my_parts/")]
-    assert len(files) == 4
+    assert len(files) == 6
     for block in files:
         path = in_tmp / block.splitlines()[0].removeprefix("# ")
         path.parent.mkdir(exist_ok=True)
@@ -142,6 +142,7 @@ def test_project_of_components_page_trains_and_detects(in_tmp, own_registries):
     detector = load("runs/my_parts/model")
     assert type(detector.generator).__name__ == "StableRegions"
     assert type(detector.scorer.box_head).__name__ == "MeanShift"
+    assert len(list(Path("artifacts/thin").glob("*/manifest.json"))) == 2  # FINETUNE and TRAIN are the same images
     shapes = Shapes(splits=("test",), on_bad="stop", test_images=1)
     detector.detect(shapes[0].path, min_score=-100.0)
 
@@ -169,9 +170,12 @@ def test_recipe_and_keys_of_a_command_load(words, parsed, monkeypatch):
     load_config(args.config, [o for o in args.overrides if not is_of_my_parts(o)])
 
 
+OWN = ("StableRegions", "NearestMean", "MeanShift", "FocalSoftmax", "Thin", "THIN")
+
+
 def is_of_my_parts(override):
     """The project of the components page is not there; a test of its own trains it."""
-    return override.startswith("PROJECT=") or any(n in override for n in ("StableRegions", "NearestMean", "MeanShift"))
+    return override.startswith("PROJECT=") or any(n in override for n in OWN)
 
 
 def keys_of(page):

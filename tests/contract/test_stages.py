@@ -1,4 +1,4 @@
-"""Every registered stage against the interface."""
+"""Every registered stage in a recipe."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from detkit.components import load_components
 from detkit.config import load_config
 from detkit.registry import STAGES
 from detkit.run.plan import Datasets, plan, planned_stages
-from detkit.run.stage import Reads, Stage
+from detkit.run.stage import Reads
 from detkit.system.compute import Compute
 
 load_components()
@@ -26,13 +26,6 @@ def config(recipe):
 @pytest.fixture(params=STAGES.names())
 def stage(request):
     return STAGES.get(request.param)()
-
-
-def test_it_is_a_stage_with_a_kind_a_version_and_a_summary(stage):
-    assert isinstance(stage, Stage)
-    assert re.fullmatch("[a-z_]+", stage.gives)
-    assert stage.version >= 1
-    assert type(stage).__doc__.strip().splitlines()[0].endswith(".")
 
 
 def test_what_it_reads_is_in_the_config_and_what_it_needs_is_given_by_a_stage(stage, config):
