@@ -33,11 +33,11 @@ class Truths:
 
 
 def class_overlaps(boxes: Boxes, truths: Annotations, num_classes: int) -> Tensor:
-    """(N, K) float32: the best overlap of each box with any truth of each class, 0 where there is none.
+    """(N, K) float64: the best overlap of each box with any truth of each class, 0 where there is none.
 
     The overlap is IoU; with a crowd it is the share of the box that lies inside the crowd.
     """
-    overlaps = torch.zeros(len(boxes), num_classes)
+    overlaps = torch.zeros(len(boxes), num_classes, dtype=torch.float64)
     if len(boxes) == 0 or len(truths) == 0:
         return overlaps
     pair = boxes.iou(truths.boxes)

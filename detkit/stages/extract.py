@@ -32,6 +32,7 @@ from detkit.stages.common import (
 class Extract(Stage):
     """Features of regions, kept on disk for FEATURES.ROLES unless they are streamed."""
 
+    version = 2
     unhashed = ("BOX_HEAD.*", "DATA.TRAIN_DIFFICULT")
     derived = {
         "layers": "FEATURES.LAYERS",

@@ -27,6 +27,7 @@ class Finetune(Stage):
     Source: R-CNN, section 2.3 (domain-specific fine-tuning).
     """
 
+    version = 2
     settings = {"FINETUNE": FinetuneSettings}
     neutral = ("FINETUNE.CHECKPOINT_EVERY", "FINETUNE.ALLOW_WHOLE_IMAGES")
     shared = True

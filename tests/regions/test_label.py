@@ -13,7 +13,7 @@ def rows(*heights):
 
 
 def overlaps(*values):
-    return torch.tensor(values, dtype=torch.float32)
+    return torch.tensor(values, dtype=torch.float64)
 
 
 def test_crowds_are_never_used_and_difficult_objects_are_unless_ignored():
