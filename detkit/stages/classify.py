@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from detkit.classifiers.base import Classifier
 from detkit.config.node import Config
-from detkit.errors import ConfigError
+from detkit.errors import ConfigError, DetkitError
 from detkit.progress import progress
 from detkit.regions.source import FeatureSource, LinearHead
 from detkit.registry import STAGES
@@ -19,6 +21,8 @@ from detkit.structures.state import read_tensors
 from detkit.system.seeding import rng_for
 
 CLASSIFIER = "classifier.safetensors"
+OBJECTS = 16
+"""Ground truths for which a classifier is tried once it is learnt."""
 
 
 @STAGES.register()
@@ -44,3 +48,26 @@ class Classify(Learner):
         head = LinearHead(**read_tensors(head_file)) if head_file.is_file() else None
         with progress("classify", source.index.num_images, "image") as bar:
             component.fit(source, rng_for(context.config.SEED, "classify"), head=head, progress=bar)
+        if component.reads_features:
+            refuse_silent(component, source)
+
+
+def refuse_silent(classifier: Classifier, source: FeatureSource) -> None:
+    """Refuses a classifier that fires for none of the objects that it has learnt from.
+
+    Args:
+        classifier: after ``fit``.
+        source: the features that it has learnt from; those of a few ground truths are read.
+
+    Raises:
+        DetkitError: every class scores -inf for each of these ground truths.
+    """
+    truths = np.flatnonzero(source.index.truth_label >= 0)[:OBJECTS]
+    if len(truths) and bool(classifier.score(source.take(truths)).isneginf().all()):
+        name = type(classifier).__name__
+        raise DetkitError(
+            f"CLASSIFIER.NAME: {name} has learnt no class: each scores -inf for all of {len(truths)} ground truths of "
+            "DATA.TRAIN, so nothing would ever be detected. A class needs a ground truth and a region that counts as "
+            f"its negative: check DATA.TRAIN, PROPOSALS and the keys of CLASSIFIER.{name}, which "
+            f"`detkit list CLASSIFIERS {name}` explains"
+        )
