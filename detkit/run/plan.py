@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -126,9 +127,9 @@ def _step(
     view = config.restricted(stage.sections(config)).selected()
     if "COMPUTE" in view:
         view["COMPUTE"] = compute.name
-    for key in stage.neutral:
-        section, _, name = key.partition(".")
-        view.get(section, {}).pop(name, None)
+    for key in stage.neutral_keys(config):
+        *above, name = key.split(".")
+        functools.reduce(lambda node, part: node.get(part, {}), above, view).pop(name, None)
     data = {r: datasets(r) for r in stage.datasets(config, role)}
     stage.check_data(config, data)
     description = {

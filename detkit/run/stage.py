@@ -98,6 +98,10 @@ class Stage(ABC):
         """
         return
 
+    def neutral_keys(self, config: Config) -> tuple[str, ...]:
+        """``neutral``, and such keys of the chosen components."""
+        return self.neutral
+
     def sections(self, config: Config) -> tuple[str, ...]:
         """Config keys that are hashed and handed to ``run`` (see ``Config.restricted``)."""
         return ()

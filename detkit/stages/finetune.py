@@ -10,7 +10,7 @@ from detkit.backbones.weights import save_weights
 from detkit.config.build import build
 from detkit.config.node import Config
 from detkit.data.base import Dataset
-from detkit.registry import STAGES
+from detkit.registry import REGION_EXTRACTORS, STAGES
 from detkit.run.disk import DiskNeed, training_need
 from detkit.run.settings import settings_of
 from detkit.run.shards import save_tensors
@@ -42,6 +42,12 @@ class Finetune(Stage):
     def check_data(self, config: Config, data: Mapping[str, Dataset]) -> None:
         """There is something to learn from."""
         refuse_without_truths(data)
+
+    def neutral_keys(self, config: Config) -> tuple[str, ...]:
+        """Also the extractor's keys that decide features alone."""
+        name = config.REGION_EXTRACTOR.NAME
+        keys = REGION_EXTRACTORS.get(name).feature_keys
+        return (*self.neutral, *(f"REGION_EXTRACTOR.{name}.{key}" for key in keys))
 
     def sections(self, config: Config) -> tuple[str, ...]:
         """The network, how regions are drawn and warped, and the solver."""

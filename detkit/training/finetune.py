@@ -78,6 +78,7 @@ def finetune(
         DetkitError: the loss is no number.
     """
     refuse_costly_steps(extractor, sampler, settings)
+    extractor = extractor.for_training()
     extractor.run_on(compute.device)
     batches = RegionBatches(index, extractor, sampler, mirror=settings.mirror, seed=seed)
     sampler.draw(index, rng_for(seed, "finetune", "draw", 0))  # fills what the index caches before threads ask for it

@@ -8,6 +8,7 @@ import torch
 
 from detkit.backbones.tiny import TinyNet
 from detkit.components import load_components
+from detkit.regions.base import RegionExtractor
 from detkit.regions.network import RegionNetwork
 from detkit.registry import REGION_EXTRACTORS
 from detkit.structures import Boxes
@@ -97,6 +98,20 @@ def test_gradients_reach_the_backbone(extractor, backbone, images):
     prepared = [extractor.prepare(images[0], boxes_in(images[0], 3), np.zeros(3, bool))]
     loss = extractor.forward(backbone, prepared, ["fc7"], 4)["fc7"].sum()
     assert torch.autograd.grad(loss, backbone.conv1.weight)[0].abs().sum() > 0
+
+
+def test_the_extractor_for_training_has_the_same_marks_and_changes_nothing(extractor, images):
+    from detkit.config.schema import fields_of
+
+    boxes, flips = boxes_in(images[0], 3), np.zeros(3, bool)
+    before = extractor.prepare(images[0], boxes, flips)
+    trained = extractor.for_training()
+    assert isinstance(trained, RegionExtractor)
+    assert (trained.per_image, trained.hands_over_images) == (extractor.per_image, extractor.hands_over_images)
+    assert trained.prepare(images[0], boxes, flips).keys() == before.keys()
+    after = extractor.prepare(images[0], boxes, flips)
+    assert all(np.array_equal(after[name], value) for name, value in before.items())
+    assert set(extractor.feature_keys) <= fields_of(type(extractor)).keys()
 
 
 def test_image_is_not_changed(extractor, images):
