@@ -9,15 +9,26 @@ from dataclasses import replace
 import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torchvision.models.resnet import BasicBlock, Bottleneck
 
 from detkit.backbones.base import Backbone
+from detkit.backbones.torchvision_nets import TorchvisionBackbone
+
+IN_ORDER = (BasicBlock, Bottleneck, TorchvisionBackbone)
+"""Modules beside ``nn.Sequential`` in which a BatchNorm takes what the convolution registered before it gives, and
+nothing else does."""
 
 
 def fuse_for_inference(backbone: Backbone, dtype: torch.dtype = torch.float32) -> Backbone:
-    """A copy in eval mode with each BatchNorm folded into the convolution before it, to be run in ``dtype``.
+    """A copy in eval mode with BatchNorms folded into the convolutions before them, to be run in ``dtype``.
 
     It gives the same numbers up to rounding, in fewer passes over memory. The copy has other tensors than the original,
     so it is for use and not for saving.
+
+    Folded is what is known to be one linear map: an ``nn.BatchNorm2d`` with stored statistics right behind an
+    ``nn.Conv2d``, in an ``nn.Sequential`` (subclasses that leave its ``forward`` alone, too) or a module of IN_ORDER.
+    Subclasses of the two may do more than the original, such as an activation, and stay as they are, and so does
+    whatever stands in a module with a ``forward`` of its own.
 
     Args:
         backbone: a network of float32.
@@ -26,13 +37,20 @@ def fuse_for_inference(backbone: Backbone, dtype: torch.dtype = torch.float32) -
     """
     fused = copy.deepcopy(backbone).eval()
     for parent in list(fused.modules()):
-        children = list(parent.named_children())
-        for (conv_name, conv), (norm_name, norm) in itertools.pairwise(children):
-            if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
-                setattr(parent, conv_name, fuse_conv_bn_eval(conv, norm))
-                setattr(parent, norm_name, nn.Identity())
+        if type(parent).forward is nn.Sequential.forward or type(parent) in IN_ORDER:
+            _fold_neighbours(parent)
     for module in fused.modules():
-        if isinstance(module, nn.Conv2d | nn.Linear):
+        if type(module) in (nn.Conv2d, nn.Linear):
             module.to(dtype)
     fused.preprocessing = replace(fused.preprocessing, dtype=dtype)
     return fused
+
+
+def _fold_neighbours(parent: nn.Module) -> None:
+    """Folds each BatchNorm of a module into the convolution before it, in place."""
+    # named_children leaves out a module that stands there twice, such as one ReLU for all, and would make neighbours.
+    children = list(parent._modules.items())
+    for (conv_name, conv), (norm_name, norm) in itertools.pairwise(children):
+        if type(conv) is nn.Conv2d and type(norm) is nn.BatchNorm2d and norm.running_mean is not None:
+            setattr(parent, conv_name, fuse_conv_bn_eval(conv, norm))
+            setattr(parent, norm_name, nn.Identity())

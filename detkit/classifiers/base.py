@@ -51,4 +51,8 @@ class Classifier(Learnt):
 
     @abstractmethod
     def score(self, features: Tensor) -> Tensor:
-        """(N, K) float32 scores of (N, D) float32 features as the extractor gives them; no background column."""
+        """(N, K) float32 scores of (N, D) float32 features as the extractor gives them; no background column.
+
+        -inf where a class does not fire. A classifier that gives it to all classes of its own training objects is
+        refused once it is learnt, as nothing could be detected with it.
+        """

@@ -40,7 +40,8 @@ class LinearSVM(Classifier):
         positive_weight: factor on the loss of positives.
         bias_scale: value of the constant feature that carries the bias; larger means less regularised.
         target_norm: mean norm that features are scaled to; 0 leaves them as they are.
-        negative_iou: a region is a negative of a class when it overlaps each of its truths by less.
+        negative_iou: a region is a negative of a class when it overlaps each of its truths by less; with 0, when it
+            overlaps none at all.
         ignore: whether a region is set aside by the truths of the class alone or by those of every class.
         tol: stopping tolerance of the solver.
         max_iter: most sweeps of the solver.

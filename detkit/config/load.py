@@ -14,6 +14,7 @@ from detkit.config.check import checked
 from detkit.config.layout import SLOTS, Tree, layout
 from detkit.config.node import Config
 from detkit.config.project import import_project
+from detkit.config.renamed import RENAMED
 from detkit.config.schema import Field
 from detkit.config.stage_list import StageEntry, stage_entries
 from detkit.config.yaml_file import Leaf, parse_value, read_leaves
@@ -171,6 +172,8 @@ def _set(tree: Tree, values: dict[str, Any], leaf: Leaf) -> None:
         if not isinstance(known, dict):
             raise ConfigError(f"{leaf.origin}: {above} takes a value, not the key {key}")
         if key not in known:
+            if leaf.key in RENAMED:
+                raise ConfigError(f"{leaf.origin}: unknown key {leaf.key}. {RENAMED[leaf.key]}")
             where = f"{above}." if above else ""
             slot = SLOTS.get(leaf.path[0])
             kind = f" ({slot.registry.name} has: {', '.join(slot.registry.names())})" if slot and depth == 1 else ""

@@ -76,7 +76,11 @@ class Config(CfgNode):
             if rest == "*":
                 tree.setdefault(section, {}).update(self.component(section))
             elif rest:
-                tree.setdefault(section, {})[rest] = selected[section][rest]
+                *above, name = key.split(".")
+                node, value = tree, selected
+                for part in above:
+                    node, value = node.setdefault(part, {}), value[part]
+                node[name] = value[name]
             else:
                 tree[section] = selected[section]
         return Config.of(tree, self.memory)

@@ -28,6 +28,8 @@ REGISTRIES = {
 """The components of a detector, by their keys in MODEL_FILE."""
 PLAIN = {"class_names": list[str], "classifier_layer": str, "box_head_layer": str}
 DTYPE = {"DTYPE": Field(Literal["float32", "bfloat16"], "float32")}
+MOVED = {("WarpedCrops", "PIXELS"): "FEATURE_PIXELS"}
+"""Keys of components that models of earlier versions hold, and those that say the same today."""
 DESCRIBED = (*REGISTRIES, *PLAIN, "postprocess", "compute", "import_paths")
 
 
@@ -68,7 +70,8 @@ def _component(file: Path, key: str, described: Mapping[str, Any]) -> dict[str, 
             f"{described['import_paths'].get(name) if isinstance(name, str) else None}: import that first, or give its "
             "folder with --project"
         )
-    settings = _mapping(file, f"{key}.{name}", chosen.get(name))
+    given = _mapping(file, f"{key}.{name}", chosen.get(name))
+    settings = {MOVED.get((name, str(k)), k): v for k, v in given.items()}
     return {"NAME": name, name: _settings(file, f"{key}.{name}", settings, fields_of(registry.get(name)))}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
@@ -37,6 +37,7 @@ class ProposalRecall(Evaluator):
     Source: Uijlings et al., section 5 (ABO, MABO); Hosang et al., PAMI 2016 (AR).
     """
 
+    version: ClassVar[int] = 2
     judges_proposals = True
 
     def __init__(
@@ -101,12 +102,10 @@ class ProposalRecall(Evaluator):
     def _summary(self, best: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
         """All figures for (M,) best overlaps of truths with (M,) labels."""
         reaches = np.greater if self.strict else np.greater_equal
-        # IoU is float32: 0.6 must be the same number on both sides of the comparison.
-        recall = {f"{t:g}": float(reaches(best, np.float32(t)).mean()) for t in self.thresholds}
+        recall = {f"{t:g}": float(reaches(best, t).mean()) for t in self.thresholds}
         per_class = [best[labels == k] for k in range(len(self.class_names))]
         average = {
-            name: float(own.mean(dtype=np.float64)) if len(own) else None
-            for name, own in zip(self.class_names, per_class, strict=True)
+            name: float(own.mean()) if len(own) else None for name, own in zip(self.class_names, per_class, strict=True)
         }
         known = [value for value in average.values() if value is not None]
         return {

@@ -99,7 +99,7 @@ class VOC(Evaluator):
         self._num_truths += np.bincount(labels[~ignored], minlength=len(self.class_names))
         found = np.zeros(len(detections), dtype=_FOUND)
         found["score"], found["label"] = detections.scores.numpy(), detections.labels.numpy()
-        overlaps = _iou(detections.boxes.numpy(), truths.boxes.numpy())
+        overlaps = detections.boxes.iou(truths.boxes).numpy()
         overlaps[found["label"][:, None] != labels[None]] = -1
         if len(labels):
             best = overlaps.argmax(1)
@@ -144,13 +144,3 @@ class VOC(Evaluator):
 _FOUND = np.dtype(
     [("score", np.float64), ("label", np.int64), ("iou", np.float64), ("truth", np.int64), ("ignored", bool)]
 )
-
-
-def _iou(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """(N, M) IoU in double precision; 0 where two boxes share nothing."""
-    a, b = boxes.astype(np.float64)[:, None], others.astype(np.float64)[None]
-    sides = np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2])
-    inter = sides.clip(min=0).prod(-1)
-    areas = [(x[..., 2:] - x[..., :2]).clip(min=0).prod(-1) for x in (a, b)]
-    union = areas[0] + areas[1] - inter
-    return np.divide(inter, union, out=np.zeros_like(inter), where=inter > 0)

@@ -27,10 +27,17 @@ class RegionExtractor(ABC):
         per_image: True where a step's cost grows with its images (a shared map), False where it grows with its regions.
         hands_over_images: True where ``prepare`` hands over the image, so that all regions of one are prepared at once;
             False where it hands over pixels of each region, and a batch may hold regions of several images.
+        feature_keys: config keys that decide features alone and nothing that ``for_training`` gives; a change of them
+            fine-tunes no network again.
     """
 
     per_image: bool
     hands_over_images: bool = False
+    feature_keys: tuple[str, ...] = ()
+
+    def for_training(self) -> RegionExtractor:
+        """The extractor that fine-tuning uses: this one, unless a network is tuned on regions of another kind."""
+        return self
 
     def run_on(self, device: torch.device) -> None:
         """Is told where the network will run, before anything is prepared."""

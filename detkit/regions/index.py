@@ -111,7 +111,7 @@ class RegionIndex:
         return Truths.of(self.samples[image].annotations, self.difficult)
 
     def overlaps(self, image: int) -> tuple[Tensor, Tensor]:
-        """(n, K) class overlaps of one image's rows with its used and with its ignored truths."""
+        """(n, K) float64 class overlaps of one image's rows with its used and with its ignored truths."""
         truths, boxes = self.truths(image), self.boxes[self.rows(image)]
         return tuple(class_overlaps(boxes, t, self.num_classes) for t in (truths.used, truths.ignored))  # type: ignore[return-value]
 

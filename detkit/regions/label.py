@@ -33,11 +33,11 @@ class Truths:
 
 
 def class_overlaps(boxes: Boxes, truths: Annotations, num_classes: int) -> Tensor:
-    """(N, K) float32: the best overlap of each box with any truth of each class, 0 where there is none.
+    """(N, K) float64: the best overlap of each box with any truth of each class, 0 where there is none.
 
     The overlap is IoU; with a crowd it is the share of the box that lies inside the crowd.
     """
-    overlaps = torch.zeros(len(boxes), num_classes)
+    overlaps = torch.zeros(len(boxes), num_classes, dtype=torch.float64)
     if len(boxes) == 0 or len(truths) == 0:
         return overlaps
     pair = boxes.iou(truths.boxes)
@@ -71,15 +71,15 @@ def svm_labels(
     """(N, K) int8: +1 the ground truths of the class, -1 its negatives, 0 what neither side learns from.
 
     A region is a negative of a class when it overlaps every truth of that class, used or ignored, by less than
-    ``negative_iou`` (strictly); so another class's ground truth is a negative. With ``any_class`` the overlap with
-    truths of every class counts, and only ground truths and plain background are learnt from.
+    ``negative_iou`` (strictly), or not at all; so another class's ground truth is a negative. With ``any_class`` the
+    overlap with truths of every class counts, and only ground truths and plain background are learnt from.
     Source: R-CNN, section 2.3 (object category classifiers) and appendix B.
 
     Args:
         overlaps: (N, K) with the used truths.
         ignored: (N, K) with the ignored truths.
         truth_labels: (N,) int64 class of a ground-truth row, -1 for a proposal.
-        negative_iou: overlap from which a region is no negative.
+        negative_iou: overlap from which a region is no negative; with 0 any overlap makes it none.
         ignore: whether a class's own truths decide, or those of every class.
     """
     reach = torch.maximum(overlaps, ignored)
@@ -87,7 +87,7 @@ def svm_labels(
         other = reach.max(1, keepdim=True).values.expand_as(reach)
         reach = torch.where((truth_labels >= 0)[:, None], reach, other)
     labels = torch.zeros(overlaps.shape, dtype=torch.int8)
-    labels[reach < negative_iou] = -1
+    labels[(reach < negative_iou) | (reach == 0)] = -1
     is_truth = truth_labels >= 0
     labels[is_truth.nonzero()[:, 0], truth_labels[is_truth]] = 1
     return labels

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
@@ -31,12 +32,16 @@ class WarpedCrops(RegionExtractor):
         padding: pixels of context on each side of the region, counted in the crop.
         mode: "warp" stretches the region to the crop, as the paper does; "square" takes the smallest square around it.
         context: False fills everything but the region itself with the mean.
-        pixels: "uint8" rounds the resized crop to whole grey levels; "float32" does not, for four times the memory.
+        finetune_pixels: of the crops that the network is fine-tuned on. "uint8" rounds the resized crop to whole grey
+            levels; "float32" does not, for four times the memory.
+        feature_pixels: the same of the crops whose features classifier and box head learn from and score. The released
+            code has "float32" here and "uint8" above.
 
     Source: R-CNN, section 2.1 and appendix A.
     """
 
     per_image = False
+    feature_keys = ("FEATURE_PIXELS",)
 
     def __init__(
         self,
@@ -45,21 +50,29 @@ class WarpedCrops(RegionExtractor):
         padding: Annotated[int, NonNegative] = 16,
         mode: Literal["warp", "square"] = "warp",
         context: bool = True,
-        pixels: Literal["uint8", "float32"] = "uint8",
+        finetune_pixels: Literal["uint8", "float32"] = "uint8",
+        feature_pixels: Literal["uint8", "float32"] = "uint8",
     ) -> None:
         check_padding(type(self), padding, input_size)
         self.input_size = input_size
         self.padding = padding
         self.mode: Literal["warp", "square"] = mode
         self.context = context
-        self.pixels: Literal["uint8", "float32"] = pixels
+        self.finetune_pixels: Literal["uint8", "float32"] = finetune_pixels
+        self.pixels: Literal["uint8", "float32"] = feature_pixels
+
+    def for_training(self) -> WarpedCrops:
+        """The same crops in FINETUNE_PIXELS."""
+        other = copy.copy(self)
+        other.pixels = self.finetune_pixels
+        return other
 
     def run_on(self, device: torch.device) -> None:
         """Chooses who warps."""
         self.hands_over_images = device.type != "cpu"
 
     def prepare(self, image: np.ndarray, boxes: Boxes, flips: np.ndarray) -> RegionInputs:
-        """``valid`` (n, 4), the rectangle of real pixels, and ``crops`` (n, S, S, 3) of the dtype ``pixels``.
+        """``valid`` (n, 4), the rectangle of real pixels, and ``crops`` (n, S, S, 3) of the dtype FEATURE_PIXELS.
 
         Where the device warps, what crops are made from stands in their place: ``image``, ``clips`` (n, 4), ``flips``.
         """

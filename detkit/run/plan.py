@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -238,8 +239,8 @@ def _hashed(config: Config, reads: Reads, compute: Compute) -> dict[str, Any]:
     if "COMPUTE" in view:
         view["COMPUTE"] = compute.name
     for key in (*reads.content, *reads.not_hashed):
-        section, _, name = key.partition(".")
-        view.get(section, {}).pop(name, None)
+        *above, name = key.split(".")
+        functools.reduce(lambda node, part: node.get(part, {}), above, view).pop(name, None)
     return view
 
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from detkit.classifiers.base import Classifier
+from detkit.errors import DetkitError
 from detkit.progress import progress
 from detkit.regions.source import NORM_ROWS, FeatureSource, LinearHead
 from detkit.registry import CLASSIFIERS, STAGES
@@ -19,6 +22,9 @@ from detkit.system.seeding import rng_for
 if TYPE_CHECKING:
     from detkit.report.measure import Probe
     from detkit.run.plan import Step
+
+OBJECTS = 16
+"""Ground truths for which a classifier is tried once it is learnt."""
 
 
 @STAGES.register()
@@ -34,6 +40,8 @@ class Classify(Learner):
         """Learns from the features and, if there is one, takes the head of classes."""
         with progress("classify", source.index.num_images, "image") as bar:
             component.fit(source, rng_for(context.config.SEED, "classify"), head=heads.get("class"), progress=bar)
+        if component.reads_features:
+            refuse_silent(component, source)
 
     def estimate(self, probe: Probe, step: Step) -> Cost:
         """The passes over all features; training itself depends on the data."""
@@ -47,3 +55,24 @@ class Classify(Learner):
             seconds += probe.feature_seconds(step.role) * (passes + probe.share_of_sample(step.role, NORM_ROWS))
         unknown = "trainings on the hard negatives, and the memory of these: both depend on the data"
         return Cost(seconds, unknown=unknown)
+
+
+def refuse_silent(classifier: Classifier, source: FeatureSource) -> None:
+    """Refuses a classifier that fires for none of the objects that it has learnt from.
+
+    Args:
+        classifier: after ``fit``.
+        source: the features that it has learnt from; those of a few ground truths are read.
+
+    Raises:
+        DetkitError: every class scores -inf for each of these ground truths.
+    """
+    truths = np.flatnonzero(source.index.truth_label >= 0)[:OBJECTS]
+    if len(truths) and bool(classifier.score(source.take(truths)).isneginf().all()):
+        name = type(classifier).__name__
+        raise DetkitError(
+            f"CLASSIFIER.NAME: {name} has learnt no class: each scores -inf for all of {len(truths)} ground truths of "
+            "DATA.TRAIN, so nothing would ever be detected. A class needs a ground truth and a region that counts as "
+            f"its negative: check DATA.TRAIN, PROPOSALS and the keys of CLASSIFIER.{name}, which "
+            f"`detkit list CLASSIFIERS {name}` explains"
+        )

@@ -36,6 +36,7 @@ LAYERS, MOST, DIFFICULT = "FEATURES.LAYERS", "PROPOSALS.TRAIN_MAX_BOXES", "DATA.
 class Extract(Stage):
     """Features of regions, kept on disk for FEATURES.ROLES unless they are streamed."""
 
+    version = 2
     gives = FEATURES
     shared = True
 

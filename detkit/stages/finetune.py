@@ -12,7 +12,7 @@ from detkit.config.node import Config
 from detkit.data.base import Dataset
 from detkit.errors import ConfigError
 from detkit.regions.index import RegionIndex
-from detkit.registry import OBJECTIVES, STAGES
+from detkit.registry import OBJECTIVES, REGION_EXTRACTORS, STAGES
 from detkit.run.cost import Cost
 from detkit.run.disk import DiskNeed, training_need
 from detkit.run.kinds import HEADS_FILE, NETWORK, NETWORK_FILE, PROPOSALS
@@ -37,6 +37,7 @@ class Finetune(Stage):
     Source: R-CNN, section 2.3 (domain-specific fine-tuning).
     """
 
+    version = 2
     gives = NETWORK
     settings = {"FINETUNE": FinetuneSettings}
     shared = True
@@ -53,9 +54,15 @@ class Finetune(Stage):
     def reads(self, config: Config, role: str) -> Reads:
         """The network, what it is tuned to, how regions are drawn and warped, and the solver."""
         parts = ("BACKBONE.*", "REGION_EXTRACTOR", "REGION_SAMPLER", "OBJECTIVE")
+        extractor = config.REGION_EXTRACTOR.NAME
+        alone = REGION_EXTRACTORS.get(extractor).feature_keys  # decide features, and nothing of training
         return Reads(
             settings=(*parts, "FINETUNE", "COMPUTE", "SEED", "DATA.TRAIN_DIFFICULT"),
-            not_hashed=("FINETUNE.CHECKPOINT_EVERY", "FINETUNE.ALLOW_WHOLE_IMAGES"),
+            not_hashed=(
+                "FINETUNE.CHECKPOINT_EVERY",
+                "FINETUNE.ALLOW_WHOLE_IMAGES",
+                *(f"REGION_EXTRACTOR.{extractor}.{key}" for key in alone),
+            ),
             annotated=(ROLE,),
         )
 
@@ -122,7 +129,7 @@ def _objective(config: Config, index: RegionIndex) -> RegionObjective:
         config,
         "OBJECTIVE",
         index=index,
-        extractor=build(config, "REGION_EXTRACTOR", input_size=backbone.input_size),
+        extractor=build(config, "REGION_EXTRACTOR", input_size=backbone.input_size).for_training(),
         sampler=build(config, "REGION_SAMPLER"),
         feature_dim=backbone.layers[backbone.last_layer].dim,
         settings=config.settings("FINETUNE", FinetuneSettings),

@@ -37,6 +37,7 @@ class Learner(Stage):
 
     slot: ClassVar[str]
     file: ClassVar[str]
+    version = 2
     shared = True
 
     def check(self, config: Config) -> None:

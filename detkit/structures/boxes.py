@@ -65,22 +65,29 @@ class Boxes:
         return first[order], np.argsort(order)[which.reshape(-1)]
 
     def area(self) -> Tensor:
-        """(N,) areas in square pixels; an inverted box has none."""
-        size = (self.tensor[:, 2:] - self.tensor[:, :2]).clamp(min=0)
+        """(N,) float64 areas in square pixels; an inverted box has none."""
+        corners = self.tensor.double()
+        size = (corners[:, 2:] - corners[:, :2]).clamp(min=0)
         return size[:, 0] * size[:, 1]
 
     def intersection(self, other: Boxes) -> Tensor:
-        """(N, M) areas shared by each pair."""
-        low = torch.maximum(self.tensor[:, None, :2], other.tensor[None, :, :2])
-        high = torch.minimum(self.tensor[:, None, 2:], other.tensor[None, :, 2:])
+        """(N, M) float64 areas shared by each pair."""
+        own, others = self.tensor.double()[:, None], other.tensor.double()[None]
+        low = torch.maximum(own[..., :2], others[..., :2])
+        high = torch.minimum(own[..., 2:], others[..., 2:])
         size = (high - low).clamp(min=0)
         return size[..., 0] * size[..., 1]
 
     def iou(self, other: Boxes) -> Tensor:
-        """(N, M) intersection over union in [0, 1]; 0 where the union has no area."""
+        """(N, M) float64 intersection over union in [0, 1]; 0 where nothing is shared.
+
+        Thresholds must be compared with it in double precision: single precision rounds areas beyond 2**24 square
+        pixels, so an IoU of exactly one half can come out below 0.5. A double lies on the same side of a threshold of
+        up to three digits as the exact fraction, for whole pixels and sides up to a million.
+        """
         inter = self.intersection(other)
         union = self.area()[:, None] + other.area()[None] - inter
-        return torch.where(union > 0, inter / union.clamp(min=1e-12), torch.zeros_like(inter))
+        return inter / torch.where(inter > 0, union, 1)
 
     def clip(self, size: tuple[int, int]) -> Boxes:
         """The boxes cut to an image of (height, width)."""

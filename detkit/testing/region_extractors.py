@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from detkit.backbones.tiny import TinyNet
-from detkit.config.schema import given_of
+from detkit.config.schema import fields_of, given_of
 from detkit.regions.base import RegionExtractor, RegionInputs
 from detkit.structures import Boxes
 from detkit.system.seeding import torch_seed
@@ -121,6 +121,23 @@ def flips_change_the_marked_regions_only(make: Any) -> None:
     expect(not torch.allclose(mixed[flips], plain[flips]), "mirrored regions are as before")
 
 
+def the_extractor_for_training_has_the_same_marks_and_changes_nothing(make: Any) -> None:
+    """``for_training`` gives another one or the same; ``feature_keys`` are config keys."""
+    extractor, image = _new(make), _images()[0]
+    boxes, flips = _boxes(image, 3), np.zeros(3, bool)
+    before = extractor.prepare(image, boxes, flips)
+    trained = extractor.for_training()
+    expect(isinstance(trained, RegionExtractor), f"for_training gave {type(trained).__name__}")
+    same = (trained.per_image, trained.hands_over_images) == (extractor.per_image, extractor.hands_over_images)
+    expect(same, "per_image or hands_over_images of the extractor for training differ")
+    expect(trained.prepare(image, boxes, flips).keys() == before.keys(), "for training other things are prepared")
+    after = extractor.prepare(image, boxes, flips)
+    unchanged = all(np.array_equal(after[name], value) for name, value in before.items())
+    expect(unchanged, "for_training changed the extractor itself")
+    unknown = set(extractor.feature_keys) - fields_of(make.component).keys()
+    expect(not unknown, f"feature_keys names {sorted(unknown)}, which are no config keys")
+
+
 def gradients_reach_the_backbone(make: Any) -> None:
     """Fine-tuning uses the same path."""
     extractor, backbone, image = _new(make), _backbone(), _images()[0]
@@ -137,5 +154,6 @@ CHECKS = (
     filling_up_changes_nothing_but_rounding,
     a_region_has_the_same_bits_in_any_company,
     flips_change_the_marked_regions_only,
+    the_extractor_for_training_has_the_same_marks_and_changes_nothing,
     gradients_reach_the_backbone,
 )

@@ -136,7 +136,7 @@ def test_crop_too_small_for_the_network_is_refused():
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("arch", ["mobilenet_v2", "resnet18"])
+@pytest.mark.parametrize("arch", ["mobilenet_v2", "resnet18", "resnet50"])
 def test_fused_network_gives_the_same_numbers(arch):
     _, backbone = whole_and_backbone(arch)
     x = torch.randn(2, 3, 64, 64)

@@ -58,6 +58,13 @@ def test_regions_near_a_truth_are_negatives_of_other_classes_alone(source):
     assert svm.report()["cached_negatives"] == [6 * 10 + 6 * 11, 6 * 10 + 6 * 11, 0]
 
 
+def test_with_a_negative_iou_of_zero_classes_learn_from_what_overlaps_no_truth(source):
+    # a class's truths overlap the close box of their image alone: its 10 far boxes, and all 12 of the other class's
+    svm = fit(source, negative_iou=0.0, retrain_after=10**6, evict_below=-1e9, hard_margin=-1e8)
+    assert svm.report()["cached_negatives"] == [12 * 10 + 6 * 2, 12 * 10 + 6 * 2, 0]
+    assert svm.report()["never_fires"] == [2]
+
+
 def test_features_are_scaled_to_the_target_norm_and_the_scale_is_kept(source):
     svm = fit(source)
     mean_norm = float(source.take(np.arange(len(source.index))).norm(dim=1).mean())

@@ -69,6 +69,13 @@ def test_misspelt_component_lists_those_registered(write):
     )
 
 
+def test_the_key_that_was_split_is_answered_with_both_new_ones(write):
+    message = fails(write("SEED: 1\nREGION_EXTRACTOR:\n  WarpedCrops: {PIXELS: float32}\n"))
+    assert "recipe.yaml:3: unknown key REGION_EXTRACTOR.WarpedCrops.PIXELS. It became " in message
+    assert "REGION_EXTRACTOR.WarpedCrops.FINETUNE_PIXELS" in message
+    assert "REGION_EXTRACTOR.WarpedCrops.FEATURE_PIXELS" in message
+
+
 def test_misspelt_parameter_names_the_nearest(write):
     message = fails(write("BOX_HEAD:\n  Ridge:\n    ALFA: 3\n"))
     assert "recipe.yaml:3: unknown key BOX_HEAD.Ridge.ALFA. Did you mean ALPHA?" in message

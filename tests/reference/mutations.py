@@ -371,7 +371,7 @@ ROWS = (
     Mutation(
         "negatives only where they touch a truth",
         LABEL,
-        "labels[reach < negative_iou] = -1",
+        "labels[(reach < negative_iou) | (reach == 0)] = -1",
         "labels[(reach < negative_iou) & (reach > 0)] = -1",
         "reference/test_label_oracle.py -k svm",
     ),
@@ -649,9 +649,9 @@ ROWS = (
     ),
     Mutation(
         "one pixel added to exclusive boxes",
-        VOC,
-        "sides = np.minimum(a[..., 2:], b[..., 2:]) -",
-        "sides = 1 + np.minimum(a[..., 2:], b[..., 2:]) -",
+        "detkit/structures/boxes.py",
+        "size = (high - low)",
+        "size = (1 + high - low)",
         "evaluation/test_voc.py",
     ),
     Mutation(

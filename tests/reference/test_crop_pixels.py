@@ -20,7 +20,7 @@ def test_whole_grey_levels_move_features_by_a_few_percent(shared):
     load_weights(backbone, str(shared / "weights/squeezenet1_1.safetensors"))
     coarse, fine = (
         extractor.forward(backbone, [extractor.prepare(image, boxes, np.zeros(3, bool))], ["pool5"])["pool5"]
-        for extractor in (WarpedCrops(input_size=227, pixels="uint8"), WarpedCrops(input_size=227, pixels="float32"))
+        for extractor in (WarpedCrops(input_size=227, feature_pixels=p) for p in ("uint8", "float32"))
     )
     change = (coarse - fine).norm(dim=1) / fine.norm(dim=1)
     assert 0 < change.min() and change.max() < 0.05

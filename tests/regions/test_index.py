@@ -31,7 +31,7 @@ def test_foreground_and_background_rows(index):
 def test_at_test_there_are_no_truth_rows_but_overlaps_with_them(make_index):
     index = make_index([([SQUARE], [1], [SHIFTED])], 2, with_truths=False)
     assert len(index) == 1 and index.truth_label.tolist() == [-1]
-    torch.testing.assert_close(index.overlaps(0)[0], torch.tensor([[0.0, 0.8]]))
+    torch.testing.assert_close(index.overlaps(0)[0], torch.tensor([[0.0, 0.8]], dtype=torch.float64))
 
 
 def test_the_least_foreground_overlap_is_a_setting(make_index):
@@ -47,12 +47,12 @@ def test_difficult_truths_have_rows_only_where_they_are_used():
     ignored = RegionIndex.build(samples, found, 1, difficult="ignore")
     assert used.label.tolist() == [0, 0, 1]
     assert ignored.label.tolist() == [-1, 1] and ignored.truth_label.tolist() == [-1, -1]
-    torch.testing.assert_close(ignored.overlaps(0)[1], torch.tensor([[0.8], [0.0]]))
+    torch.testing.assert_close(ignored.overlaps(0)[1], torch.tensor([[0.8], [0.0]], dtype=torch.float64))
 
 
 def test_overlaps_are_those_of_one_images_rows(index):
     used, ignored = index.overlaps(0)
-    torch.testing.assert_close(used, torch.tensor([[0, 1], [1, 0], [0, 0.8]]))
+    torch.testing.assert_close(used, torch.tensor([[0, 1], [1, 0], [0, 0.8]], dtype=torch.float64))
     assert not ignored.any() and index.overlaps(1)[0].shape == (0, 2)
 
 

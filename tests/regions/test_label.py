@@ -13,7 +13,7 @@ def rows(*heights):
 
 
 def overlaps(*values):
-    return torch.tensor(values, dtype=torch.float32)
+    return torch.tensor(values, dtype=torch.float64)
 
 
 def test_crowds_are_never_used_and_difficult_objects_are_unless_ignored():
@@ -67,6 +67,14 @@ def test_svm_negatives_overlap_strictly_less_than_the_threshold():
     found = class_overlaps(rows(3, 2.9), Annotations.of(Boxes.of([TALL]), [0]), 1)
     proposals = torch.full((2,), -1)
     assert svm_labels(found, torch.zeros(2, 1), proposals).tolist() == [[0], [-1]]
+
+
+@pytest.mark.parametrize(("limit", "expected"), [(0.0, [-1, 0, 0]), (0.02, [-1, -1, 0])])
+def test_with_a_limit_of_zero_a_negative_overlaps_nothing_at_all(limit, expected):
+    # beside TALL, which shares an edge but no pixel; 1 of 100 pixels; 3 of 100
+    boxes = Boxes.of([[10, 0, 20, 10], [0, 0, 1, 1], [0, 0, 3, 1]])
+    found = class_overlaps(boxes, Annotations.of(Boxes.of([TALL]), [0]), 1)
+    assert svm_labels(found, torch.zeros(3, 1), torch.full((3,), -1), limit)[:, 0].tolist() == expected
 
 
 def test_svm_labels_are_per_class():

@@ -61,10 +61,37 @@ def test_fractional_boxes_reach_the_warp_as_they_are(image):
 def test_float_pixels_differ_by_less_than_a_grey_level(image):
     boxes = some_boxes(5)
     rounded, exact = (
-        WarpedCrops(input_size=32, padding=4, pixels=p).prepare(image, boxes, no_flips(boxes))["crops"]
+        WarpedCrops(input_size=32, padding=4, feature_pixels=p).prepare(image, boxes, no_flips(boxes))["crops"]
         for p in ("uint8", "float32")
     )
     assert 0 < np.abs(rounded - exact).max() <= 1
+
+
+def test_the_released_code_tunes_on_whole_grey_levels_and_takes_features_of_fractions(image):
+    # one region of a third of its crop's side, so that most pixels of the crop lie between grey levels
+    boxes, coarse = Boxes.of([[20, 10, 30, 20]]), WarpedCrops(input_size=32, padding=4)
+    extractor = WarpedCrops(input_size=32, padding=4, finetune_pixels="uint8", feature_pixels="float32")
+    taken, tuned, whole = (
+        e.prepare(image, boxes, no_flips(boxes))["crops"] for e in (extractor, extractor.for_training(), coarse)
+    )
+    assert np.array_equal(tuned, whole) and tuned.dtype == np.uint8
+    assert taken.dtype == np.float32 and (taken % 1 != 0).mean() > 0.5
+
+
+def test_pixels_of_fine_tuning_change_no_feature(image):
+    boxes = some_boxes(3)
+    extractor = WarpedCrops(input_size=32, padding=4, finetune_pixels="float32")
+    assert extractor.for_training().prepare(image, boxes, no_flips(boxes))["crops"].dtype == np.float32
+    assert extractor.prepare(image, boxes, no_flips(boxes))["crops"].dtype == np.uint8
+
+
+def test_pixels_of_fine_tuning_are_made_where_the_network_runs(backbone, image):
+    boxes = some_boxes(3)
+    extractor = WarpedCrops(input_size=32, padding=4, feature_pixels="float32").for_training()
+    expected = extractor.forward(backbone, [extractor.prepare(image, boxes, no_flips(boxes))], ["pool5"])["pool5"]
+    extractor.run_on(torch.device("cuda"))
+    found = extractor.forward(backbone, [extractor.prepare(image, boxes, no_flips(boxes))], ["pool5"])["pool5"]
+    torch.testing.assert_close(found, expected, rtol=0.02, atol=0.02)
 
 
 @pytest.mark.parametrize("mode", ["warp", "square"])

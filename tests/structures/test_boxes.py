@@ -68,7 +68,7 @@ def test_area_of_an_inverted_box_is_zero():
 def test_iou_by_hand():
     # 10x10 against its right half and 10 more pixels beside it: 50 / (100 + 100 - 50)
     iou = Boxes.of([[0, 0, 10, 10]]).iou(Boxes.of([[5, 0, 15, 10], [0, 0, 10, 10], [10, 0, 20, 10], [0, 0, 5, 4]]))
-    assert_close(iou, torch.tensor([[1 / 3, 1, 0, 0.2]]))
+    assert_close(iou, torch.tensor([[1 / 3, 1, 0, 0.2]], dtype=torch.float64))
 
 
 def test_iou_of_boxes_without_area_is_zero():
@@ -84,7 +84,7 @@ def test_iou_with_no_boxes_has_no_rows_or_columns():
 
 def test_iou_agrees_with_torchvision():
     first, second = random_boxes(200, 1), random_boxes(150, 2)
-    assert_close(first.iou(second), box_iou(first.tensor, second.tensor), rtol=1e-6, atol=1e-6)
+    assert_close(first.iou(second), box_iou(first.tensor.double(), second.tensor.double()), rtol=1e-12, atol=0)
 
 
 def test_iou_with_itself_is_one_and_never_more_for_nearly_equal_boxes():

@@ -66,6 +66,20 @@ def test_a_batch_is_what_the_sampler_draws_grouped_by_image(toy):
     assert [len(i["crops"]) for i in batch.inputs] == [2, 2]
 
 
+def test_fine_tuning_uses_the_extractor_for_training(toy, tune):
+    class Reading(type(toy.extractor)):
+        """Prepares nothing itself."""
+
+        def for_training(self):
+            return toy.extractor
+
+        def prepare(self, image, boxes, flips):
+            raise AssertionError("the extractor for features was asked")
+
+    tune(extractor=Reading(), iterations=2)
+    assert toy.extractor.seen
+
+
 def test_every_image_is_decoded_once_and_in_rgb(toy, monkeypatch):
     paths, read = [], objective_module.read_image
     monkeypatch.setattr(objective_module, "read_image", lambda path: paths.append(path) or read(path))

@@ -1,0 +1,105 @@
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from detkit.backbones.base import Backbone, LayerSpec
+from detkit.backbones.fuse import fuse_for_inference
+from detkit.backbones.preprocessing import Preprocessing
+
+
+class NormAndRelu(nn.BatchNorm2d):
+    """BatchNorm with an activation of its own."""
+
+    def forward(self, x):
+        return F.relu(super().forward(x))
+
+
+class TripledConv(nn.Conv2d):
+    """A convolution whose weights are three times those that it holds."""
+
+    def forward(self, x):
+        return F.conv2d(x, 3 * self.weight, self.bias)
+
+
+class Reversed(nn.Module):
+    """BatchNorm before the convolution, though it is registered behind it."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(4, 4, 1), nn.BatchNorm2d(4)
+
+    def forward(self, x):
+        return self.conv(self.norm(x))
+
+
+class Reading(nn.Sequential):
+    """Gives what its convolution gives, beside what BatchNorm makes of it."""
+
+    def forward(self, x):
+        x = self[0](x)
+        return x + self[1](x)
+
+
+def one_relu_twice():
+    relu = nn.ReLU()
+    return nn.Sequential(nn.Conv2d(4, 4, 1), relu, nn.Conv2d(4, 4, 1), relu, nn.BatchNorm2d(4))
+
+
+class Net(Backbone):
+    """A body with random numbers, the statistics of BatchNorms among them."""
+
+    input_size, stride, map_origin, map_size, map_channels = 8, 1, 0.0, (8, 8), 4
+    takes_any_map = True
+
+    def __init__(self, body):
+        super().__init__()
+        self.body = body
+        self.layers = {"pool5": LayerSpec((4,))}
+        self.preprocessing = Preprocessing.of("RGB", 1.0, (0, 0, 0), (1, 1, 1))
+        generator = torch.Generator().manual_seed(0)
+        for module in self.modules():
+            if isinstance(module, nn.BatchNorm2d) and module.running_mean is not None:
+                for tensor in (module.running_mean, module.running_var, module.weight, module.bias):
+                    tensor.data.uniform_(0.5, 2, generator=generator)
+
+    def map(self, images):
+        return self.body(images)
+
+    def advance(self, maps, layers):
+        return {name: maps.mean((2, 3)) for name in layers}
+
+
+def outputs(net):
+    x = torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        return net(x, ["pool5"])["pool5"]
+
+
+def norms(net):
+    return sum(isinstance(module, nn.BatchNorm2d) for module in net.modules())
+
+
+BODIES = {
+    "plain": (lambda: nn.Sequential(nn.Conv2d(4, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 4, 3)), 0),
+    "norm with activation": (lambda: nn.Sequential(nn.Conv2d(4, 4, 3), NormAndRelu(4), nn.Conv2d(4, 4, 3)), 1),
+    "convolution of its own": (lambda: nn.Sequential(TripledConv(4, 4, 3), nn.BatchNorm2d(4)), 1),
+    "norm of the batch": (lambda: nn.Sequential(nn.Conv2d(4, 4, 3), nn.BatchNorm2d(4, track_running_stats=False)), 1),
+    "another order": (Reversed, 1),
+    "a second reader": (lambda: Reading(nn.Conv2d(4, 4, 1), nn.BatchNorm2d(4)), 1),
+    "one module twice": (one_relu_twice, 1),
+}
+
+
+@pytest.mark.parametrize(("body", "left"), BODIES.values(), ids=BODIES)
+def test_what_is_known_is_folded_and_the_numbers_are_the_same(body, left):
+    torch.manual_seed(0)
+    net = Net(body()).eval()
+    fused = fuse_for_inference(net)
+    assert norms(fused) == left
+    torch.testing.assert_close(outputs(fused), outputs(net), rtol=1e-4, atol=1e-5)
+
+
+def test_the_weights_of_a_convolution_of_its_own_stay_float32():
+    net = fuse_for_inference(Net(nn.Sequential(TripledConv(4, 4, 1), nn.Conv2d(4, 4, 1))), torch.bfloat16)
+    assert [conv.weight.dtype for conv in net.body] == [torch.float32, torch.bfloat16]
