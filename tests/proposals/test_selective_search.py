@@ -100,19 +100,40 @@ def test_best_objectness_comes_first_and_the_best_are_kept(noise):
 
 
 def test_objectness_is_minus_the_place_in_the_hierarchy_times_the_images_random_numbers(blocks):
-    # Places count back from the last merge, which has 1; segments come before the first merge. Of equal boxes the
-    # least priority stays. The random numbers are those of the image, grouping after grouping.
+    # Places count back from the last merge of a hierarchy, which has 1; each segment has n, in one row for all
+    # hierarchies of its segmentation. Of equal boxes the least priority stays.
     search, numbers, least = SelectiveSearch(min_side=0), content_rng(blocks), {}
-    for segments, regions in search._hierarchies(blocks):
-        merges = len(regions) - segments
-        for row, box in enumerate(regions.tolist()):
-            place = merges + 1 if row < segments else merges - (row - segments)
+    for segments, hierarchies in search._groupings(blocks):
+        ranked = [(box, len(merged) - row) for merged in hierarchies for row, box in enumerate(merged.tolist())]
+        for box, place in [*ranked, *((box, len(segments)) for box in segments.tolist())]:
             priority = place * numbers.random()
             least[tuple(box)] = min(priority, least.get(tuple(box), np.inf))
     found = search.propose(blocks)
     order = sorted(least, key=least.__getitem__)
     assert found.boxes.tensor.int().tolist() == [list(box) for box in order]
     assert found.objectness.tolist() == pytest.approx([-least[box] for box in order], rel=1e-6)
+
+
+def test_a_segment_is_drawn_once_for_a_segmentation_and_a_merge_once_for_a_hierarchy(monkeypatch):
+    # Two hierarchies of three segments: places 2, 1 and 2, 1 for the merges, 3, 3, 3 for the segments. With the numbers
+    # below the priorities are 1.8 .1 | 1.6 .2 | .3 .6 2.7; the last merge, in both hierarchies, keeps its lesser one.
+    segments = np.array([[0, 0, 1, 3], [1, 0, 2, 3], [2, 0, 3, 3]])
+    left, right, whole = [0, 0, 2, 3], [1, 0, 3, 3], [0, 0, 3, 3]
+    search, draws = SelectiveSearch(min_side=0), []
+
+    class Numbers:
+        def random(self, count):
+            draws.append(count)
+            return np.array([0.9, 0.1, 0.8, 0.2, 0.1, 0.2, 0.9])
+
+    monkeypatch.setattr("detkit.proposals.selective_search.content_rng", lambda image: Numbers())
+    monkeypatch.setattr(
+        search, "_groupings", lambda image: [(segments, [np.array([left, whole]), np.array([right, whole])])]
+    )
+    boxes, priorities = search._ranked(np.zeros((3, 3, 3), np.uint8))
+    assert draws == [7]
+    assert priorities.tolist() == pytest.approx([0.1, 0.3, 0.6, 1.6, 1.8, 2.7])
+    assert boxes.tolist() == [whole, *segments[:2].tolist(), right, left, segments[2].tolist()]
 
 
 def test_boxes_of_exactly_min_side_stay(blocks):

@@ -210,22 +210,22 @@ ROWS = (
     Mutation(
         "priority counts up from the first merge",
         SEARCH,
-        "np.arange(merges, 0, -1)",
-        "np.arange(1, merges + 1)",
+        "np.arange(len(merged), 0, -1)",
+        "np.arange(1, len(merged) + 1)",
         "proposals/test_selective_search.py -k objectness",
     ),
     Mutation(
         "segments come first, as in OpenCV",
         SEARCH,
-        "np.full(segments, merges + 1)",
-        "np.ones(segments)",
+        "np.full(len(segments), len(hierarchies[0]) + 1)",
+        "np.ones(len(segments))",
         "proposals/test_selective_search.py -k objectness",
     ),
     Mutation(
         "order drawn by the process",
         SEARCH,
-        "rng = content_rng(image)",
-        "rng = np.random.default_rng()",
+        "content_rng(image).random",
+        "np.random.default_rng().random",
         "proposals/test_selective_search.py -k earlier_calls",
     ),
     Mutation(
