@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -37,6 +37,7 @@ class WarpedCrops(RegionExtractor):
     """
 
     per_image = False
+    version: ClassVar[int] = 2
 
     def __init__(
         self,
