@@ -10,7 +10,7 @@ from detkit.config import load_config
 
 ROOT = Path(__file__).resolve().parents[3]
 RECIPES = sorted(p.name for p in (ROOT / "projects" / "rcnn").glob("[a-z]*.yaml"))
-PADDINGS_OF_SMALL_CROPS = {"quick.yaml": 4, "caffenet_115px_svm.yaml": 8}
+PADDINGS_OF_THEIR_OWN = {"quick.yaml": 4, "vgg16_svm.yaml": 16}
 BATCHES_OF_LARGE_NETWORKS = {"mobilenet_svm.yaml": (16, 64), "vgg16_svm.yaml": (6, 24)}
 SMALL = (
     "DATA.Shapes.TRAIN_IMAGES=8",
@@ -35,7 +35,7 @@ def test_all_recipes_of_the_paper_are_there():
 @pytest.mark.parametrize("name", RECIPES)
 def test_recipe_loads_with_the_papers_constants(name):
     config = load_config(f"projects/rcnn/{name}")
-    assert config.REGION_EXTRACTOR.WarpedCrops.PADDING == PADDINGS_OF_SMALL_CROPS.get(name, 16)
+    assert config.REGION_EXTRACTOR.WarpedCrops.PADDING == PADDINGS_OF_THEIR_OWN.get(name)
     assert config.POSTPROCESS.NMS_IOU == 0.3
     assert config.BOX_HEAD.Ridge.MIN_IOU == 0.6
     if config.CLASSIFIER.NAME == "LinearSVM":
