@@ -11,6 +11,7 @@ from detkit.components import load_components
 from detkit.config.schema import fields_of, given_of
 from detkit.proposals.base import ProposalGenerator
 from detkit.registry import PROPOSAL_GENERATORS
+from detkit.structures import Boxes
 
 load_components()
 SHAPES = {"scene": (60, 90), "pixel": (1, 1), "row": (1, 70), "column": (70, 1), "flat": (40, 50)}
@@ -67,6 +68,17 @@ def test_answer_is_the_images_alone(make):
     torch.manual_seed(3)
     assert same(first, generator.propose(picture("scene"), "scene"))
     assert same(first, make().propose(picture("scene"), "scene"))
+
+
+def test_no_proposal_is_nearer_to_a_box_than_its_reach(make):
+    generator, scene = make(), picture("scene")
+    size = scene.shape[:2]
+    corners = np.random.default_rng(0).uniform(0, 1, (200, 2, 2)) * size[::-1]
+    objects = Boxes.of(np.concatenate([corners.min(1), corners.max(1)], axis=1))
+    reach = generator.reach(objects, size)
+    assert reach.shape == (200,) and ((reach >= 0) & (reach <= 1)).all()
+    assert (objects.iou(generator.propose(scene, "scene").boxes).amax(1) <= reach + 1e-5).all()
+    assert generator.reach(Boxes.of([]), size).shape == (0,)
 
 
 def test_used_generator_travels_to_another_process(make):

@@ -45,6 +45,13 @@ def test_recipe_loads_with_the_papers_constants(name):
     assert (foreground, drawn.BATCH_SIZE) == BATCHES_OF_LARGE_NETWORKS.get(name, (32, 128))
 
 
+@pytest.mark.parametrize("name", [name for name in RECIPES if "imagenet" not in name])
+def test_photographs_are_searched_at_most_500_px_wide_and_the_papers_images_as_they_are(name):
+    of_photographs = {"caffenet_115px_svm.yaml", "custom.yaml", "mobilenet_svm.yaml", "squeezenet_svm.yaml"}
+    search = load_config(f"projects/rcnn/{name}").PROPOSALS.SelectiveSearch
+    assert (search.WIDTH, search.MIN_SIDE) == (500 if name in of_photographs else 0, 20)
+
+
 @pytest.mark.parametrize("name", ["alexnet_svm", "alexnet_softmax", "alexnet_voc2012", "caffenet_svm", "vgg16_svm"])
 def test_full_recipes_finetune_as_the_paper(name):
     config = load_config(f"projects/rcnn/{name}.yaml").FINETUNE
