@@ -65,8 +65,8 @@ class EdgeBoxes(ProposalGenerator):
         edge_min_magnitude: weaker edges do not count.
         edge_merge_threshold: turn, in radians, up to which edges join into one group.
         cluster_min_magnitude: weaker edge groups do not count.
-        max_aspect_ratio: longest shape of a box.
-        min_box_area: least area in square pixels.
+        max_aspect_ratio: longest shape of a window before its sides are refined.
+        min_box_area: least area of a window before its sides are refined, in square pixels; boxes of half of it remain.
         gamma: how sharply the affinity of edge groups falls with their angle.
         kappa: how strongly large boxes are damped.
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import cv2
 import numpy as np
 import torch
+from torch import Tensor
 
 from detkit.config.ranges import NonNegative
 from detkit.proposals.base import ProposalGenerator
@@ -63,20 +64,25 @@ class SelectiveSearch(ProposalGenerator):
 
     The segmentation and the similarities are OpenCV's. Objectness is minus the authors' priority: the place in the
     hierarchy (1 for the last merge, the number of segments for a segment) times a random number from 0 to 1, which is
-    drawn from the image's content. So proposals come best first, large regions tend to come early, and the same image
-    gives the same list everywhere.
+    drawn from the image's content: one for each merge of each hierarchy, one for each segment of each segmentation. So
+    proposals come best first, large regions tend to come early, and the same image gives the same list everywhere.
 
     Args:
         mode: "paper" is what R-CNN ran, the authors' fast mode: HSV and Lab, k 50 and 100 with min_size = k. "single",
             "fast" and "quality" are OpenCV's modes: k from 150 up and min_size 100, coarser and fewer. (In "quality"
             the hue channel is the hue; OpenCV writes the blue channel over it.)
-        min_side: boxes with a side under it are dropped, in pixels of the image that is searched; in every mode.
-        width: the image is resized to this width before the search, 0 searches it as it is (as for VOC). Time grows
-            about with the number of pixels: large photographs want 500.
+        min_side: boxes with a side under it are dropped, in pixels of the image itself; in every mode. Lower it where
+            objects are small.
+        width: a wider image is scaled to this width before the search, 0 searches every image as it is (as for VOC).
+            Time grows about with the number of pixels: large photographs want 500. Objects that are scaled to a few
+            pixels get no box of their own.
         max_boxes: 0 keeps all, else the boxes of the best objectness.
 
     Source: Uijlings et al., IJCV 2013; R-CNN, section 2.2 and selective_search_boxes.m.
     """
+
+    version: ClassVar[int] = 2
+    reach_keys: ClassVar[tuple[str, ...]] = ("MIN_SIDE",)
 
     def __init__(
         self,
@@ -96,42 +102,53 @@ class SelectiveSearch(ProposalGenerator):
         """The boxes of all groupings, duplicates dropped, best objectness first."""
         searched = self._resize(image)
         boxes, priority = self._ranked(searched)
-        keep = (boxes[:, 2:] - boxes[:, :2] >= self.min_side).all(1)
-        boxes, priority = boxes[keep], priority[keep]
-        if self.max_boxes:
-            boxes, priority = boxes[: self.max_boxes], priority[: self.max_boxes]
         (height, width), (searched_height, searched_width) = image.shape[:2], searched.shape[:2]
         scale = np.array([width / searched_width, height / searched_height] * 2)
+        large = ((boxes[:, 2:] - boxes[:, :2]) * scale[:2] >= self.min_side).all(1)
+        kept = np.flatnonzero(large)[: self.max_boxes or None]
+        boxes, priority = boxes[kept], priority[kept]
         return Proposals(
             Boxes.of(boxes * scale).clip((height, width)),
             torch.as_tensor(-priority, dtype=torch.float32),
             (height, width),
         )
 
+    def reach(self, boxes: Boxes, image_size: tuple[int, int]) -> Tensor:
+        """(N,) the greatest IoU with each box of a box without short sides: sides under ``min_side`` grow to it."""
+        if min(image_size) < self.min_side:
+            return torch.zeros(len(boxes))
+        sides = boxes.tensor[:, 2:] - boxes.tensor[:, :2]
+        return boxes.area() / sides.clamp(min=self.min_side).prod(1)
+
     def _resize(self, image: np.ndarray) -> np.ndarray:
         height, width = image.shape[:2]
-        if self.width in (0, width):
+        if not 0 < self.width < width:
             return image
         size = (self.width, max(1, round(height * self.width / width)))
-        return cv2.resize(image, size, interpolation=cv2.INTER_AREA if self.width < width else cv2.INTER_LINEAR)
+        return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
 
     def _ranked(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(N, 4) distinct boxes and their (N,) priorities, ascending."""
-        rng = content_rng(image)
-        boxes, priority = [], []
-        for segments, regions in self._hierarchies(image):
-            merges = len(regions) - segments
-            place = np.concatenate([np.full(segments, merges + 1), np.arange(merges, 0, -1)])
-            boxes.append(regions)
-            priority.append(place * rng.random(len(regions)))
-        all_boxes, all_priorities = np.concatenate(boxes), np.concatenate(priority)
+        """(N, 4) distinct boxes and their (N,) priorities, ascending.
+
+        Every hierarchy ranks its own merges. The segments are ranked once, behind the hierarchies that share them: a
+        number for each hierarchy, of which the smaller counts, would favour them, and they are small.
+        """
+        boxes, places = [], []
+        for segments, hierarchies in self._groupings(image):
+            for merged in hierarchies:
+                boxes.append(merged)
+                places.append(np.arange(len(merged), 0, -1))
+            boxes.append(segments)
+            places.append(np.full(len(segments), len(hierarchies[0]) + 1))
+        all_boxes = np.concatenate(boxes)
+        all_priorities = np.concatenate(places) * content_rng(image).random(len(all_boxes))
         order = np.argsort(all_priorities, kind="stable")
         _, first = np.unique(all_boxes[order], axis=0, return_index=True)
         kept = order[np.sort(first)]
         return all_boxes[kept], all_priorities[kept]
 
-    def _hierarchies(self, image: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-        """The number of segments and the boxes of all regions of each grouping."""
+    def _groupings(self, image: np.ndarray) -> Iterator[tuple[np.ndarray, list[np.ndarray]]]:
+        """Of each segmentation the (n, 4) boxes of its segments, and of each of its hierarchies those of its merges."""
         recipe = RECIPES[self.mode]
         ximgproc = require_ximgproc("SelectiveSearch")
         for space in recipe.spaces:
@@ -139,6 +156,5 @@ class SelectiveSearch(ProposalGenerator):
             for k, min_size in recipe.segments:
                 segmentation = Segmentation.of(converted, k, min_size)
                 texture = ximgproc.segmentation.createSelectiveSearchSegmentationStrategyTexture()
-                for terms in recipe.sums:
-                    similarity = Similarity(segmentation, terms, texture)
-                    yield len(segmentation), group(segmentation, similarity)
+                regions = [group(segmentation, Similarity(segmentation, terms, texture)) for terms in recipe.sums]
+                yield segmentation.boxes, [found[len(segmentation) :] for found in regions]

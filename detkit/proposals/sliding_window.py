@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import numpy as np
+from torch import Tensor
 
 from detkit.config.ranges import Positive
 from detkit.errors import ConfigError
@@ -34,6 +35,8 @@ class SlidingWindow(ProposalGenerator):
         ConfigError: no scale or no ratio.
     """
 
+    reach_keys: ClassVar[tuple[str, ...]] = ("SCALES", "RATIOS", "STRIDE")
+
     def __init__(
         self,
         *,
@@ -50,14 +53,22 @@ class SlidingWindow(ProposalGenerator):
 
     def propose(self, image: np.ndarray, image_id: str = "") -> Proposals:
         """The windows of an image of this size; its content does not matter."""
-        height, width = image.shape[:2]
+        size = (image.shape[0], image.shape[1])
+        return Proposals.unranked(self._windows(size), size)
+
+    def reach(self, boxes: Boxes, image_size: tuple[int, int]) -> Tensor:
+        """(N,) the greatest IoU with each box that a window has; 0 where no window fits into the image."""
+        shared = boxes.iou(self._windows(image_size))
+        return shared.new_zeros(len(boxes)) if not shared.shape[1] else shared.amax(1)
+
+    def _windows(self, image_size: tuple[int, int]) -> Boxes:
+        height, width = image_size
         windows = [np.zeros((0, 4))]
         for scale in self.scales:
             for ratio in self.ratios:
                 side = scale * min(height, width)
                 windows.append(self._grid(height, width, side * math.sqrt(ratio), side / math.sqrt(ratio)))
-        boxes = Boxes.of(np.concatenate(windows)).clip((height, width))
-        return Proposals.unranked(boxes, (height, width))
+        return Boxes.of(np.concatenate(windows)).clip(image_size)
 
     def _grid(self, height: int, width: int, tall: float, wide: float) -> np.ndarray:
         """(N, 4) windows ``tall`` by ``wide``, row by row."""

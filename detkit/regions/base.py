@@ -67,22 +67,28 @@ class RegionExtractor(ABC):
         """
 
 
-def check_padding(extractor: type[RegionExtractor], padding: int, input_size: int) -> None:
-    """Refuses context that leaves nothing of the crop.
+def padding_of(extractor: type[RegionExtractor], padding: int | None, input_size: int) -> int:
+    """Pixels of context on each side of a region, counted in the crop.
 
     Args:
         extractor: whose key PADDING it is.
-        padding: pixels of context on each side of the region, counted in the crop.
+        padding: a number is taken as it is; None takes the paper's share of the crop, 16 of 227 pixels, rounded.
         input_size: the crop's side.
 
     Raises:
         ConfigError: the region would have no pixel.
+
+    Source: R-CNN, section 2.1 and appendix A: 16 pixels of a crop of 227.
     """
+    share = round(input_size * 16 / 227)
+    if padding is None:
+        return share
     if 2 * padding >= input_size:
         raise ConfigError(
             f"REGION_EXTRACTOR.{extractor.__name__}.PADDING: {padding} on both sides leaves nothing of a crop of "
-            f"{input_size} pixels; allowed: 0 to {(input_size - 1) // 2}"
+            f"{input_size} pixels; allowed: 0 to {(input_size - 1) // 2}, or null for {share}, the paper's share"
         )
+    return padding
 
 
 class RegionSampler(ABC):

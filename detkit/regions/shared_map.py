@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from detkit.backbones.base import Backbone
 from detkit.config.ranges import NonNegative, Positive
 from detkit.errors import ConfigError
-from detkit.regions.base import RegionExtractor, RegionInputs, check_padding
+from detkit.regions.base import RegionExtractor, RegionInputs, padding_of
 from detkit.regions.passes import device_of, in_passes, no_rows
 from detkit.regions.roi_align import roi_align
 from detkit.registry import REGION_EXTRACTORS
@@ -34,7 +34,8 @@ class SharedMap(RegionExtractor):
 
     Args:
         input_size: the backbone's crop side.
-        padding: context around the region, in pixels of a crop of ``input_size``.
+        padding: context on each side of the region, in pixels of a crop of ``input_size``; null takes the paper's share
+            of the crop, 16 of 227.
         short_sides: lengths to which the shorter side of the image is scaled. The image is convolved once in each scale
             that a region takes: the one in which the region with its context has nearest to a crop's number of pixels.
             Empty takes five from 0.8 to 4 sides of a crop; one alone, such as 600, takes the least time.
@@ -52,12 +53,11 @@ class SharedMap(RegionExtractor):
         self,
         *,
         input_size: int,
-        padding: Annotated[int, NonNegative] = 16,
+        padding: Annotated[int, NonNegative] | None = None,
         short_sides: tuple[Annotated[int, Positive], ...] = (),
         long_side: Annotated[int, NonNegative] = 0,
         sampling_ratio: Annotated[int, NonNegative] = 0,
     ) -> None:
-        check_padding(type(self), padding, input_size)
         sides = tuple(short_sides) or tuple(round(input_size * scale) for scale in SCALES)
         if long_side and long_side < max(sides):
             raise ConfigError(
@@ -65,7 +65,7 @@ class SharedMap(RegionExtractor):
                 f"allowed: {max(sides)} or more, or 0"
             )
         self.input_size = input_size
-        self.padding = padding
+        self.padding = padding_of(type(self), padding, input_size)
         self.short_sides = sides
         self.long_side = long_side or round(1.5 * max(sides))
         self.sampling_ratio = sampling_ratio

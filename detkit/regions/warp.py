@@ -38,10 +38,15 @@ def warp_windows(
     mode: Literal["warp", "square"] = "warp",
     context: bool = True,
 ) -> WarpWindows:
-    """The exact warp of R-CNN's released code, in exclusive coordinates.
+    """The warp of R-CNN's released feature extraction, equal to it in every rounding.
 
-    Source: R-CNN, appendix A; rcnn_im_crop.m and Caffe's window_data_layer, which differ only where a window without
-    context begins on a half before the image's first pixel (here as in Caffe).
+    The reference is rcnn_im_crop.m: double precision, pixels counted from 1, a window's scale rounded before it is
+    multiplied, halves away from zero. A result near a half depends on each of these, so the steps follow it one by one.
+    Caffe's window layer, which cut the crops of fine-tuning, has the same formulas in single precision with pixels
+    counted from 0; it can differ where a number is a half. A box's own pixels without context are not the reference's:
+    it has no such mode.
+
+    Source: R-CNN, appendix A; rcnn_im_crop.m.
 
     Args:
         boxes: (n, 4) x1, y1, x2, y2; fractions are legal.
@@ -56,20 +61,21 @@ def warp_windows(
     if mode == "warp" and padding == 0:
         low, high = own_low, own_high
     else:
-        half = (box[:, 2:] - box[:, :2]) / 2
-        centre = box[:, :2] + half
+        first, last = box[:, :2] + 1, box[:, 2:]
+        half = (last - first + 1) / 2
+        centre = first + half
         reach = (half if mode == "warp" else half.max(1, keepdims=True)) * (size / (size - 2 * padding))
         # The last pixel is rounded, not the edge behind it: the window is up to a pixel wider than twice its reach.
-        low, high = _round(centre - reach), _round(centre + reach) + 1
+        low, high = _round(centre - reach) - 1, _round(centre + reach)
 
     clip_low, clip_high = np.maximum(low, 0), np.minimum(high, [image_size[1], image_size[0]])
     if not context:
         clip_low, clip_high = np.maximum(clip_low, own_low), np.minimum(clip_high, own_high)
     clip_high = np.maximum(clip_high, clip_low)
 
-    extent = _round((clip_high - clip_low) * size / (high - low))
-    start = _round((clip_low - low) * size / (high - low))
-    mirrored_start = np.stack([_round((high - clip_high) * size / (high - low))[:, 0], start[:, 1]], 1)
+    scale = size / (high - low)
+    extent, start = _round((clip_high - clip_low) * scale), _round((clip_low - low) * scale)
+    mirrored_start = np.stack([_round((high - clip_high) * scale)[:, 0], start[:, 1]], 1)
     return WarpWindows(
         window=np.hstack([low, high]),
         clip=np.hstack([clip_low, clip_high]),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from detkit.backbones.base import Backbone
 from detkit.config.ranges import NonNegative
-from detkit.regions.base import RegionExtractor, RegionInputs, check_padding
+from detkit.regions.base import RegionExtractor, RegionInputs, padding_of
 from detkit.regions.device_warp import warp_on_device
 from detkit.regions.passes import device_of, in_passes, no_rows
 from detkit.regions.warp import warp_crops, warp_windows
@@ -29,7 +29,8 @@ class WarpedCrops(RegionExtractor):
 
     Args:
         input_size: the backbone's crop side.
-        padding: pixels of context on each side of the region, counted in the crop.
+        padding: pixels of context on each side of the region, counted in the crop; null takes the paper's share of the
+            crop, 16 of 227.
         mode: "warp" stretches the region to the crop, as the paper does; "square" takes the smallest square around it.
         context: False fills everything but the region itself with the mean.
         finetune_pixels: of the crops that the network is fine-tuned on. "uint8" rounds the resized crop to whole grey
@@ -41,21 +42,21 @@ class WarpedCrops(RegionExtractor):
     """
 
     per_image = False
+    version: ClassVar[int] = 2
     feature_keys = ("FEATURE_PIXELS",)
 
     def __init__(
         self,
         *,
         input_size: int,
-        padding: Annotated[int, NonNegative] = 16,
+        padding: Annotated[int, NonNegative] | None = None,
         mode: Literal["warp", "square"] = "warp",
         context: bool = True,
         finetune_pixels: Literal["uint8", "float32"] = "uint8",
         feature_pixels: Literal["uint8", "float32"] = "uint8",
     ) -> None:
-        check_padding(type(self), padding, input_size)
         self.input_size = input_size
-        self.padding = padding
+        self.padding = padding_of(type(self), padding, input_size)
         self.mode: Literal["warp", "square"] = mode
         self.context = context
         self.finetune_pixels: Literal["uint8", "float32"] = finetune_pixels

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -13,6 +13,8 @@ from detkit.data.base import Dataset
 from detkit.data.fingerprint import ImageFacts, inspect_images
 from detkit.errors import DataError, one_line
 from detkit.evaluation.table import aligned
+from detkit.report.reach import unreached, unreached_line
+from detkit.run.kinds import PROPOSALS
 from detkit.run.plan import Datasets, PlannedStage, planned_stages
 
 SHARES = (0, 0.05, 0.25, 0.5, 0.75, 0.95, 1)
@@ -31,6 +33,7 @@ class SplitReport:
         objects: number of ground truths of each class, in label order.
         num_difficult: ground truths that are difficult.
         num_crowd: ground truths that are crowds.
+        num_unreachable: ground truths that no proposal can find under the recipe's settings.
         quantiles: for "box width", "box height", "image width" and "image height" the pixels at each of SHARES.
         problems: each broken image or annotation, and what makes the whole split unusable.
         stops: whether training would stop at them; it would not where ON_BAD leaves broken images out.
@@ -44,6 +47,7 @@ class SplitReport:
     objects: Mapping[str, int] = field(default_factory=dict)
     num_difficult: int = 0
     num_crowd: int = 0
+    num_unreachable: int = 0
     quantiles: Mapping[str, Sequence[float]] = field(default_factory=dict)
     problems: Sequence[str] = ()
     stops: bool = False
@@ -63,10 +67,10 @@ def check_data(config: Config) -> list[SplitReport]:
         DataError: the cache folder cannot be written.
     """
     datasets = Datasets(config, on_bad="skip")
+    planned = planned_stages(config, complete=False)
+    proposes = any(one.stage.gives == PROPOSALS for one in planned)
     steps = [
-        (one, roles)
-        for one in planned_stages(config, complete=False)
-        for roles in (one.stage.reads(one.config, role).roles for role in one.roles)
+        (one, roles) for one in planned for roles in (one.stage.reads(one.config, role).roles for role in one.roles)
     ]
     opened = {role: _opened(datasets, role) for _, roles in steps for role in roles}
     refused: dict[str, list[str]] = {role: [] for role in opened}
@@ -88,7 +92,10 @@ def check_data(config: Config) -> list[SplitReport]:
         if config[slot].ON_BAD == "stop":
             unusable += _untold(as_trained, using[0], dataset)
         stops = bool(unusable) or (config[slot].ON_BAD == "stop" and bool(dataset.problems))
-        reports.append(_report(dataset, tuple(using), splits, _unlike(unusable), stops, seen))
+        out_of_reach = unreached(config, dataset) if slot == "DATA" and proposes else 0
+        limits = [unreached_line(config, out_of_reach)] if out_of_reach else []
+        report = _report(dataset, tuple(using), splits, _unlike(unusable), stops, seen)
+        reports.append(replace(report, num_unreachable=out_of_reach, warnings=[*report.warnings, *limits]))
     return reports
 
 
@@ -203,5 +210,6 @@ def _counts(reports: Sequence[SplitReport]) -> str:
     rows += [["objects", *(str(sum(report.objects.values())) for report in reports)]]
     rows += [["  difficult", *(str(report.num_difficult) for report in reports)]]
     rows += [["  crowd", *(str(report.num_crowd) for report in reports)]]
+    rows += [["  out of reach", *(str(report.num_unreachable) for report in reports)]]
     rows += [[f"  {name}", *(str(report.objects.get(name, "-")) for report in reports)] for name in names]
     return aligned(rows)

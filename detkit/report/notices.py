@@ -9,15 +9,16 @@ import torch
 from detkit.data.base import Dataset
 from detkit.errors import one_line
 from detkit.regions.label import Truths
+from detkit.report.reach import unreached, unreached_line
 from detkit.run.artifacts import read_result
-from detkit.run.kinds import CLASSIFIER, REPORT_FILE
+from detkit.run.kinds import CLASSIFIER, PROPOSALS, REPORT_FILE
 from detkit.run.runner import Run
 
 SHOWN = 5
 
 
 def notices(run: Run) -> list[str]:
-    """A line each, a few of each kind: what the data sets repaired and left out, and classes that cannot be learnt."""
+    """A line each, a few of each kind: what the data sets repaired and left out, and what cannot be learnt or found."""
     lines = []
     for dataset in {id(d): d for d in run.data().values()}.values():
         for kind, texts in (("warning", dataset.warnings), ("skipped", dataset.skipped)):
@@ -27,12 +28,23 @@ def notices(run: Run) -> list[str]:
     for role in ("FINETUNE", "TRAIN"):
         if role in run.data() and (missing := _without_truths(run.data()[role], run.config.DATA.TRAIN_DIFFICULT)):
             lines.append(f"warning: DATA.{role}: no ground truth to learn from of: {', '.join(missing)}")
+    lines += _out_of_reach(run)
     classified = run.find(CLASSIFIER, "TRAIN")
     if classified is not None:
         report = read_result(classified / REPORT_FILE)
         names = [run.datasets("TRAIN").class_names[k] for k in report.get("never_fires", [])]
         lines += [f"warning: {name} never fires: its classifier found no positive, or no negative" for name in names]
     return [one_line(line) for line in lines]
+
+
+def _out_of_reach(run: Run) -> list[str]:
+    """A line for each data set with objects that no proposal can find."""
+    roles_of: dict[Dataset, list[str]] = {}
+    for role, dataset in run.data().items() if any(s.stage.gives == PROPOSALS for s in run.steps) else ():
+        if run.datasets.slot(role) == "DATA":
+            roles_of.setdefault(dataset, []).append(f"DATA.{role}")
+    counts = {dataset: unreached(run.config, dataset) for dataset in roles_of}
+    return [f"warning: {', '.join(roles_of[d])}: {unreached_line(run.config, n)}" for d, n in counts.items() if n]
 
 
 def _without_truths(dataset: Dataset, difficult: Literal["use", "ignore"]) -> list[str]:

@@ -15,7 +15,7 @@ import torch
 
 from detkit.config.schema import fields_of, given_of
 from detkit.proposals.base import ProposalGenerator
-from detkit.structures import Proposals
+from detkit.structures import Boxes, Proposals
 from detkit.testing.expect import expect, expect_given
 
 SHAPES = {"scene": (60, 90), "pixel": (1, 1), "row": (1, 70), "column": (70, 1), "flat": (40, 50)}
@@ -72,6 +72,20 @@ def a_scene_gets_proposals(make: Any) -> None:
         expect(len(new().propose(_picture("scene"), "scene")) > 0, "a scene with an object got no proposal")
 
 
+def no_proposal_is_nearer_to_a_box_than_its_reach(make: Any) -> None:
+    """``reach`` is an upper bound of the IoU of any proposal with a box."""
+    with _maker(make) as new:
+        generator, scene = new(), _picture("scene")
+        size = (scene.shape[0], scene.shape[1])
+        corners = np.random.default_rng(0).uniform(0, 1, (200, 2, 2)) * size[::-1]
+        objects = Boxes.of(np.concatenate([corners.min(1), corners.max(1)], axis=1))
+        reach = generator.reach(objects, size)
+        expect(reach.shape == (200,) and ((reach >= 0) & (reach <= 1)).all(), "reach: expected (N,) from 0 to 1")
+        nearest = objects.iou(generator.propose(scene, "scene").boxes).amax(1)
+        expect((nearest <= reach + 1e-5).all(), "a proposal overlaps a box by more than its reach")
+        expect(generator.reach(Boxes.of([]), size).shape == (0,), "reach of no box is not empty")
+
+
 def the_answer_depends_on_the_image_alone(make: Any) -> None:
     """Not on what was asked before, nor on global random numbers; also in another process."""
     with _maker(make) as new:
@@ -91,5 +105,6 @@ CHECKS = (
     all_parameters_are_config_keys_with_a_type,
     boxes_lie_inside_the_image_and_have_an_area,
     a_scene_gets_proposals,
+    no_proposal_is_nearer_to_a_box_than_its_reach,
     the_answer_depends_on_the_image_alone,
 )

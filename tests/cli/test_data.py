@@ -61,6 +61,22 @@ def test_data_check_of_sound_data_ends_with_0(recipe, capsys):
     assert "TRAIN, TEST (train)" in out and "nothing would stop training" in out
 
 
+def test_data_check_counts_the_objects_that_no_proposal_can_reach(recipe, capsys):
+    # Boxes are 10 x 20, 20 x 40 and 20 x 10. With sides of 20 the first and last have an IoU of 0.5 at best, which is
+    # enough; with sides of 21 their best are 200 / 441 = 0.45, and of 20 x 40 it is 800 / 840.
+    words = ["--config", str(recipe), "DATA.TEST=train", "--json", "report.json"]
+    for side, count in ((20, 0), (21, 2)):
+        assert main(["data", "check", *words, f"PROPOSALS.SelectiveSearch.MIN_SIDE={side}"]) == 0
+        (train,) = json.loads((recipe.parent / "report.json").read_text())["splits"]
+        out = capsys.readouterr().out
+        line = (
+            f"{count} ground truths are out of reach: no proposal can have an IoU of 0.5 with them "
+            f"(PROPOSALS.SelectiveSearch: {{MIN_SIDE: {side}.0}})"
+        )
+        assert train["num_unreachable"] == count
+        assert (line in train["warnings"]) == (f"warning: {line}" in out) == bool(count)
+
+
 def test_data_check_tells_what_the_stages_would_refuse(recipe, capsys):
     (recipe.parent / "VOC/ImageSets/Main/none.txt").write_text("b\n")
     assert main(["data", "check", "--config", str(recipe), "DATA.TRAIN=none", "DATA.TEST=train"]) == 2

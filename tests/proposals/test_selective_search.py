@@ -5,6 +5,7 @@ import torch
 
 from detkit.proposals.content import content_rng
 from detkit.proposals.selective_search import COLOUR_SPACES, RECIPES, SelectiveSearch
+from detkit.proposals.sliding_window import SlidingWindow
 from detkit.structures import Boxes
 
 cv = cv2.ximgproc.segmentation
@@ -100,19 +101,40 @@ def test_best_objectness_comes_first_and_the_best_are_kept(noise):
 
 
 def test_objectness_is_minus_the_place_in_the_hierarchy_times_the_images_random_numbers(blocks):
-    # Places count back from the last merge, which has 1; segments come before the first merge. Of equal boxes the
-    # least priority stays. The random numbers are those of the image, grouping after grouping.
+    # Places count back from the last merge of a hierarchy, which has 1; each segment has n, in one row for all
+    # hierarchies of its segmentation. Of equal boxes the least priority stays.
     search, numbers, least = SelectiveSearch(min_side=0), content_rng(blocks), {}
-    for segments, regions in search._hierarchies(blocks):
-        merges = len(regions) - segments
-        for row, box in enumerate(regions.tolist()):
-            place = merges + 1 if row < segments else merges - (row - segments)
+    for segments, hierarchies in search._groupings(blocks):
+        ranked = [(box, len(merged) - row) for merged in hierarchies for row, box in enumerate(merged.tolist())]
+        for box, place in [*ranked, *((box, len(segments)) for box in segments.tolist())]:
             priority = place * numbers.random()
             least[tuple(box)] = min(priority, least.get(tuple(box), np.inf))
     found = search.propose(blocks)
     order = sorted(least, key=least.__getitem__)
     assert found.boxes.tensor.int().tolist() == [list(box) for box in order]
     assert found.objectness.tolist() == pytest.approx([-least[box] for box in order], rel=1e-6)
+
+
+def test_a_segment_is_drawn_once_for_a_segmentation_and_a_merge_once_for_a_hierarchy(monkeypatch):
+    # Two hierarchies of three segments: places 2, 1 and 2, 1 for the merges, 3, 3, 3 for the segments. With the numbers
+    # below the priorities are 1.8 .1 | 1.6 .2 | .3 .6 2.7; the last merge, in both hierarchies, keeps its lesser one.
+    segments = np.array([[0, 0, 1, 3], [1, 0, 2, 3], [2, 0, 3, 3]])
+    left, right, whole = [0, 0, 2, 3], [1, 0, 3, 3], [0, 0, 3, 3]
+    search, draws = SelectiveSearch(min_side=0), []
+
+    class Numbers:
+        def random(self, count):
+            draws.append(count)
+            return np.array([0.9, 0.1, 0.8, 0.2, 0.1, 0.2, 0.9])
+
+    monkeypatch.setattr("detkit.proposals.selective_search.content_rng", lambda image: Numbers())
+    monkeypatch.setattr(
+        search, "_groupings", lambda image: [(segments, [np.array([left, whole]), np.array([right, whole])])]
+    )
+    boxes, priorities = search._ranked(np.zeros((3, 3, 3), np.uint8))
+    assert draws == [7]
+    assert priorities.tolist() == pytest.approx([0.1, 0.3, 0.6, 1.6, 1.8, 2.7])
+    assert boxes.tolist() == [whole, *segments[:2].tolist(), right, left, segments[2].tolist()]
 
 
 def test_boxes_of_exactly_min_side_stay(blocks):
@@ -149,6 +171,33 @@ def test_width_searches_a_smaller_image_and_maps_back(blocks):
     # The image is three times as large as the one searched, so all coordinates are multiples of 3.
     assert torch.allclose(found.boxes.tensor / 3, (found.boxes.tensor / 3).round(), atol=1e-4)
     assert Boxes.of([[30, 60, 180, 180]]).iou(found.boxes).max() > 0.8
+
+
+def test_min_side_counts_pixels_of_the_image_not_of_the_one_that_is_searched(blocks):
+    # The blue block has 60 px here and 10 px in the picture that is searched.
+    large = cv2.resize(blocks, (360, 288), interpolation=cv2.INTER_NEAREST)
+    every, found, larger = (SelectiveSearch(width=60, min_side=s).propose(large).boxes for s in (0, 20, 100))
+    assert Boxes.of([[240, 210, 300, 270]]).iou(found).max() > 0.8
+    sides = every.tensor[:, 2:] - every.tensor[:, :2]
+    assert torch.equal(larger.tensor, every.tensor[(sides >= 100).all(1)])
+    assert 0 < len(larger) < len(found)
+
+
+@pytest.mark.parametrize("width", [80, 81, 500])
+def test_an_image_that_is_no_wider_is_searched_as_it_is(noise, width):
+    as_it_is, found = (SelectiveSearch(width=w).propose(noise) for w in (0, width))
+    assert torch.equal(found.boxes.tensor, as_it_is.boxes.tensor)
+
+
+def test_reach_is_the_iou_of_a_box_whose_short_sides_are_min_side_long():
+    # 14 x 14 in 20 x 20: 196 / 400; 10 x 90 in 20 x 90: a half; 20 x 20 and more are not cut at all.
+    objects = Boxes.of([[0, 0, 14, 14], [5, 5, 15, 95], [0, 0, 20, 20], [3, 3, 80, 70]])
+    assert SelectiveSearch().reach(objects, (100, 100)).tolist() == pytest.approx([0.49, 0.5, 1, 1])
+    assert SelectiveSearch(min_side=0).reach(objects, (100, 100)).tolist() == [1, 1, 1, 1]
+    assert SelectiveSearch(min_side=101).reach(objects, (100, 300)).tolist() == [0, 0, 0, 0]
+    # no box of a fine grid with sides of 20 px and more does better
+    grid = SlidingWindow(scales=(0.2, 0.25, 0.4), ratios=(1.0,), stride=0.05).propose(np.zeros((100, 100, 3))).boxes
+    assert (objects[:1].iou(grid).max(1).values <= 0.49 + 1e-6).all()
 
 
 def test_width_of_a_flat_image_keeps_one_row():

@@ -3,6 +3,7 @@ import pytest
 
 from detkit.errors import ConfigError
 from detkit.proposals.sliding_window import SlidingWindow, window_starts
+from detkit.structures import Boxes
 
 
 def windows(height, width, **options):
@@ -19,6 +20,13 @@ def test_starts_reach_both_ends_at_most_a_step_apart():
 
 def test_a_window_as_long_as_the_image_starts_once():
     assert window_starts(10, 10, 2).tolist() == [0]
+
+
+def test_reach_is_the_best_iou_with_a_window_and_0_where_none_fits():
+    # windows of 4 x 4 at 0, 2, 4: the first box is one of them, the second shares 2 x 2 of 16 with one
+    square = SlidingWindow(scales=(0.5,), ratios=(1.0,), stride=0.5)
+    assert square.reach(Boxes.of([[2, 0, 6, 4], [0, 0, 2, 2]]), (8, 8)).tolist() == [1, 0.25]
+    assert SlidingWindow(scales=(1.0,), ratios=(0.5,)).reach(Boxes.of([[0, 0, 8, 8]]), (8, 8)).tolist() == [0]
 
 
 def test_half_scale_squares_at_half_stride_are_listed_row_by_row():

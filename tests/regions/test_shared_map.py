@@ -210,7 +210,7 @@ def test_mean_image_counts_as_its_mean_colour(image):
 
 def test_impossible_settings_are_refused():
     with pytest.raises(ConfigError, match=r"SharedMap.PADDING: 16 .* crop of 32 pixels; allowed: 0 to 15"):
-        SharedMap(input_size=32)
+        SharedMap(input_size=32, padding=16)
     with pytest.raises(
         ConfigError, match=r"SharedMap.LONG_SIDE: 500 is less than 600 of SHORT_SIDES; allowed: 600 or more, or 0"
     ):

@@ -193,5 +193,5 @@ def test_mirrored_region_equals_the_region_of_the_mirrored_image(backbone, image
 
 
 def test_padding_that_leaves_no_region_is_refused():
-    with pytest.raises(ConfigError, match=r"PADDING: 16 on both sides leaves nothing of a crop of 32.*0 to 15"):
-        WarpedCrops(input_size=32)
+    with pytest.raises(ConfigError, match=r"PADDING: 16 on both .* a crop of 32.*0 to 15, or null for 2"):
+        WarpedCrops(input_size=32, padding=16)

@@ -58,6 +58,19 @@ def test_results_count_skipped_images_and_sizes_that_differ(photographs):
         assert len(report["skipped"]) == 1
 
 
+def test_objects_that_no_proposal_can_reach_are_counted_before_anything_is_made(photographs, capsys):
+    # Seven boxes of 26 x 26: with sides of 37 the best IoU is 676 / 1369 = 0.494.
+    words = ["--until", "pretrain", "PROPOSALS.SelectiveSearch.MIN_SIDE=37"]
+    assert main(["train", *photographs, *words]) == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if "out of reach" in line]
+    assert lines == [
+        "warning: DATA.FINETUNE, DATA.TRAIN, DATA.TEST: 7 ground truths are out of reach: no proposal can have an IoU "
+        "of 0.5 with them (PROPOSALS.SelectiveSearch: {MIN_SIDE: 37.0})"
+    ]
+    assert main(["train", *photographs, *words[:2], "PROPOSALS.SelectiveSearch.MIN_SIDE=36"]) == 0
+    assert "out of reach" not in capsys.readouterr().out
+
+
 def test_data_without_oddities_needs_no_notice(recipe, capsys):
     words = ["BACKBONE.WEIGHTS=random", "DATA.Shapes.TRAIN_IMAGES=40", "--until", "pretrain"]
     assert main(["train", "--config", str(recipe), *words]) == 0

@@ -10,7 +10,7 @@ from detkit.config import load_config
 
 ROOT = Path(__file__).resolve().parents[3]
 RECIPES = sorted(p.name for p in (ROOT / "projects" / "rcnn").glob("[a-z]*.yaml"))
-PADDINGS_OF_SMALL_CROPS = {"quick.yaml": 4, "caffenet_115px_svm.yaml": 8}
+PADDINGS_OF_THEIR_OWN = {"quick.yaml": 4, "vgg16_svm.yaml": 16}
 BATCHES_OF_LARGE_NETWORKS = {"mobilenet_svm.yaml": (16, 64), "vgg16_svm.yaml": (6, 24)}
 SMALL = (
     "DATA.Shapes.TRAIN_IMAGES=8",
@@ -35,7 +35,7 @@ def test_all_recipes_of_the_paper_are_there():
 @pytest.mark.parametrize("name", RECIPES)
 def test_recipe_loads_with_the_papers_constants(name):
     config = load_config(f"projects/rcnn/{name}")
-    assert config.REGION_EXTRACTOR.WarpedCrops.PADDING == PADDINGS_OF_SMALL_CROPS.get(name, 16)
+    assert config.REGION_EXTRACTOR.WarpedCrops.PADDING == PADDINGS_OF_THEIR_OWN.get(name)
     assert config.POSTPROCESS.NMS_IOU == 0.3
     assert config.BOX_HEAD.Ridge.MIN_IOU == 0.6
     if config.CLASSIFIER.NAME == "LinearSVM":
@@ -43,6 +43,13 @@ def test_recipe_loads_with_the_papers_constants(name):
     drawn = config.REGION_SAMPLER.FixedFraction
     foreground = int(drawn.BATCH_SIZE * drawn.FOREGROUND_FRACTION)
     assert (foreground, drawn.BATCH_SIZE) == BATCHES_OF_LARGE_NETWORKS.get(name, (32, 128))
+
+
+@pytest.mark.parametrize("name", [name for name in RECIPES if "imagenet" not in name])
+def test_photographs_are_searched_at_most_500_px_wide_and_the_papers_images_as_they_are(name):
+    of_photographs = {"caffenet_115px_svm.yaml", "custom.yaml", "mobilenet_svm.yaml", "squeezenet_svm.yaml"}
+    search = load_config(f"projects/rcnn/{name}").PROPOSALS.SelectiveSearch
+    assert (search.WIDTH, search.MIN_SIDE) == (500 if name in of_photographs else 0, 20)
 
 
 @pytest.mark.parametrize("name", ["alexnet_svm", "alexnet_softmax", "alexnet_voc2012", "caffenet_svm", "vgg16_svm"])
