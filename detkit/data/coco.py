@@ -80,7 +80,8 @@ class COCO(ListedDataset):
         boxes, cut = cut_to_image([truth.box for truth in truths], [truth.where for truth in truths], size)
         self.warnings += cut
         labels = [self.category_ids.index(truth.category) for truth in truths]
-        return Annotations.of(boxes, labels, crowd=[truth.crowd for truth in truths])
+        crowd, area = [truth.crowd for truth in truths], [truth.area for truth in truths]
+        return Annotations.of(boxes, labels, crowd=crowd, area=area)
 
 
 def _declared_size(image: COCOImage) -> tuple[int, int] | None:

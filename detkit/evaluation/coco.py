@@ -47,7 +47,7 @@ class COCO(Evaluator):
 
     A crowd takes any number of detections that lie inside it, and they are ignored. A difficult object, which COCO does
     not know, is ignored with the one detection that matches it by plain IoU, and left out of the recall. Small, medium
-    and large are areas of boxes: masks, whose areas the official server uses, do not reach an evaluator.
+    and large are by ``Annotations.area`` for ground truths and by the box for detections, as in pycocotools.
 
     Of equal scores the image with the lower id comes first, by number where all ids are numbers, as in pycocotools; so
     the order of adding does not matter.
@@ -72,13 +72,13 @@ class COCO(Evaluator):
         if truths is None:
             raise ValueError(f"image {sample.image_id} has no annotations; COCO needs the ground truth")
         self._image_ids.append(sample.image_id)
-        for box, label, difficult, crowd in zip(
-            _xywh(truths.boxes), truths.labels.tolist(), truths.difficult.tolist(), truths.crowd.tolist()
-        ):
-            entry = self._entry(len(self._truths), box, label)
+        columns = (truths.labels, truths.area, truths.difficult, truths.crowd)
+        for box, label, area, difficult, crowd in zip(_xywh(truths.boxes), *(c.tolist() for c in columns)):
+            entry = self._entry(len(self._truths), box, label, area)
             self._truths.append(entry | {"iscrowd": int(crowd), "difficult": int(difficult)})
         for box, label, score in zip(_xywh(detections.boxes), detections.labels.tolist(), detections.scores.tolist()):
-            self._detections.append(self._entry(len(self._detections), box, label) | {"iscrowd": 0, "score": score})
+            entry = self._entry(len(self._detections), box, label, max(box[2], 0) * max(box[3], 0))
+            self._detections.append(entry | {"iscrowd": 0, "score": score})
 
     def compute(self) -> dict[str, dict[str, Any]]:
         """{"COCO": {"AP": fraction, "AP50": ...}}; None for a size of which there is no ground truth."""
@@ -94,14 +94,14 @@ class COCO(Evaluator):
             evaluation.summarize()
         return {"COCO": {n: None if v < 0 else float(v) for n, v in zip(NUMBERS, evaluation.stats)}}
 
-    def _entry(self, position: int, box: list[float], label: int) -> dict[str, Any]:
+    def _entry(self, position: int, box: list[float], label: int, area: float) -> dict[str, Any]:
         # pycocotools takes id 0 for "not matched", so ids start at 1.
         return {
             "id": position + 1,
             "image_id": len(self._image_ids) - 1,
             "category_id": label,
             "bbox": box,
-            "area": max(box[2], 0) * max(box[3], 0),
+            "area": area,
         }
 
     def _index(self, entries: list[dict[str, Any]]) -> coco.COCO:

@@ -54,6 +54,12 @@ def test_crowds_are_flagged_and_nothing_is_difficult(load, instances):
     assert not truths.difficult.any()
 
 
+def test_the_area_is_the_files_and_the_boxs_where_it_gives_none(load, instances):
+    instances["annotations"][0]["area"] = 81.25
+    # the crowd has none: 60 x 40
+    assert load(instances)[0].annotations.area.tolist() == [81.25, 2400]
+
+
 def test_images_keep_their_file_order_numbers_and_names(load, instances):
     dataset = load(instances)
     assert dataset.image_numbers == (10, 2)
@@ -93,6 +99,8 @@ def test_another_size_than_the_images_is_a_line(load, instances):
         ({"bbox": [70, 2, 5, 5]}, "annotation 5 of image 10 (010.png) has no area in the image of 60x40 pixels"),
         ({"category_id": 4}, "annotation 5 of image 10 (010.png) has category_id 4; expected one of [3, 7]"),
         ({"iscrowd": 2}, "annotation 5 of image 10 (010.png) has iscrowd 2; expected 0 or 1"),
+        ({"area": -1}, "annotation 5 of image 10 (010.png) has area -1; expected a number of pixels, 0 or more"),
+        ({"area": "9"}, "annotation 5 of image 10 (010.png) has area '9'; expected a number of pixels, 0 or more"),
     ],
 )
 def test_a_broken_annotation_stops_by_name_or_leaves_its_image_out(load, instances, change, message):

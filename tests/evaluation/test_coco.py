@@ -63,6 +63,13 @@ def test_a_difficult_object_ignores_one_detection_that_fits_it():
     assert evaluated((truth, found([SMALL, SMALL, BIG], [0.9, 0.85, 0.8])))["AP"] == pytest.approx(0.5)
 
 
+def test_sizes_are_by_the_area_of_the_ground_truth_not_of_its_box():
+    # A box of 100 x 100 pixels around an outline of 900: below 32 x 32, so small.
+    outline = Annotations.of(Boxes.of([BIG]), [0], area=[900])
+    numbers = evaluated((Sample("a", Path("a.jpg"), (300, 300), outline), found([BIG], [0.9])))
+    assert (numbers["APsmall"], numbers["APlarge"]) == (pytest.approx(1.0), None)
+
+
 def test_a_class_without_truth_is_left_out_of_the_mean():
     pair = sample([BIG], [0]), found([BIG, SMALL], [0.9, 0.8], [0, 1])
     assert evaluated(pair, class_names=("cat", "dog"))["AP"] == pytest.approx(1.0)
