@@ -100,18 +100,30 @@ class Datasets:
                 )
 
 
+def refuse_unfit(config: Config, datasets: Datasets) -> None:
+    """Refuses settings and data that a stage cannot work with, before anything slow such as compiling or fetching weights.
+
+    Raises:
+        ConfigError: settings do not fit each other.
+        DataError: a data set cannot be read, or a stage cannot use it.
+    """
+    stages = [STAGES.get(name)() for name in config.STAGES]
+    for stage in stages:
+        stage.check(config)
+    for stage in stages:
+        for role in stage.roles(config):
+            stage.check_data(config, {r: datasets(r) for r in stage.datasets(config, role)})
+
+
 def plan(config: Config, datasets: Datasets, compute: Compute) -> list[Step]:
-    """The steps of a config's STAGES in order.
+    """The steps of a config's STAGES in order; ``refuse_unfit`` comes first.
 
     Raises:
         ConfigError: a stage needs one that is not in STAGES or stands behind it.
         DataError: a data set cannot be read.
     """
     steps: dict[Ref, Step] = {}
-    stages = [STAGES.get(name)() for name in config.STAGES]
-    for stage in stages:
-        stage.check(config)
-    for stage in stages:
+    for stage in [STAGES.get(name)() for name in config.STAGES]:
         for role in stage.roles(config):
             step = _step(stage, role, config, datasets, compute, steps)
             steps[step.name, role] = step
@@ -130,7 +142,6 @@ def _step(
         section, _, name = key.partition(".")
         view.get(section, {}).pop(name, None)
     data = {r: datasets(r) for r in stage.datasets(config, role)}
-    stage.check_data(config, data)
     description = {
         "stage": type(stage).__name__,
         "version": stage.version,
