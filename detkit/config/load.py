@@ -17,7 +17,7 @@ from detkit.config.project import import_project
 from detkit.config.schema import Field
 from detkit.config.yaml_file import Leaf, parse_value, read_leaves
 from detkit.errors import ConfigError
-from detkit.registry import EVALUATORS, STAGES, nearest
+from detkit.registry import DATASETS, EVALUATORS, STAGES, nearest
 
 COMMAND_LINE = "command line"
 
@@ -65,6 +65,8 @@ def config_of(leaves: Iterable[Leaf]) -> Config:
         origins[leaf.key] = leaf.origin
     for slot, spec in SLOTS.items():
         _known(spec.registry.get, values[slot]["NAME"], origins.get(f"{slot}.NAME"))
+    if "EVALUATORS" not in origins:
+        values["EVALUATORS"] = list(DATASETS.get(values["DATA"]["NAME"]).evaluators)
     for key, registry in (("STAGES", STAGES), ("EVALUATORS", EVALUATORS)):
         for name in values[key]:
             _known(registry.get, name, origins.get(key))

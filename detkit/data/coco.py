@@ -39,6 +39,8 @@ class COCO(ListedDataset):
         DataError: a file that is missing or cannot be used.
     """
 
+    evaluators = ("COCO",)
+
     def __init__(
         self,
         *,
