@@ -13,7 +13,7 @@ from pycocotools import coco, cocoeval
 from detkit.errors import DataError
 from detkit.evaluation.base import Evaluator
 from detkit.registry import EVALUATORS
-from detkit.structures import Boxes, Detections, Sample
+from detkit.structures import OTHER_CLASS, Boxes, Detections, Sample
 
 NUMBERS = (
     "AP",
@@ -32,13 +32,13 @@ NUMBERS = (
 
 
 class _IgnoringEval(cocoeval.COCOeval):
-    """pycocotools ignores crowds only; this one ignores difficult objects as well."""
+    """pycocotools ignores crowds only; this one ignores all that need not be found."""
 
     def _prepare(self) -> None:
         super()._prepare()
         for truths in self._gts.values():
             for truth in truths:
-                truth["ignore"] = truth["iscrowd"] or truth["difficult"]
+                truth["ignore"] = truth["ignored"]
 
 
 @EVALUATORS.register()
@@ -46,8 +46,9 @@ class COCO(Evaluator):
     """The twelve numbers of pycocotools for boxes.
 
     A crowd takes any number of detections that lie inside it, and they are ignored. A difficult object, which COCO does
-    not know, is ignored with the one detection that matches it by plain IoU, and left out of the recall. Small, medium
-    and large are by ``Annotations.area`` for ground truths and by the box for detections, as in pycocotools.
+    not know, is ignored with the one detection that matches it by plain IoU, and left out of the recall; an object of a
+    class that is not asked for is as a difficult one of every class. Small, medium and large are by
+    ``Annotations.area`` for ground truths and by the box for detections, as in pycocotools.
 
     Of equal scores the image with the lower id comes first, by number where all ids are numbers, as in pycocotools; so
     the order of adding does not matter.
@@ -72,17 +73,18 @@ class COCO(Evaluator):
         if truths is None:
             raise ValueError(f"image {sample.image_id} has no annotations; COCO needs the ground truth")
         self._image_ids.append(sample.image_id)
-        columns = (truths.labels, truths.area, truths.difficult, truths.crowd)
-        for box, label, area, difficult, crowd in zip(_xywh(truths.boxes), *(c.tolist() for c in columns)):
-            entry = self._entry(len(self._truths), box, label, area)
-            self._truths.append(entry | {"iscrowd": int(crowd), "difficult": int(difficult)})
+        columns = (truths.labels, truths.area, truths.ignored, truths.crowd)
+        for box, label, area, ignored, crowd in zip(_xywh(truths.boxes), *(c.tolist() for c in columns)):
+            for own in range(len(self.class_names)) if label == OTHER_CLASS else [label]:
+                entry = self._entry(len(self._truths), box, own, area)
+                self._truths.append(entry | {"iscrowd": int(crowd), "ignored": ignored})
         for box, label, score in zip(_xywh(detections.boxes), detections.labels.tolist(), detections.scores.tolist()):
             entry = self._entry(len(self._detections), box, label, max(box[2], 0) * max(box[3], 0))
             self._detections.append(entry | {"iscrowd": 0, "score": score})
 
     def compute(self) -> dict[str, dict[str, Any]]:
         """{"COCO": {"AP": fraction, "AP50": ...}}; None for a size of which there is no ground truth."""
-        if all(t["iscrowd"] or t["difficult"] for t in self._truths):
+        if all(t["ignored"] for t in self._truths):
             raise DataError(
                 f"COCO: no ground truth in {len(self._image_ids)} images that is neither difficult nor crowd; "
                 f"expected objects of {', '.join(self.class_names)}; choose another split or check the class names"

@@ -9,6 +9,7 @@ from typing import Any
 from detkit.config.build import build
 from detkit.config.node import Config
 from detkit.data.base import Dataset, WithoutTruths
+from detkit.data.left_out import refuse_many_left_out
 from detkit.errors import ConfigError, DataError
 from detkit.registry import STAGES
 from detkit.run.artifacts import digest_of
@@ -78,7 +79,19 @@ class Datasets:
             given = {"on_bad": self._on_bad or self._config[slot].ON_BAD, "needs_images": self._needs_images}
             self._built[slot, splits] = build(self._config, slot, splits=splits, **given)
             self._check_classes(slot)
+            if not self._on_bad:
+                self.refuse_many_left_out(role, self._built[slot, splits])
         return self._built[slot, splits]
+
+    def refuse_many_left_out(self, role: str, dataset: Dataset) -> None:
+        """Refuses a role's data set that left out a larger share of its images than MAX_BAD.
+
+        Raises:
+            DataError: it has the words that allow it.
+        """
+        slot = self.slot(role)
+        name = f"{slot} ({'+'.join(self.splits(role))})"
+        refuse_many_left_out(dataset, name, slot, self._config[slot].MAX_BAD)
 
     def slot(self, role: str) -> str:
         """The config key of a role's data set: DATA or PRETRAIN_DATA."""
@@ -101,7 +114,7 @@ class Datasets:
 
 
 def refuse_unfit(config: Config, datasets: Datasets) -> None:
-    """Refuses settings and data that a stage cannot work with, before anything slow such as compiling or fetching weights.
+    """Refuses settings and data that a stage cannot work with, before what is slow: compiling, fetching weights.
 
     Raises:
         ConfigError: settings do not fit each other.

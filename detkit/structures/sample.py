@@ -10,6 +10,9 @@ from torch import Tensor
 
 from detkit.structures.boxes import Boxes
 
+OTHER_CLASS = -1
+"""The label of an object of a class that is not asked for."""
+
 
 @dataclass(frozen=True, eq=False)
 class Annotations:
@@ -17,7 +20,8 @@ class Annotations:
 
     Args:
         boxes: N boxes.
-        labels: (N,) int64 classes 0..K-1.
+        labels: (N,) int64 classes 0..K-1, or OTHER_CLASS: nothing is learnt from such an object or near it, and
+            detections of any class that find it are not judged.
         difficult: (N,) bool, VOC's flag: ignored by the evaluation.
         crowd: (N,) bool, COCO's flag: a group of objects in one box.
         area: (N,) float64 pixels that COCO's evaluation sorts objects by: those of the outline where the data set has
@@ -60,6 +64,11 @@ class Annotations:
 
     def __len__(self) -> int:
         return len(self.boxes)
+
+    @property
+    def ignored(self) -> Tensor:
+        """(N,) bool: difficult, a crowd, or of another class: objects that a detector need not find."""
+        return self.difficult | self.crowd | (self.labels == OTHER_CLASS)
 
     def __getitem__(self, rows: Tensor | slice) -> Annotations:
         return Annotations(self.boxes[rows], **{name: getattr(self, name)[rows] for name in _DTYPES})

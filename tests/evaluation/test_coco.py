@@ -4,7 +4,7 @@ import pytest
 
 from detkit.errors import DataError
 from detkit.evaluation.coco import COCO, NUMBERS
-from detkit.structures import Annotations, Boxes, Detections, Sample
+from detkit.structures import OTHER_CLASS, Annotations, Boxes, Detections, Sample
 
 BIG = [0, 0, 100, 100]
 SMALL = [200, 200, 220, 220]
@@ -61,6 +61,12 @@ def test_a_difficult_object_ignores_one_detection_that_fits_it():
     # A part of it is no match by IoU, where it would be for a crowd; nor is a second detection.
     assert evaluated((truth, found([[210, 210, 215, 215], BIG], [0.9, 0.8])))["AP"] == pytest.approx(0.5)
     assert evaluated((truth, found([SMALL, SMALL, BIG], [0.9, 0.85, 0.8])))["AP"] == pytest.approx(0.5)
+
+
+def test_an_object_of_another_class_ignores_detections_of_every_class_that_fit_it():
+    truth = sample([BIG, SMALL], [0, OTHER_CLASS])
+    pair = truth, found([SMALL, SMALL, BIG], [0.9, 0.85, 0.8], [0, 1, 0])
+    assert evaluated(pair, class_names=("cat", "dog"))["AP"] == pytest.approx(1.0)
 
 
 def test_sizes_are_by_the_area_of_the_ground_truth_not_of_its_box():
