@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
@@ -95,7 +96,7 @@ def check_data(config: Config) -> list[SplitReport]:
     roles_of: dict[tuple[str, tuple[str, ...]], list[str]] = {}
     for role in opened:
         roles_of.setdefault((datasets.slot(role), datasets.splits(role)), []).append(role)
-    as_trained, seen = Datasets(config), dict[str, str]()
+    as_trained, seen = Datasets(config), dict[str, tuple[str, Path]]()
     reports = []
     for (slot, splits), roles in roles_of.items():
         dataset = opened[roles[0]]
@@ -158,7 +159,7 @@ def _report(
     unusable: Sequence[str],
     stops: bool,
     warnings: Sequence[str],
-    seen: dict[str, str],
+    seen: dict[str, tuple[str, Path]],
 ) -> SplitReport:
     truths = [sample.annotations for sample in dataset if sample.annotations is not None]
     labels = Counter(label for t in truths for label in t.labels.tolist())
@@ -203,14 +204,20 @@ def _quantiles(dataset: Dataset) -> dict[str, list[float]]:
     return {name: np.quantile(column, SHARES).round(2).tolist() for name, column in columns.items() if len(column)}
 
 
-def _repeated_images(dataset: Dataset, split: str, seen: dict[str, str]) -> list[str]:
-    """A line for each image whose file has the content of one before it, in this data set or another."""
+def _repeated_images(dataset: Dataset, split: str, seen: dict[str, tuple[str, Path]]) -> list[str]:
+    """A line for each image whose file has the content of another one before it, in this data set or another.
+
+    Args:
+        dataset: its images are looked at in order.
+        split: names the data set.
+        seen: for each content the first image that had it, in words, and its file; is added to.
+    """
     lines = []
     samples = list(dataset)
     for sample, facts in zip(samples, inspect_images([sample.path for sample in samples])):
         if isinstance(facts, ImageFacts):
             own = one_line(f"{sample.image_id} of {split}")
-            other = seen.setdefault(facts.sha256, own)
-            if other != own:
+            other, path = seen.setdefault(facts.sha256, (own, sample.path))
+            if path != sample.path:
                 lines.append(f"image {own} is the same picture as {other}")
     return lines
