@@ -27,7 +27,8 @@ def run(args: argparse.Namespace) -> int:
     """Prints the report."""
     from dataclasses import asdict
 
-    from detkit.report.data_check import SHARES, check_data, report_text
+    from detkit.report.data_check import SHARES, check_data
+    from detkit.report.data_text import report_text
     from detkit.system.files import write_json
 
     check_output("--json", args.json)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from detkit.config.ranges import Filled, NonNegative, Positive
+from detkit.config.ranges import Filled, Fraction, NonNegative, Positive
 from detkit.config.schema import Field, fields_of
 from detkit.errors import ConfigError
 from detkit.registry import (
@@ -37,6 +37,7 @@ class DataKeys:
         test: split or splits that are detected and evaluated.
         train_difficult: whether difficult objects are learnt from.
         on_bad: stop at a broken image or annotation, or leave the image out and count it.
+        max_bad: share of a role's images that may be left out, one image always; a run with more is refused.
     """
 
     finetune: str | list[str] = "trainval"
@@ -45,6 +46,7 @@ class DataKeys:
     test: str | list[str] = "test"
     train_difficult: Literal["use", "ignore"] = "use"
     on_bad: Literal["stop", "skip"] = "stop"
+    max_bad: Annotated[float, Fraction] = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,11 +57,13 @@ class PretrainDataKeys:
         train: split that the backbone is trained on.
         val: split on which its accuracy is measured, or empty.
         on_bad: stop at a broken image, or leave it out.
+        max_bad: share of a role's images that may be left out, one image always; a run with more is refused.
     """
 
     train: str = "train"
     val: str = "val"
     on_bad: Literal["stop", "skip"] = "stop"
+    max_bad: Annotated[float, Fraction] = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,7 +19,7 @@ from detkit.config.schema import Field
 from detkit.config.stage_list import StageEntry, stage_entries
 from detkit.config.yaml_file import Leaf, parse_value, read_leaves
 from detkit.errors import ConfigError
-from detkit.registry import EVALUATORS, nearest
+from detkit.registry import DATASETS, EVALUATORS, nearest
 
 COMMAND_LINE = "command line"
 
@@ -67,6 +67,8 @@ def config_of(leaves: Iterable[Leaf]) -> Config:
         origins[leaf.key] = leaf.origin
     for slot, spec in SLOTS.items():
         _known(spec.registry.get, values[slot]["NAME"], origins.get(f"{slot}.NAME"))
+    if "EVALUATORS" not in origins:
+        values["EVALUATORS"] = list(DATASETS.get(values["DATA"]["NAME"]).evaluators)
     for name in values["EVALUATORS"]:
         _known(EVALUATORS.get, name, origins.get("EVALUATORS"))
     _known(stage_entries, values["STAGES"], origins.get("STAGES"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import ClassVar
 
 from detkit.structures import Sample
 
@@ -21,7 +22,10 @@ class Dataset(ABC):
         skipped: one line for each image left out under ``on_bad="skip"``.
         warnings: one line for each oddity that was repaired, for example an image size that differs from its XML.
         num_size_differences: how many of them are such sizes.
+        evaluators: names of the evaluators that judge detections in it where EVALUATORS is not set.
     """
+
+    evaluators: ClassVar[tuple[str, ...]] = ("VOC",)
 
     class_names: tuple[str, ...]
     skipped: list[str]

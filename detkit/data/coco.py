@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import functools
+import glob
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal
 
-from detkit.data.coco_json import COCOFile, COCOImage, read_coco_json
+from detkit.data.classes import Classes, Others, refuse_repeated_names
+from detkit.data.coco_json import COCOFile, COCOImage, COCOTruth, read_coco_json
 from detkit.data.images import MAX_MEGAPIXELS, Megapixels
 from detkit.data.listed import Entry, ListedDataset
-from detkit.data.repairs import cut_to_image
+from detkit.data.repairs import cut_to_image, every
+from detkit.data.splits import no_split
 from detkit.errors import ConfigError, DataError
-from detkit.registry import DATASETS
+from detkit.registry import DATASETS, nearest
 from detkit.structures import Annotations
 
 
@@ -28,16 +32,21 @@ class COCO(ListedDataset):
         on_bad: stop at a broken image or annotation, or leave the image out.
         annotations: the instances JSON file; one without "annotations" gives images without ground truths.
         images: the folder of the images.
+        classes: names of categories in the order of their labels; empty takes all, in the order of their numbers.
+        other_classes: an object of none of ``classes`` is a mistake (stop), keeps its image but is neither learnt from
+            nor judged (ignore), or counts as background (drop).
         max_megapixels: an image of more million pixels is broken; it is never decoded.
 
     Attributes:
-        category_ids: COCO's number of each class; labels are in the order of these numbers.
+        category_ids: COCO's number of each class.
         image_numbers: COCO's number of each image, in list order.
 
     Raises:
         ConfigError: a path is empty.
         DataError: a file that is missing or cannot be used.
     """
+
+    evaluators = ("COCO",)
 
     def __init__(
         self,
@@ -47,11 +56,14 @@ class COCO(ListedDataset):
         needs_images: bool,
         annotations: str = "",
         images: str = "",
+        classes: tuple[str, ...] = (),
+        other_classes: Others = "stop",
         max_megapixels: Annotated[float, Megapixels] = MAX_MEGAPIXELS,
     ) -> None:
         for key, value in (("ANNOTATIONS", annotations), ("IMAGES", images)):
             if not value and (key == "ANNOTATIONS" or needs_images):
                 raise ConfigError(f"DATA.COCO.{key} is empty; set it to the {_EXPECTED[key]}")
+        refuse_repeated_names(classes, "DATA.COCO")
         self.warnings = []
         entries, numbers = [], {}
         categories: dict[int, str] | None = None
@@ -67,20 +79,42 @@ class COCO(ListedDataset):
                 annotate = functools.partial(self._annotate, file, image)
                 entries.append(Entry(image_id, path, annotate, functools.partial(_declared_size, image)))
                 numbers[image_id] = image.number
-        self.category_ids = tuple(sorted(categories or {}))
-        self.class_names = tuple(categories[c] for c in self.category_ids) if categories else ()
+        self._names = categories or {}
+        self.category_ids = _chosen(self._names, classes, annotations)
+        self.class_names = tuple(self._names[number] for number in self.category_ids)
+        self._classes = Classes(self.class_names, other_classes, "DATA.COCO")
         self._open(entries, on_bad, needs_images, max_megapixels)
+        self.warnings += [f"{annotations}: {line}" for line in self._classes.summary()]
         self.image_numbers = tuple(numbers[sample.image_id] for sample in self)
 
     def _annotate(self, file: COCOFile, image: COCOImage, size: tuple[int, int]) -> Annotations | None:
         self._compare_size(f"{file.path}: image {image.number}", image.size, size)
-        truths = file.truths(image)
-        if truths is None:
+        found = file.truths(image)
+        if found is None:
             return None
+        labelled = every(functools.partial(self._labelled, truth) for truth in found)
+        labels = [label for _, label in labelled if label is not None]
+        truths = [truth for truth, label in labelled if label is not None]
         boxes, cut = cut_to_image([truth.box for truth in truths], [truth.where for truth in truths], size)
         self.warnings += cut
-        labels = [self.category_ids.index(truth.category) for truth in truths]
-        return Annotations.of(boxes, labels, crowd=[truth.crowd for truth in truths])
+        crowd, area = [truth.crowd for truth in truths], [truth.area for truth in truths]
+        return Annotations.of(boxes, labels, crowd=crowd, area=area)
+
+    def _labelled(self, truth: COCOTruth) -> tuple[COCOTruth, int | None]:
+        name = self._names[truth.category]
+        return truth, self._classes.label(name, f"{truth.where} ({name})")
+
+
+def _chosen(names: Mapping[int, str], classes: Sequence[str], file: str) -> tuple[int, ...]:
+    """The category numbers of the classes that are asked for, or of all."""
+    numbers = {name: number for number, name in names.items()}
+    for name in classes:
+        if name not in numbers:
+            raise DataError(
+                f"DATA.COCO.CLASSES: no category {name!r} in {file}.{nearest(name, numbers)} There is: "
+                f"{', '.join(numbers) or 'nothing'}"
+            )
+    return tuple(numbers[name] for name in classes) or tuple(sorted(names))
 
 
 def _declared_size(image: COCOImage) -> tuple[int, int] | None:
@@ -99,3 +133,9 @@ def _check_split(split: str, annotations: str, images: str) -> None:
             f"data set COCO: no split {split!r}: DATA.COCO.ANNOTATIONS names one file, whose only split is 'all'; "
             "write {split} into its path to have several, as in instances_{split}.json"
         )
+    before, _, after = annotations.partition("{split}")
+    if not Path(annotations.replace("{split}", split)).exists() and "{split}" not in after:
+        there = sorted(glob.glob(f"{glob.escape(before)}*{glob.escape(after)}"))  # noqa: PTH207 (may be absolute)
+        if there:
+            known = [path[len(before) : len(path) - len(after)] for path in there]
+            raise no_split("COCO", split, f"for DATA.COCO.ANNOTATIONS {annotations}", known)

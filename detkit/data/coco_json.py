@@ -37,12 +37,14 @@ class COCOTruth:
         box: x1, y1, x2, y2 in continuous pixels, x2 and y2 exclusive; not clipped.
         category: COCO's number of its class.
         crowd: a group of objects in one box.
+        area: pixels of its outline; those of its box where the file gives none.
     """
 
     where: str
     box: tuple[float, float, float, float]
     category: int
     crowd: bool
+    area: float
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,10 @@ class COCOFile:
             raise DataError(f"{where} has category_id {category!r}; expected one of {sorted(self.categories)}")
         if crowd not in (0, 1):
             raise DataError(f"{where} has iscrowd {crowd!r}; expected 0 or 1")
-        return COCOTruth(where, (x, y, x + width, y + height), category, bool(crowd))
+        area = width * height if raw.get("area") is None else raw["area"]
+        if not _is_number(area) or area < 0:
+            raise DataError(f"{where} has area {area!r}; expected a number of pixels, 0 or more")
+        return COCOTruth(where, (x, y, x + width, y + height), category, bool(crowd), float(area))
 
 
 def read_coco_json(path: Path) -> COCOFile:

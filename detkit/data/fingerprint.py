@@ -100,11 +100,11 @@ def fingerprint(samples: Iterable[Sample], hashes: Iterable[str], class_names: S
 
 
 def annotation_columns(sample: Sample) -> list[list[object]] | None:
-    """What is hashed of an image's ground truths: boxes, labels, difficult and crowd flags; None without any."""
+    """What is hashed of an image's ground truths: boxes, labels, difficult and crowd flags, areas; None without any."""
     truths = sample.annotations
     if truths is None:
         return None
-    return [c.tolist() for c in (truths.boxes.tensor, truths.labels, truths.difficult, truths.crowd)]
+    return [c.tolist() for c in (truths.boxes.tensor, truths.labels, truths.difficult, truths.crowd, truths.area)]
 
 
 def _line(value: object) -> bytes:

@@ -65,7 +65,8 @@ class ImageFolders(ListedDataset):
         if split not in (known := [folder.name for folder in _folders(top)]):
             raise DataError(
                 f"data set ImageFolders: no split {split!r} in {top}.{nearest(split, known)} "
-                f"There is: {', '.join(known) or 'nothing'}"
+                f"There is: {', '.join(known) or 'nothing'}. Set PRETRAIN_DATA.TRAIN and PRETRAIN_DATA.VAL to splits "
+                "that are there"
             )
         # Many images share class and size; one value for all of them keeps ImageNet small in memory.
         whole = functools.cache(_whole_image)

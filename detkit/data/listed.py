@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from detkit.data.base import Dataset
+from detkit.data.classes import differ_by_case
 from detkit.data.fingerprint import ImageFacts, fingerprint, inspect_images
 from detkit.data.images import MAX_MEGAPIXELS, image_size
 from detkit.data.repairs import size_differs
@@ -57,6 +58,7 @@ class ListedDataset(Dataset):
         """
         _refuse_unwritable([entry.image_id for entry in entries], self.class_names)
         _refuse_repeated([entry.image_id for entry in entries])
+        self.warnings += differ_by_case(self.class_names)
         self.skipped, self._problems = [], []
         self._samples: list[Sample] = []
         self._hashes: list[str] = []

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import functools
-import itertools
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
 from detkit.config.ranges import Fraction, NonNegative
+from detkit.data.classes import Classes, Others, refuse_repeated_names
 from detkit.data.images import MAX_MEGAPIXELS, Megapixels
 from detkit.data.listed import Entry, ListedDataset
+from detkit.data.other_formats import found_instead, other_annotations
 from detkit.data.repairs import cut_to_image, every
-from detkit.data.voc_files import drawn_splits, find_voc_files, listed_ids
-from detkit.data.voc_xml import VOCAnnotation, VOCObject, read_voc_xml
+from detkit.data.splits import drawn_splits, no_split
+from detkit.data.voc_files import VOCFiles, find_voc_files, listed_ids, listed_splits
+from detkit.data.voc_xml import VOCAnnotation, read_voc_xml
 from detkit.errors import ConfigError, DataError
-from detkit.registry import DATASETS, nearest
+from detkit.registry import DATASETS
 from detkit.structures import Annotations
 
 
@@ -24,8 +25,10 @@ from detkit.structures import Annotations
 class VOC(ListedDataset):
     """Photographs with an XML file each, of any VOC year or labelled with a tool that writes the format.
 
-    A folder with ImageSets/Main has the splits that are listed there. Any other (images and XML files side by side,
-    or in images/ and annotations/) has the splits train, val, trainval, test and all, drawn from ``split_seed``.
+    A folder with ImageSets/Main has the splits that are listed there. Where one of VOC's own names is missing, others
+    stand in for it, with a warning: trainval for train, train and val (or train alone) for trainval, val for test. Any
+    other folder (images and XML files side by side, or in images/ and annotations/) has the splits train, val,
+    trainval, test and all, drawn from ``split_seed``.
     A split whose images have no annotation file at all, such as the test images of VOC2012, has no ground truths;
     otherwise each image needs its file, if only one without objects.
 
@@ -35,10 +38,12 @@ class VOC(ListedDataset):
         needs_images: False takes image sizes from the XML files and never looks for an image.
         root: the folder that holds Annotations, JPEGImages and ImageSets, or a flat folder.
         classes: class names in the order of their labels; empty takes all of the annotation files, sorted.
-        other_classes: whether an object of none of ``classes`` is a mistake or is left out.
-        val_fraction: share of a flat folder's images in val.
-        test_fraction: share of a flat folder's images in test.
-        split_seed: which images of a flat folder these are.
+        other_classes: an object of none of ``classes`` is a mistake (stop), keeps its image but is neither learnt from
+            nor judged (ignore), or counts as background (drop).
+        draw_splits: draw the splits of a folder that lists its own, from all its images.
+        val_fraction: share of the images in val where splits are drawn.
+        test_fraction: share of them in test.
+        split_seed: which images these are.
         max_megapixels: an image of more million pixels is broken; it is never decoded.
 
     Raises:
@@ -54,7 +59,8 @@ class VOC(ListedDataset):
         needs_images: bool,
         root: str = "",
         classes: tuple[str, ...] = (),
-        other_classes: Literal["stop", "drop"] = "stop",
+        other_classes: Others = "stop",
+        draw_splits: bool = False,
         val_fraction: Annotated[float, Fraction] = 0.2,
         test_fraction: Annotated[float, Fraction] = 0.2,
         split_seed: Annotated[int, NonNegative] = 0,
@@ -67,21 +73,23 @@ class VOC(ListedDataset):
                 f"DATA.VOC: VAL_FRACTION {val_fraction} and TEST_FRACTION {test_fraction} leave nothing to train on; "
                 "their sum must be less than 1"
             )
-        _refuse_repeated_names(classes)
+        refuse_repeated_names(classes, "DATA.VOC")
         self.warnings = []
-        self._drop_others = other_classes == "drop"
-        self._dropped: Counter[str] = Counter()
 
         files = find_voc_files(Path(root), needs_images)
         images, xml = files.image_paths(), files.xml_paths()
+        if not xml:
+            _refuse_other_formats(files, Path(root), bool(classes))
         # Each file is read once, though the class names and the splits both need it.
         read = functools.cache(read_voc_xml)
         self.class_names = tuple(classes) or _found_classes(xml.values(), read, on_bad)
-        if files.lists is None:
+        self._classes = Classes(self.class_names, other_classes, "DATA.VOC")
+        lists = None if draw_splits else files.lists
+        if lists is None:
             drawn = drawn_splits(sorted({*images, *xml}), val_fraction, test_fraction, split_seed)
         entries = []
         for split in splits:
-            ids = listed_ids(files.lists, split) if files.lists else _drawn_ids(drawn, split)
+            ids = self._listed_ids(lists, split) if lists else _drawn_ids(drawn, split)
             labelled = any(image_id in xml for image_id in ids)
             for image_id in ids:
                 image = images.get(image_id, files.images / f"{image_id}.jpg")
@@ -89,9 +97,13 @@ class VOC(ListedDataset):
                 declared = functools.partial(_declared_size, read, file)
                 entries.append(Entry(image_id, image, functools.partial(self._annotate, read, file), declared))
         self._open(entries, on_bad, needs_images, max_megapixels)
-        if self._dropped:
-            counts = ", ".join(f"{count} {name}" for name, count in sorted(self._dropped.items()))
-            self.warnings.append(f"{root}: objects of other classes left out: {counts}")
+        self.warnings += [f"{root}: {line}" for line in self._classes.summary()]
+
+    def _listed_ids(self, lists: Path, split: str) -> list[str]:
+        names = listed_splits(lists, split)
+        if names != (split,):
+            self.warnings.append(f"{lists}: no split {split!r}; instead of it: {', '.join(names)}")
+        return [image_id for name in names for image_id in listed_ids(lists, name)]
 
     def _annotate(
         self, read: Callable[[Path], VOCAnnotation], file: Path | None, size: tuple[int, int]
@@ -100,36 +112,32 @@ class VOC(ListedDataset):
             return None
         annotation = read(file)
         self._compare_size(file, annotation.size, size)
-        kept = every(functools.partial(self._is_kept, thing) for thing in annotation.objects)
-        objects = list(itertools.compress(annotation.objects, kept))
+        labels = every(functools.partial(self._classes.label, thing.name, thing.where) for thing in annotation.objects)
+        objects = [thing for thing, label in zip(annotation.objects, labels) if label is not None]
         boxes, cut = cut_to_image([thing.box for thing in objects], [thing.where for thing in objects], size)
         self.warnings += cut
         return Annotations.of(
             boxes,
-            [self.class_names.index(thing.name) for thing in objects],
+            [label for label in labels if label is not None],
             difficult=[thing.difficult for thing in objects],
         )
-
-    def _is_kept(self, thing: VOCObject) -> bool:
-        if thing.name in self.class_names:
-            return True
-        if not self._drop_others:
-            raise DataError(
-                f"{thing.where} is of no class in DATA.VOC.CLASSES.{nearest(thing.name, self.class_names)} "
-                f"Expected one of {', '.join(self.class_names)}, or set DATA.VOC.OTHER_CLASSES: drop"
-            )
-        self._dropped[thing.name] += 1
-        return False
 
 
 def _declared_size(read: Callable[[Path], VOCAnnotation], file: Path | None) -> tuple[int, int] | None:
     return read(file).size if file is not None else None
 
 
-def _refuse_repeated_names(classes: Sequence[str]) -> None:
-    for name, count in Counter(classes).items():
-        if count > 1 or not name.strip():
-            raise ConfigError(f"DATA.VOC.CLASSES: {name!r} stands there {count} times; expected different names")
+def _refuse_other_formats(files: VOCFiles, root: Path, has_classes: bool) -> None:
+    """Refuses a folder without any XML file, unless it is one of images alone whose classes are given.
+
+    Raises:
+        DataError: it says what lies there instead.
+    """
+    if not has_classes or (files.lists is None and other_annotations(root)):
+        raise DataError(
+            f"data set VOC: no XML file in {files.annotations.absolute()}; expected one in PASCAL VOC's format for "
+            f"each image, with the image's name. {found_instead(root)}"
+        )
 
 
 def _found_classes(
@@ -152,8 +160,5 @@ def _found_classes(
 
 def _drawn_ids(drawn: Mapping[str, list[str]], split: str) -> list[str]:
     if split not in drawn:
-        raise DataError(
-            f"data set VOC: no split {split!r} of a folder without ImageSets/Main.{nearest(split, drawn)} "
-            f"There is: {', '.join(drawn)}"
-        )
+        raise no_split("VOC", split, "of a folder whose splits are drawn", list(drawn))
     return drawn[split]

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from detkit.data.images import IMAGE_SUFFIXES
+from detkit.data.other_formats import found_instead
+from detkit.data.splits import no_split, stand_ins
 from detkit.errors import DataError
-from detkit.registry import nearest
 from detkit.system.reading import MIB, bounded_text, entries
 
 MAX_BYTES = 256 * MIB
@@ -69,7 +68,7 @@ def find_voc_files(root: Path, needs_images: bool = True) -> VOCFiles:
     if needs_images and not any(path.suffix.lower() in IMAGE_SUFFIXES for path in entries(images)):
         raise DataError(
             f"data set VOC: no image in {images.absolute()}; set DATA.VOC.ROOT to the folder that holds Annotations, "
-            "JPEGImages and ImageSets, or to a folder of images and XML files"
+            f"JPEGImages and ImageSets, or to a folder of images and XML files. {found_instead(root)}"
         )
     return files
 
@@ -78,19 +77,29 @@ def _first_folder(root: Path, *names: str) -> Path:
     return next((root / name for name in names if (root / name).is_dir()), root)
 
 
+def listed_splits(lists: Path, split: str) -> tuple[str, ...]:
+    """The lists of ImageSets/Main that make a split: its own, else those that stand in for it.
+
+    Raises:
+        DataError: there are none; the message has the words that choose from those that are there.
+    """
+    known = [path.stem for path in entries(lists) if path.suffix == ".txt"]
+    found = (split,) if split in known else stand_ins(split, known)
+    if not found:
+        splits = [name for name in known if "_" not in name] or known
+        raise no_split("VOC", split, f"in {lists}", splits, draw="DATA.VOC.DRAW_SPLITS=true")
+    return found
+
+
 def listed_ids(lists: Path, split: str) -> list[str]:
     """The image ids of ImageSets/Main/<split>.txt in file order.
 
     A class list such as cat_train.txt gives the same images; its second column, -1, 0 or 1, is left out.
 
     Raises:
-        DataError: there is no such split, or an id is more than a file name.
+        DataError: the list cannot be read, or an id is more than a file name.
     """
     file = lists / f"{split}.txt"
-    known = [path.stem for path in entries(lists) if path.suffix == ".txt"]
-    if split not in known:
-        splits = ", ".join(name for name in known if "_" not in name) or ", ".join(known) or "nothing"
-        raise DataError(f"data set VOC: no split {split!r} in {lists}.{nearest(split, known)} There is: {splits}")
     lines = [line.strip() for line in _lines(file)]
     ids = [line for line in lines if line]
     if all(_FLAG.search(line) for line in ids):
@@ -112,17 +121,3 @@ def _lines(file: Path) -> list[str]:
         raise DataError(f"{file}: cannot read the list: {error.strerror or error}") from None
     except UnicodeDecodeError:
         raise DataError(f"{file}: not a text file in UTF-8; expected an image id a line") from None
-
-
-def drawn_splits(image_ids: list[str], val_fraction: float, test_fraction: float, seed: int) -> Mapping[str, list[str]]:
-    """The splits of a flat folder: train, val, trainval, test and all, each in the order of ids.
-
-    Each id is put in its place by a hash of seed and id, so that another image moves few of the others.
-    """
-    order = sorted(
-        image_ids, key=lambda image_id: hashlib.sha256(f"{seed} {image_id}".encode(errors="replace")).digest()
-    )
-    num_test, num_val = round(test_fraction * len(order)), round(val_fraction * len(order))
-    test, val, train = order[:num_test], order[num_test : num_test + num_val], order[num_test + num_val :]
-    splits = {"train": train, "val": val, "trainval": train + val, "test": test, "all": order}
-    return {name: sorted(ids) for name, ids in splits.items()}

@@ -13,7 +13,7 @@ from pycocotools import coco, cocoeval
 from detkit.errors import DataError
 from detkit.evaluation.base import Evaluator
 from detkit.registry import EVALUATORS
-from detkit.structures import Boxes, Detections, Sample
+from detkit.structures import OTHER_CLASS, Boxes, Detections, Sample
 
 NUMBERS = (
     "AP",
@@ -32,13 +32,13 @@ NUMBERS = (
 
 
 class _IgnoringEval(cocoeval.COCOeval):
-    """pycocotools ignores crowds only; this one ignores difficult objects as well."""
+    """pycocotools ignores crowds only; this one ignores all that need not be found."""
 
     def _prepare(self) -> None:
         super()._prepare()
         for truths in self._gts.values():
             for truth in truths:
-                truth["ignore"] = truth["iscrowd"] or truth["difficult"]
+                truth["ignore"] = truth["ignored"]
 
 
 @EVALUATORS.register()
@@ -46,8 +46,9 @@ class COCO(Evaluator):
     """The twelve numbers of pycocotools for boxes.
 
     A crowd takes any number of detections that lie inside it, and they are ignored. A difficult object, which COCO does
-    not know, is ignored with the one detection that matches it by plain IoU, and left out of the recall. Small, medium
-    and large are areas of boxes: masks, whose areas the official server uses, do not reach an evaluator.
+    not know, is ignored with the one detection that matches it by plain IoU, and left out of the recall; an object of a
+    class that is not asked for is as a difficult one of every class. Small, medium and large are by
+    ``Annotations.area`` for ground truths and by the box for detections, as in pycocotools.
 
     Of equal scores the image with the lower id comes first, by number where all ids are numbers, as in pycocotools; so
     the order of adding does not matter.
@@ -72,17 +73,18 @@ class COCO(Evaluator):
         if truths is None:
             raise ValueError(f"image {sample.image_id} has no annotations; COCO needs the ground truth")
         self._image_ids.append(sample.image_id)
-        for box, label, difficult, crowd in zip(
-            _xywh(truths.boxes), truths.labels.tolist(), truths.difficult.tolist(), truths.crowd.tolist()
-        ):
-            entry = self._entry(len(self._truths), box, label)
-            self._truths.append(entry | {"iscrowd": int(crowd), "difficult": int(difficult)})
+        columns = (truths.labels, truths.area, truths.ignored, truths.crowd)
+        for box, label, area, ignored, crowd in zip(_xywh(truths.boxes), *(c.tolist() for c in columns)):
+            for own in range(len(self.class_names)) if label == OTHER_CLASS else [label]:
+                entry = self._entry(len(self._truths), box, own, area)
+                self._truths.append(entry | {"iscrowd": int(crowd), "ignored": ignored})
         for box, label, score in zip(_xywh(detections.boxes), detections.labels.tolist(), detections.scores.tolist()):
-            self._detections.append(self._entry(len(self._detections), box, label) | {"iscrowd": 0, "score": score})
+            entry = self._entry(len(self._detections), box, label, max(box[2], 0) * max(box[3], 0))
+            self._detections.append(entry | {"iscrowd": 0, "score": score})
 
     def compute(self) -> dict[str, dict[str, Any]]:
         """{"COCO": {"AP": fraction, "AP50": ...}}; None for a size of which there is no ground truth."""
-        if all(t["iscrowd"] or t["difficult"] for t in self._truths):
+        if all(t["ignored"] for t in self._truths):
             raise DataError(
                 f"COCO: no ground truth in {len(self._image_ids)} images that is neither difficult nor crowd; "
                 f"expected objects of {', '.join(self.class_names)}; choose another split or check the class names"
@@ -94,14 +96,14 @@ class COCO(Evaluator):
             evaluation.summarize()
         return {"COCO": {n: None if v < 0 else float(v) for n, v in zip(NUMBERS, evaluation.stats)}}
 
-    def _entry(self, position: int, box: list[float], label: int) -> dict[str, Any]:
+    def _entry(self, position: int, box: list[float], label: int, area: float) -> dict[str, Any]:
         # pycocotools takes id 0 for "not matched", so ids start at 1.
         return {
             "id": position + 1,
             "image_id": len(self._image_ids) - 1,
             "category_id": label,
             "bbox": box,
-            "area": max(box[2], 0) * max(box[3], 0),
+            "area": area,
         }
 
     def _index(self, entries: list[dict[str, Any]]) -> coco.COCO:

@@ -19,9 +19,10 @@ from detkit.structures import Detections, Sample
 class ProposalRecall(Evaluator):
     """The share of objects that some proposal reaches, by IoU and by number of proposals, whatever their class.
 
-    Difficult objects and crowds are left out. The first n proposals of an image are those of the highest objectness;
-    equals come in a random order that is drawn from SEED and the image id, so a generator that does not rank is judged
-    by a random choice of n, never by the order in which it happened to give its boxes.
+    Difficult objects, crowds and objects of classes that are not asked for are left out. The first n proposals of an
+    image are those of the highest objectness; equals come in a random order that is drawn from SEED and the image id,
+    so a generator that does not rank is judged by a random choice of n, never by the order in which it happened to
+    give its boxes.
 
     Args:
         class_names: the K classes.
@@ -69,7 +70,7 @@ class ProposalRecall(Evaluator):
         truths = sample.annotations
         if truths is None:
             raise ValueError(f"image {sample.image_id} has no annotations; ProposalRecall needs the ground truth")
-        truths = truths[~(truths.difficult | truths.crowd)]
+        truths = truths[~truths.ignored]
         order = self._order(sample.image_id, detections.scores.numpy())
         overlaps = truths.boxes.iou(detections.boxes[order]).numpy()
         cuts = [overlaps[:, :count] for count in self.counts] + [overlaps]

@@ -12,7 +12,7 @@ from detkit.config.ranges import Fraction
 from detkit.errors import ConfigError, DataError
 from detkit.evaluation.base import Evaluator
 from detkit.registry import EVALUATORS
-from detkit.structures import Detections, Sample
+from detkit.structures import OTHER_CLASS, Detections, Sample
 
 GRIDS = {"numpy": np.arange(0, 1.1, 0.1), "exact": np.arange(11) / 10}
 
@@ -52,7 +52,8 @@ class VOC(Evaluator):
 
     Each detection looks at the one ground truth of its class that it overlaps most, a difficult one included. With too
     little overlap it is wrong; a difficult object or a crowd makes it ignored; an object that a better detection has
-    found makes it wrong. Of equal scores the image added first, then the lower row, comes first.
+    found makes it wrong. An object of a class that is not asked for is as a difficult one of every class. Of equal
+    scores the image added first, then the lower row, comes first.
 
     IoU is in double precision on exclusive pixels; on whole pixels that equals the development kit's "+1" on inclusive
     ones. Source: VOCevaldet.m.
@@ -94,13 +95,13 @@ class VOC(Evaluator):
         truths = sample.annotations
         if truths is None:
             raise ValueError(f"image {sample.image_id} has no annotations; VOC needs the ground truth")
-        ignored = (truths.difficult | truths.crowd).numpy()
+        ignored = truths.ignored.numpy()
         labels = truths.labels.numpy()
         self._num_truths += np.bincount(labels[~ignored], minlength=len(self.class_names))
         found = np.zeros(len(detections), dtype=_FOUND)
         found["score"], found["label"] = detections.scores.numpy(), detections.labels.numpy()
         overlaps = detections.boxes.iou(truths.boxes).numpy()
-        overlaps[found["label"][:, None] != labels[None]] = -1
+        overlaps[(found["label"][:, None] != labels[None]) & (labels[None] != OTHER_CLASS)] = -1
         if len(labels):
             best = overlaps.argmax(1)
             found["iou"], found["ignored"] = overlaps.max(1), ignored[best]

@@ -8,14 +8,14 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from detkit.structures import Annotations, Boxes
+from detkit.structures import OTHER_CLASS, Annotations, Boxes
 
 
 @dataclass(frozen=True, eq=False)
 class Truths:
     """The ground truths of an image, split into those that are learnt from and those that only forbid negatives.
 
-    Crowds are never learnt from; difficult objects are unless ``difficult="ignore"``.
+    Crowds and objects of other classes are never learnt from; difficult objects are unless ``difficult="ignore"``.
     """
 
     used: Annotations
@@ -26,16 +26,17 @@ class Truths:
         """Splits annotations; None counts as an image without objects."""
         if annotations is None:
             annotations = Annotations.of(Boxes.of([]), [])
-        out = annotations.crowd.clone()
+        out = annotations.crowd | (annotations.labels == OTHER_CLASS)
         if difficult == "ignore":
-            out |= annotations.difficult
+            out = annotations.ignored
         return cls(annotations[~out], annotations[out])
 
 
 def class_overlaps(boxes: Boxes, truths: Annotations, num_classes: int) -> Tensor:
     """(N, K) float64: the best overlap of each box with any truth of each class, 0 where there is none.
 
-    The overlap is IoU; with a crowd it is the share of the box that lies inside the crowd.
+    The overlap is IoU; with a crowd it is the share of the box that lies inside the crowd. An object of another class
+    counts for every class.
     """
     overlaps = torch.zeros(len(boxes), num_classes, dtype=torch.float64)
     if len(boxes) == 0 or len(truths) == 0:
@@ -44,7 +45,11 @@ def class_overlaps(boxes: Boxes, truths: Annotations, num_classes: int) -> Tenso
     if bool(truths.crowd.any()):
         inside = boxes.intersection(truths.boxes) / boxes.area().clamp(min=1e-12)[:, None]
         pair = torch.where(truths.crowd[None], inside, pair)
-    return overlaps.scatter_reduce_(1, truths.labels[None].expand_as(pair), pair, "amax")
+    own = truths.labels != OTHER_CLASS
+    overlaps.scatter_reduce_(1, truths.labels[own][None].expand(len(boxes), -1), pair[:, own], "amax")
+    if not bool(own.all()):
+        overlaps = torch.maximum(overlaps, pair[:, ~own].amax(1, keepdim=True))
+    return overlaps
 
 
 def finetune_labels(overlaps: Tensor, ignored: Tensor, foreground_iou: float = 0.5) -> Tensor:

@@ -5,19 +5,27 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 
+from detkit.config.load import config_of
 from detkit.config.node import Config
 from detkit.data.base import Dataset
 from detkit.data.fingerprint import ImageFacts, inspect_images
+from detkit.data.left_out import left_out
 from detkit.errors import DataError, one_line
-from detkit.evaluation.table import aligned
+from detkit.report.notices import seen_in_training
 from detkit.report.reach import unreached, unreached_line
 from detkit.run.kinds import PROPOSALS
 from detkit.run.plan import Datasets, PlannedStage, planned_stages
+from detkit.structures import OTHER_CLASS
 
 SHARES = (0, 0.05, 0.25, 0.5, 0.75, 0.95, 1)
+_UNSET = (
+    "not set, so it was not looked at; a recipe that pre-trains needs it, one that does not needs BACKBONE.WEIGHTS "
+    "(for example torchvision:IMAGENET1K_V1)"
+)
 LEARNT_FROM = {"FINETUNE", "TRAIN", "PRETRAIN_DATA.TRAIN"}
 
 
@@ -29,11 +37,13 @@ class SplitReport:
         roles: the roles that use these splits.
         splits: names of splits, joined in this order.
         num_images: images that can be used.
+        left_out: the others, as "68 of 180 images (37.8%)"; empty where there are none.
         num_empty: of these, images without an object.
         objects: number of ground truths of each class, in label order.
         num_difficult: ground truths that are difficult.
         num_crowd: ground truths that are crowds.
         num_unreachable: ground truths that no proposal can find under the recipe's settings.
+        num_other: objects of classes that are not asked for, kept to be ignored.
         quantiles: for "box width", "box height", "image width" and "image height" the pixels at each of SHARES.
         problems: each broken image or annotation, and what makes the whole split unusable.
         stops: whether training would stop at them; it would not where ON_BAD leaves broken images out.
@@ -43,11 +53,13 @@ class SplitReport:
     roles: tuple[str, ...]
     splits: tuple[str, ...]
     num_images: int = 0
+    left_out: str = ""
     num_empty: int = 0
     objects: Mapping[str, int] = field(default_factory=dict)
     num_difficult: int = 0
     num_crowd: int = 0
     num_unreachable: int = 0
+    num_other: int = 0
     quantiles: Mapping[str, Sequence[float]] = field(default_factory=dict)
     problems: Sequence[str] = ()
     stops: bool = False
@@ -56,11 +68,13 @@ class SplitReport:
     @property
     def name(self) -> str:
         """Roles and splits, as a heading."""
-        return f"{', '.join(self.roles)} ({'+'.join(self.splits)})"
+        return ", ".join(self.roles) + (f" ({'+'.join(self.splits)})" if self.splits else "")
 
 
 def check_data(config: Config) -> list[SplitReport]:
     """A report on each data set that the recipe's stages read, opened by the readers that training uses.
+
+    PRETRAIN_DATA is left out, with a warning, where it has its defaults: then only data were configured.
 
     Raises:
         ConfigError: a setting of a data set that cannot be used.
@@ -72,6 +86,10 @@ def check_data(config: Config) -> list[SplitReport]:
     steps = [
         (one, roles) for one in planned for roles in (one.stage.reads(one.config, role).roles for role in one.roles)
     ]
+    of_pretraining = [roles for _, roles in steps if any(datasets.slot(role) == "PRETRAIN_DATA" for role in roles)]
+    is_unset = bool(of_pretraining) and config.PRETRAIN_DATA == config_of([]).PRETRAIN_DATA
+    if is_unset:
+        steps = [(stage, roles) for stage, roles in steps if roles not in of_pretraining]
     opened = {role: _opened(datasets, role) for _, roles in steps for role in roles}
     refused: dict[str, list[str]] = {role: [] for role in opened}
     for one, roles in steps:
@@ -80,7 +98,7 @@ def check_data(config: Config) -> list[SplitReport]:
     roles_of: dict[tuple[str, tuple[str, ...]], list[str]] = {}
     for role in opened:
         roles_of.setdefault((datasets.slot(role), datasets.splits(role)), []).append(role)
-    as_trained, seen = Datasets(config), dict[str, str]()
+    as_trained, seen = Datasets(config), dict[str, tuple[str, Path]]()
     reports = []
     for (slot, splits), using in roles_of.items():
         dataset = opened[using[0]]
@@ -91,11 +109,16 @@ def check_data(config: Config) -> list[SplitReport]:
         unusable = [line for role in using for line in refused[role]]
         if config[slot].ON_BAD == "stop":
             unusable += _untold(as_trained, using[0], dataset)
+        else:
+            unusable += _too_many_left_out(datasets, using[0], dataset)
         stops = bool(unusable) or (config[slot].ON_BAD == "stop" and bool(dataset.problems))
+        found = {role: d for role, d in opened.items() if isinstance(d, Dataset)} if "TEST" in using else {}
         out_of_reach = unreached(config, dataset) if slot == "DATA" and proposes else 0
-        limits = [unreached_line(config, out_of_reach)] if out_of_reach else []
-        report = _report(dataset, tuple(using), splits, _unlike(unusable), stops, seen)
-        reports.append(replace(report, num_unreachable=out_of_reach, warnings=[*report.warnings, *limits]))
+        warnings = [*seen_in_training(found), *([unreached_line(config, out_of_reach)] if out_of_reach else [])]
+        report = _report(dataset, tuple(using), splits, _unlike(unusable), stops, warnings, seen)
+        reports.append(replace(report, num_unreachable=out_of_reach))
+    if is_unset:
+        reports.append(SplitReport(roles=("PRETRAIN_DATA",), splits=(), warnings=[_UNSET]))
     return reports
 
 
@@ -125,13 +148,22 @@ def _untold(datasets: Datasets, role: str, dataset: Dataset) -> list[str]:
     return [line for line in lines if not any(told.endswith(line) for told in dataset.problems)]
 
 
+def _too_many_left_out(datasets: Datasets, role: str, dataset: Dataset) -> Sequence[str]:
+    try:
+        datasets.refuse_many_left_out(role, dataset)
+    except DataError as error:
+        return error.problems
+    return ()
+
+
 def _report(
     dataset: Dataset,
     roles: tuple[str, ...],
     splits: tuple[str, ...],
     unusable: Sequence[str],
     stops: bool,
-    seen: dict[str, str],
+    warnings: Sequence[str],
+    seen: dict[str, tuple[str, Path]],
 ) -> SplitReport:
     truths = [sample.annotations for sample in dataset if sample.annotations is not None]
     labels = Counter(label for t in truths for label in t.labels.tolist())
@@ -141,14 +173,17 @@ def _report(
         roles=roles,
         splits=splits,
         num_images=len(dataset),
+        left_out=left_out(dataset),
         num_empty=sum(not len(t) for t in truths),
         objects=objects if truths else {},
         num_difficult=sum(int(t.difficult.sum()) for t in truths),
         num_crowd=sum(int(t.crowd.sum()) for t in truths),
+        num_other=labels[OTHER_CLASS],
         quantiles=_quantiles(dataset),
         problems=[*unusable, *map(one_line, dataset.problems)],
         stops=stops,
         warnings=[
+            *warnings,
             *map(one_line, dataset.warnings),
             *(f"class {name} has no object to learn from" for name in missing if truths),
             *_repeated_images(dataset, f"{'+'.join(splits)}", seen),
@@ -173,43 +208,20 @@ def _quantiles(dataset: Dataset) -> dict[str, list[float]]:
     return {name: np.quantile(column, SHARES).round(2).tolist() for name, column in columns.items() if len(column)}
 
 
-def _repeated_images(dataset: Dataset, split: str, seen: dict[str, str]) -> list[str]:
-    """A line for each image whose file has the content of one before it, in this data set or another."""
+def _repeated_images(dataset: Dataset, split: str, seen: dict[str, tuple[str, Path]]) -> list[str]:
+    """A line for each image whose file has the content of another one before it, in this data set or another.
+
+    Args:
+        dataset: its images are looked at in order.
+        split: names the data set.
+        seen: for each content the first image that had it, in words, and its file; is added to.
+    """
     lines = []
     samples = list(dataset)
     for sample, facts in zip(samples, inspect_images([sample.path for sample in samples])):
         if isinstance(facts, ImageFacts):
             own = one_line(f"{sample.image_id} of {split}")
-            other = seen.setdefault(facts.sha256, own)
-            if other != own:
+            other, path = seen.setdefault(facts.sha256, (own, sample.path))
+            if path != sample.path:
                 lines.append(f"image {own} is the same picture as {other}")
     return lines
-
-
-def report_text(reports: Sequence[SplitReport]) -> str:
-    """The reports for a reader: objects of each class, sizes, then each problem and warning in a line."""
-    parts = [_counts(reports)]
-    for report in reports:
-        if report.quantiles:
-            heads = [f"pixels in {report.name}", *("least" if s == 0 else f"{s:.0%}" for s in SHARES)]
-            rows = [[name, *(f"{v:g}" for v in values)] for name, values in report.quantiles.items()]
-            parts.append(aligned([heads, *rows]))
-    for report in reports:
-        kind = "stops" if report.stops else "left out"
-        lines = [f"{kind}: {line}" for line in report.problems] + [f"warning: {line}" for line in report.warnings]
-        if lines:
-            parts.append("\n".join([f"{report.name}:", *lines]))
-    return "\n\n".join(parts)
-
-
-def _counts(reports: Sequence[SplitReport]) -> str:
-    names = dict.fromkeys(name for report in reports for name in report.objects)
-    rows = [["", *(report.name for report in reports)]]
-    rows += [["images", *(str(report.num_images) for report in reports)]]
-    rows += [["images without objects", *(str(report.num_empty) for report in reports)]]
-    rows += [["objects", *(str(sum(report.objects.values())) for report in reports)]]
-    rows += [["  difficult", *(str(report.num_difficult) for report in reports)]]
-    rows += [["  crowd", *(str(report.num_crowd) for report in reports)]]
-    rows += [["  out of reach", *(str(report.num_unreachable) for report in reports)]]
-    rows += [[f"  {name}", *(str(report.objects.get(name, "-")) for report in reports)] for name in names]
-    return aligned(rows)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 import torch
 
 from detkit.data.base import Dataset
+from detkit.data.left_out import left_out
 from detkit.errors import one_line
 from detkit.regions.label import Truths
 from detkit.report.reach import unreached, unreached_line
@@ -25,6 +27,9 @@ def notices(run: Run) -> list[str]:
             lines += [f"{kind}: {text}" for text in texts[:SHOWN]]
             if len(texts) > SHOWN:
                 lines.append(f"{kind}: and {len(texts) - SHOWN} more like these")
+        if dataset.skipped:
+            lines.append(f"skipped: {left_out(dataset)} in all")
+    lines += [f"warning: {line}" for line in seen_in_training(run.data())]
     for role in ("FINETUNE", "TRAIN"):
         if role in run.data() and (missing := _without_truths(run.data()[role], run.config.DATA.TRAIN_DIFFICULT)):
             lines.append(f"warning: DATA.{role}: no ground truth to learn from of: {', '.join(missing)}")
@@ -45,6 +50,23 @@ def _out_of_reach(run: Run) -> list[str]:
             roles_of.setdefault(dataset, []).append(f"DATA.{role}")
     counts = {dataset: unreached(run.config, dataset) for dataset in roles_of}
     return [f"warning: {', '.join(roles_of[d])}: {unreached_line(run.config, n)}" for d, n in counts.items() if n]
+
+
+def seen_in_training(data: Mapping[str, Dataset]) -> list[str]:
+    """A line where test images are learnt from, too.
+
+    Args:
+        data: the data set of each role; only those of DATA are looked at.
+    """
+    learnt = {sample.path for role in ("FINETUNE", "TRAIN") if role in data for sample in data[role]}
+    test = [sample.path for sample in data.get("TEST", ())]
+    shared = sum(path in learnt for path in test)
+    if not shared:
+        return []
+    return [
+        f"DATA.TEST: {shared} of its {len(test)} images are also learnt from (DATA.FINETUNE, DATA.TRAIN), so its "
+        "figures say nothing of new images"
+    ]
 
 
 def _without_truths(dataset: Dataset, difficult: Literal["use", "ignore"]) -> list[str]:

@@ -14,6 +14,7 @@ from detkit.config.load import with_settings
 from detkit.config.node import Config
 from detkit.config.stage_list import StageEntry, stage_entries
 from detkit.data.base import Dataset, WithoutTruths
+from detkit.data.left_out import refuse_many_left_out
 from detkit.errors import ConfigError, DataError
 from detkit.registry import EVALUATORS, STAGES
 from detkit.run.artifacts import digest_of
@@ -90,7 +91,19 @@ class Datasets:
             given = {"on_bad": self._on_bad or self._config[slot].ON_BAD, "needs_images": self._needs_images}
             self._built[slot, splits] = build(self._config, slot, splits=splits, **given)
             self._check_classes(slot)
+            if not self._on_bad:
+                self.refuse_many_left_out(role, self._built[slot, splits])
         return self._built[slot, splits]
+
+    def refuse_many_left_out(self, role: str, dataset: Dataset) -> None:
+        """Refuses a role's data set that left out a larger share of its images than MAX_BAD.
+
+        Raises:
+            DataError: it has the words that allow it.
+        """
+        slot = self.slot(role)
+        name = f"{slot} ({'+'.join(self.splits(role))})"
+        refuse_many_left_out(dataset, name, slot, self._config[slot].MAX_BAD)
 
     def slot(self, role: str) -> str:
         """The config key of a role's data set: DATA or PRETRAIN_DATA."""
@@ -188,16 +201,30 @@ def _unmet(one: PlannedStage, need: Need, before: Sequence[PlannedStage]) -> Con
     )
 
 
+def refuse_unfit(config: Config, datasets: Datasets) -> None:
+    """Refuses settings and data that a stage cannot work with, before what is slow: compiling, fetching weights.
+
+    Raises:
+        ConfigError: the stages do not fit each other, or their settings do not.
+        DataError: a data set cannot be read, or a stage cannot use it.
+    """
+    planned = planned_stages(config)
+    for one in planned:
+        one.stage.check(one.config)
+    for one in planned:
+        for role in one.roles:
+            roles = one.stage.reads(one.config, role).roles
+            one.stage.check_data(one.config, {r: datasets(r) for r in roles})
+
+
 def plan(config: Config, datasets: Datasets, compute: Compute) -> list[Step]:
-    """The steps of a config's STAGES in order.
+    """The steps of a config's STAGES in order; ``refuse_unfit`` comes first.
 
     Raises:
         ConfigError: the stages do not fit each other or their settings.
         DataError: a data set cannot be read.
     """
     planned = planned_stages(config)
-    for one in planned:
-        one.stage.check(one.config)
     steps: dict[tuple[str, str], Step] = {}
     for one in planned:
         for role in one.roles:
@@ -217,7 +244,6 @@ def _step(
     reads = one.stage.reads(one.config, role)
     content = {key: make() for key, make in reads.content.items()}
     data = {r: datasets(r) for r in reads.roles}
-    one.stage.check_data(one.config, data)
     inputs: dict[str, Step] = {}
     caches: dict[str, Step] = {}
     for label, (giver, need) in one.givers[role].items():

@@ -22,7 +22,7 @@ from detkit.run.artifacts import ArtifactStore
 from detkit.run.disk import DiskNeed, refuse_small_disk
 from detkit.run.environment import environment
 from detkit.run.last_run import described, keep_plan, last_plan
-from detkit.run.plan import Datasets, Step, plan
+from detkit.run.plan import Datasets, Step, plan, refuse_unfit
 from detkit.run.stage import Context
 from detkit.system.compute import Compute
 from detkit.system.files import locked, remove_folder, write_atomically, write_json, writing
@@ -74,10 +74,12 @@ class Run:
         compute = Compute.resolve(
             dtype=config.COMPUTE.DTYPE,
             device=runtime.DEVICE,
-            compile=config.COMPUTE.COMPILE,
             local_rank=world.local_rank,
         )
         datasets = Datasets(config)
+        refuse_unfit(config, datasets)
+        if config.COMPUTE.COMPILE:
+            compute = compute.compiling()
         root = Path(config.ARTIFACTS) if config.ARTIFACTS else cache_dir() / "artifacts"
         folder = Path(config.OUTPUT_DIR) if config.OUTPUT_DIR else Path("runs") / name
         return cls(config, folder, ArtifactStore(root), datasets, compute, plan(config, datasets, compute), world)

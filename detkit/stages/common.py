@@ -25,7 +25,7 @@ from detkit.registry import BOX_HEADS, CLASSIFIERS, nearest
 from detkit.run.kinds import FEATURES, HEADS_FILE, NETWORK_FILE, PROPOSALS_FILE
 from detkit.run.shards import save_tensors, split_images
 from detkit.run.stage import Context, Need
-from detkit.structures import Boxes, Proposals
+from detkit.structures import OTHER_CLASS, Boxes, Proposals
 from detkit.structures.state import read_tensors
 from detkit.system.seeding import rng_for
 
@@ -139,7 +139,8 @@ def refuse_without_truths(data: Mapping[str, Dataset]) -> None:
         DataError: naming its role.
     """
     for role, dataset in data.items():
-        if not any(sample.annotations is not None and len(sample.annotations) for sample in dataset):
+        truths = [sample.annotations for sample in dataset if sample.annotations is not None]
+        if all(bool((truth.labels == OTHER_CLASS).all()) for truth in truths):
             raise DataError(f"DATA.{role}: none of its {len(dataset)} images has a ground truth to learn from")
 
 

@@ -53,7 +53,7 @@ class Evaluate(Stage):
                     f"DATA.{role}: the split has no annotations, so it cannot be evaluated; leave Evaluate out of "
                     "STAGES to detect only"
                 )
-            if not any(sample.annotations is not None and len(sample.annotations) for sample in dataset):
+            if all(sample.annotations is None or bool(sample.annotations.ignored.all()) for sample in dataset):
                 raise DataError(f"DATA.{role}: none of its {len(dataset)} images has a ground truth to evaluate on")
 
     def run(self, context: Context) -> None:

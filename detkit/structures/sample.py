@@ -10,6 +10,9 @@ from torch import Tensor
 
 from detkit.structures.boxes import Boxes
 
+OTHER_CLASS = -1
+"""The label of an object of a class that is not asked for."""
+
 
 @dataclass(frozen=True, eq=False)
 class Annotations:
@@ -17,18 +20,22 @@ class Annotations:
 
     Args:
         boxes: N boxes.
-        labels: (N,) int64 classes 0..K-1.
+        labels: (N,) int64 classes 0..K-1, or OTHER_CLASS: nothing is learnt from such an object or near it, and
+            detections of any class that find it are not judged.
         difficult: (N,) bool, VOC's flag: ignored by the evaluation.
         crowd: (N,) bool, COCO's flag: a group of objects in one box.
+        area: (N,) float64 pixels that COCO's evaluation sorts objects by: those of the outline where the data set has
+            one, else of the box.
     """
 
     boxes: Boxes
     labels: Tensor
     difficult: Tensor
     crowd: Tensor
+    area: Tensor
 
     def __post_init__(self) -> None:
-        for name, dtype in (("labels", torch.int64), ("difficult", torch.bool), ("crowd", torch.bool)):
+        for name, dtype in _DTYPES.items():
             value = getattr(self, name)
             if value.dtype != dtype or value.shape != (len(self.boxes),):
                 raise ValueError(
@@ -42,19 +49,32 @@ class Annotations:
         labels: list[int] | Tensor,
         difficult: list[bool] | Tensor | None = None,
         crowd: list[bool] | Tensor | None = None,
+        area: list[float] | Tensor | None = None,
     ) -> Annotations:
-        """Annotations from lists; flags left out are all False."""
+        """Annotations from lists; flags left out are all False, areas those of the boxes."""
         flags = [
             torch.zeros(len(boxes), dtype=torch.bool) if f is None else torch.as_tensor(f, dtype=torch.bool)
             for f in (difficult, crowd)
         ]
-        return cls(boxes, torch.as_tensor(labels, dtype=torch.int64), flags[0], flags[1])
+        if area is None:
+            corners = boxes.tensor.double()
+            area = (corners[:, 2:] - corners[:, :2]).clamp(min=0).prod(1)
+        areas = torch.as_tensor(area, dtype=torch.float64)
+        return cls(boxes, torch.as_tensor(labels, dtype=torch.int64), flags[0], flags[1], areas)
 
     def __len__(self) -> int:
         return len(self.boxes)
 
+    @property
+    def ignored(self) -> Tensor:
+        """(N,) bool: difficult, a crowd, or of another class: objects that a detector need not find."""
+        return self.difficult | self.crowd | (self.labels == OTHER_CLASS)
+
     def __getitem__(self, rows: Tensor | slice) -> Annotations:
-        return Annotations(self.boxes[rows], self.labels[rows], self.difficult[rows], self.crowd[rows])
+        return Annotations(self.boxes[rows], **{name: getattr(self, name)[rows] for name in _DTYPES})
+
+
+_DTYPES = {"labels": torch.int64, "difficult": torch.bool, "crowd": torch.bool, "area": torch.float64}
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,7 @@ import functools
 import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -62,7 +62,12 @@ class Compute:
         where = _device(device, local_rank)
         if dtype == "auto":
             dtype = "bfloat16" if _is_fast_at_bfloat16(where) else "float32"
-        return cls(where, getattr(torch, dtype), compile and _can_compile(where))
+        chosen = cls(where, getattr(torch, dtype), False)
+        return chosen.compiling() if compile else chosen
+
+    def compiling(self) -> Self:
+        """The same with torch.compile, tried first, which takes seconds; without it, and a warning, where it fails."""
+        return replace(self, compile=_can_compile(self.device))
 
     @property
     def name(self) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 from detkit.data.base import Dataset
 from detkit.data.images import read_image
 from detkit.errors import DataError
+from detkit.structures import OTHER_CLASS
 from detkit.system.seeding import rng_for
 from detkit.system.world import ALONE, World
 from detkit.training.objective import Batch
@@ -40,15 +41,15 @@ class ClassifiedImages:
         """
         ids, paths, labels = [], [], []
         for sample in dataset:
-            count = 0 if sample.annotations is None else len(sample.annotations)
-            if sample.annotations is None or count != 1:
+            own = [] if sample.annotations is None else sample.annotations.labels.tolist()
+            if len(own) != 1 or own == [OTHER_CLASS]:
                 raise DataError(
-                    f"pretrain: image {sample.image_id} ({sample.path}) has {count} annotations, expected exactly one, "
-                    "its class; choose a classification set in PRETRAIN_DATA"
+                    f"pretrain: image {sample.image_id} ({sample.path}) has {len(own)} annotations, expected exactly "
+                    "one, its class; choose a classification set in PRETRAIN_DATA"
                 )
             ids.append(sample.image_id)
             paths.append(sample.path)
-            labels.append(int(sample.annotations.labels[0]))
+            labels += own
         return cls(ids, paths, np.array(labels, np.int64))
 
 

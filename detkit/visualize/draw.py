@@ -29,7 +29,7 @@ def draw_detections(
         detections: those of the image; the best are drawn last, on top.
         class_names: the K classes, or ``Labels.of(class_names)``, which many pictures can share. A name that no
             installed font can draw is replaced by "class" and its number.
-        truths: ground truths, drawn in green below the detections; difficult ones and crowds in a thinner line.
+        truths: ground truths, drawn in green below the detections; those that need not be found in a thinner line.
         min_score: detections that score less are left out.
         most: draw only so many, the best.
 
@@ -41,7 +41,7 @@ def draw_detections(
     labels = class_names if isinstance(class_names, Labels) else Labels.of(class_names)
     line = max(1, round(min(image.shape[:2]) / 120))
     if truths is not None:
-        thin = (truths.difficult | truths.crowd).tolist()
+        thin = truths.ignored.tolist()
         for box, is_thin in zip(truths.boxes.tensor.tolist(), thin):
             _rectangle(canvas, box, TRUTH_COLOR, 1 if is_thin else line + 1)
     best_first = detections.scores.argsort(descending=True, stable=True)

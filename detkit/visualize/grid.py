@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -50,7 +51,7 @@ def picture_grid(
         x, y = size[0] / image.shape[1], size[1] / image.shape[0]
         found = Detections(_scaled(found.boxes, x, y), found.scores, found.labels, found.proposal_rows)
         if truth is not None:
-            truth = Annotations(_scaled(truth.boxes, x, y), truth.labels, truth.difficult, truth.crowd)
+            truth = replace(truth, boxes=_scaled(truth.boxes, x, y))
         pictures.append(draw_detections(small, found, labels, truths=truth, min_score=min_score, most=most))
     return _sheet(pictures, columns, cell)
 

@@ -1,4 +1,5 @@
 import json
+import re
 
 import pytest
 
@@ -50,7 +51,10 @@ def test_data_check_counts_measures_and_tells_every_problem(recipe, capsys):
         "d: VOC/d.xml:1: object 1 of 2 (cat)",
         "d: VOC/d.xml:1: object 2 of 2 (dog)",
     ]
-    assert test["warnings"] == ["image a of test is the same picture as a of train"]
+    assert test["warnings"] == [
+        "DATA.TEST: 1 of its 1 images are also learnt from (DATA.FINETUNE, DATA.TRAIN), so its figures say nothing of "
+        "new images",
+    ]
     assert "stops: d: VOC/d.xml:1: object 2 of 2 (dog) has an inverted box" in out
     assert "2 problems would stop training" in out
 
@@ -59,6 +63,55 @@ def test_data_check_of_sound_data_ends_with_0(recipe, capsys):
     assert main(["data", "check", "--config", str(recipe), "DATA.TEST=train"]) == 0
     out = capsys.readouterr().out
     assert "TRAIN, TEST (train)" in out and "nothing would stop training" in out
+    assert "warning: DATA.TEST: 3 of its 3 images are also learnt from" in out
+
+
+def test_data_check_of_data_alone_does_not_ask_for_pictures_to_pretrain_on(recipe, capsys):
+    words = ["DATA.TEST=train", "STAGES=[Pretrain, Propose, Classify, Evaluate]"]
+    assert main(["data", "check", "--config", str(recipe), *words]) == 0
+    out = capsys.readouterr().out
+    assert "PRETRAIN_DATA:\nwarning: not set, so it was not looked at; a recipe that pre-trains needs it" in out
+    assert main(["data", "check", "--config", str(recipe), *words, "PRETRAIN_DATA.ImageFolders.ROOT=nowhere"]) == 2
+    assert "PRETRAIN_DATA.TRAIN (train):\nstops: data set ImageFolders: no folder nowhere" in capsys.readouterr().out
+
+
+@pytest.fixture
+def fruit(tmp_path, monkeypatch):
+    """Eight images of an apple and a pear each, and two of an apple alone."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "VOC/ImageSets/Main").mkdir(parents=True)
+    for n in range(10):
+        things = [thing((1, 1, 10, 20), "apple"), thing((21, 1, 40, 30), "pear")]
+        (tmp_path / f"VOC/{n}.png").write_bytes(encoded(".png", RAMP // (n + 1)))
+        (tmp_path / f"VOC/{n}.xml").write_text(xml(*things[: 2 if n < 8 else 1]))
+    (tmp_path / "VOC/ImageSets/Main/train.txt").write_text("\n".join("0123456789"))
+    data = "{NAME: VOC, TRAIN: train, TEST: train, ON_BAD: skip, VOC: {ROOT: VOC, CLASSES: [apple]}}"
+    (tmp_path / "fruit.yaml").write_text(f"STAGES: [Propose, Classify, Evaluate]\nDATA: {data}\n")
+    return ["--config", "fruit.yaml"]
+
+
+def test_more_than_a_tenth_left_out_stops_until_a_key_allows_it(fruit, capsys):
+    assert main(["data", "check", *fruit]) == 2
+    out = capsys.readouterr().out
+    assert re.search(r"^left out +8 of 10 images \(80\.0%\)$", out, re.MULTILINE)
+    # 18 objects: 10 apples and 8 pears
+    assert "8 of 18 objects (44.4%) are of other classes than DATA.VOC.CLASSES (8 pear)" in out
+    refusal = (
+        "DATA (train): 8 of 10 images (80.0%) would be left out, more than DATA.MAX_BAD: 0.1 allows; the first: 0: "
+    )
+    assert f"stops: {refusal}" in out
+    assert main(["train", *fruit]) == 2
+    err = capsys.readouterr().err
+    assert refusal in err and err.endswith("or add DATA.MAX_BAD=0.8\n")
+    assert main(["data", "check", *fruit, "DATA.MAX_BAD=0.8"]) == 0
+
+
+def test_images_stay_where_objects_of_other_classes_are_ignored(fruit, capsys):
+    assert main(["data", "check", *fruit, "DATA.VOC.OTHER_CLASSES=ignore"]) == 0
+    out = capsys.readouterr().out
+    counts = {name: int(re.search(rf"^{name} +(\d+)$", out, re.MULTILINE)[1]) for name in ("images", "objects")}
+    assert counts == {"images": 10, "objects": 10}
+    assert re.search(r"^of other classes, ignored +8$", out, re.MULTILINE)
 
 
 def test_data_check_counts_the_objects_that_no_proposal_can_reach(recipe, capsys):

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
 from detkit.cli.estimate import _size, _time
 from detkit.cli.main import main
@@ -34,6 +35,14 @@ def test_estimate_of_a_fresh_recipe_and_of_a_finished_one(recipe, capsys):
     after = json.loads(Path("after.json").read_text())
     done = {one["step"] for one in after["steps"] if one["state"] == "done" and one["seconds"] == one["kept"] == 0}
     assert done == {"pretrain", "propose finetune", "propose test", "finetune", "extract train"}
+
+
+@pytest.mark.parametrize("command", ["estimate", "train"])
+def test_nothing_is_compiled_before_the_data_are_checked(recipe, monkeypatch, capsys, command):
+    monkeypatch.setattr(torch, "compile", lambda *_, **__: pytest.fail("compiled"))
+    words = ["COMPUTE.COMPILE=true", "DATA.NAME=VOC", "DATA.VOC.ROOT=nowhere"]
+    assert main([command, "--config", str(recipe), *words]) == 2
+    assert "data set VOC: no folder nowhere" in capsys.readouterr().err
 
 
 def test_estimate_names_the_folder_that_its_file_cannot_lie_in(recipe, capsys):

@@ -26,6 +26,14 @@ def fails(path, *overrides) -> str:
     return str(error.value)
 
 
+def test_detections_are_judged_as_their_data_set_is_unless_evaluators_are_set(write):
+    coco = write("DATA: {NAME: COCO}\n", "coco.yaml")
+    assert load_config(coco).EVALUATORS == ["COCO"]
+    assert load_config(write("DATA: {NAME: Shapes}\n")).EVALUATORS == ["VOC"]
+    assert load_config(coco, ["EVALUATORS=[VOC]"]).EVALUATORS == ["VOC"]
+    assert load_config("configs/coco2017.yaml").EVALUATORS == ["COCO"]
+
+
 def test_defaults_come_from_signatures(write):
     config = load_config(write("SEED: 5\n"))
     assert config.SEED == 5

@@ -5,6 +5,7 @@ import pytest
 
 from detkit.data.coco import COCO
 from detkit.errors import ConfigError, DataError
+from detkit.structures import OTHER_CLASS
 
 
 @pytest.fixture
@@ -27,12 +28,11 @@ def instances(tmp_path, picture):
 
 @pytest.fixture
 def load(tmp_path):
-    def load(data, on_bad="stop"):
+    def load(data, on_bad="stop", **keys):
         (tmp_path / "instances.json").write_text(data if isinstance(data, str) else json.dumps(data))
         file = str(tmp_path / "instances.json")
-        return COCO(
-            splits=("all",), on_bad=on_bad, needs_images=True, annotations=file, images=str(tmp_path / "images")
-        )
+        images = str(tmp_path / "images")
+        return COCO(splits=("all",), on_bad=on_bad, needs_images=True, annotations=file, images=images, **keys)
 
     return load
 
@@ -52,6 +52,30 @@ def test_crowds_are_flagged_and_nothing_is_difficult(load, instances):
     truths = load(instances)[0].annotations
     assert truths.crowd.tolist() == [False, True]
     assert not truths.difficult.any()
+
+
+def test_classes_choose_among_the_categories_in_their_order(load, instances):
+    assert load(instances, classes=["dog", "cat"]).category_ids == (7, 3)
+    with pytest.raises(
+        DataError, match=r"annotation 1 of image 10 \(010\.png\) \(cat\) is of no class in DATA\.COCO\.CLA"
+    ):
+        load(instances, classes=["dog"])
+    kept = load(instances, classes=["dog"], other_classes="ignore")
+    assert (kept.class_names, kept.category_ids) == (("dog",), (7,))
+    assert kept[0].annotations.labels.tolist() == [0, OTHER_CLASS]
+    assert kept.warnings[0].endswith(
+        "1 of 2 objects (50.0%) are of other classes than DATA.COCO.CLASSES (1 cat); "
+        "OTHER_CLASSES: ignore keeps their images; nothing is learnt there or judged"
+    )
+    assert load(instances, classes=["dog"], other_classes="drop")[0].annotations.labels.tolist() == [0]
+    with pytest.raises(DataError, match=r"DATA\.COCO\.CLASSES: no category 'cta' in .*\. Did you mean cat\?"):
+        load(instances, classes=["cta"])
+
+
+def test_the_area_is_the_files_and_the_boxs_where_it_gives_none(load, instances):
+    instances["annotations"][0]["area"] = 81.25
+    # the crowd has none: 60 x 40
+    assert load(instances)[0].annotations.area.tolist() == [81.25, 2400]
 
 
 def test_images_keep_their_file_order_numbers_and_names(load, instances):
@@ -93,6 +117,8 @@ def test_another_size_than_the_images_is_a_line(load, instances):
         ({"bbox": [70, 2, 5, 5]}, "annotation 5 of image 10 (010.png) has no area in the image of 60x40 pixels"),
         ({"category_id": 4}, "annotation 5 of image 10 (010.png) has category_id 4; expected one of [3, 7]"),
         ({"iscrowd": 2}, "annotation 5 of image 10 (010.png) has iscrowd 2; expected 0 or 1"),
+        ({"area": -1}, "annotation 5 of image 10 (010.png) has area -1; expected a number of pixels, 0 or more"),
+        ({"area": "9"}, "annotation 5 of image 10 (010.png) has area '9'; expected a number of pixels, 0 or more"),
     ],
 )
 def test_a_broken_annotation_stops_by_name_or_leaves_its_image_out(load, instances, change, message):
@@ -152,6 +178,14 @@ def test_the_name_of_the_split_is_put_into_the_paths(tmp_path, picture, instance
     (tmp_path / "i_val.json").write_text(json.dumps(other))
     with pytest.raises(DataError, match=r"i_val\.json: its categories are not those of split train"):
         COCO(splits=("train", "val"), on_bad="stop", needs_images=True, **keys)
+
+
+def test_a_split_without_a_file_is_refused_with_those_that_have_one(tmp_path, instances):
+    for split in ("train2017", "val2017"):
+        (tmp_path / f"i_{split}.json").write_text(json.dumps(instances))
+    keys = {"annotations": str(tmp_path / "i_{split}.json"), "images": str(tmp_path)}
+    with pytest.raises(DataError, match=r"no split 'test' .* Add: DATA\.FINETUNE=train2017 .* DATA\.TEST=val2017"):
+        COCO(splits=("test",), on_bad="stop", needs_images=True, **keys)
 
 
 def test_one_file_has_one_split(tmp_path, load, instances):

@@ -124,6 +124,7 @@ def sample(image_id="a", boxes=((0, 0, 5, 5),), labels=(0,), **flags):
         (["cat"], sample(labels=[1]), "h"),
         (["cat"], sample(difficult=[True]), "h"),
         (["cat"], sample(crowd=[True]), "h"),
+        (["cat"], sample(area=[24.5]), "h"),
         (["cat"], sample(boxes=(), labels=()), "h"),
         (["cat"], Sample("a", "a.jpg", (9, 9)), "h"),
         (["cat"], sample(), "i"),

@@ -4,6 +4,7 @@ import pytest
 
 from detkit.data.voc import VOC
 from detkit.errors import ConfigError, DataError
+from detkit.structures import OTHER_CLASS
 
 
 def load(voc, *splits, on_bad="stop", **keys):
@@ -139,7 +140,65 @@ def test_a_class_that_was_not_asked_for_stops_or_is_dropped(pets):
         load(pets, classes=("cat", "dogs"))
     dataset = load(pets, classes=("cat",), other_classes="drop")
     assert dataset[0].annotations.boxes.tensor.tolist() == [[4.5, 5, 60, 40]]
-    assert dataset.warnings == [f"{pets.root}: objects of other classes left out: 1 dog"]
+    assert dataset.warnings == [
+        f"{pets.root}: 1 of 2 objects (50.0%) are of other classes than DATA.VOC.CLASSES (1 dog); OTHER_CLASSES: drop "
+        "takes them for background"
+    ]
+
+
+def test_an_object_of_another_class_that_is_ignored_keeps_its_image_and_has_no_class(pets):
+    truths = load(pets, classes=("cat",), other_classes="ignore")[0].annotations
+    assert truths.labels.tolist() == [OTHER_CLASS, 0]
+    assert truths.boxes.tensor.tolist() == [[0, 0, 10, 20], [4.5, 5, 60, 40]]
+
+
+def test_classes_that_differ_by_capitals_only_are_a_line(voc):
+    voc.add("a", voc.xml(voc.thing("Dog", (1, 1, 9, 9)), voc.thing("dog", (1, 1, 9, 9)))).split("train", "a")
+    line = "classes Dog and dog differ by capitals only and are learnt as different classes"
+    assert load(voc).warnings == [line]
+
+
+@pytest.mark.parametrize(
+    ("listed", "asked", "read"),
+    [
+        ("trainval test", "train", "trainval"),
+        ("train test", "trainval", "train"),
+        ("train val", "test", "val"),
+        ("train val", "trainval", "train"),  # val stands for test there
+        ("train val test", "trainval", "train val"),
+    ],
+)
+def test_splits_that_are_there_stand_in_for_those_that_are_not(voc, listed, asked, read):
+    for shade, name in enumerate(listed.split()):
+        voc.add(name, voc.xml(voc.thing("cat", (1, 1, 9, 9))), value=shade).split(name, name)
+    dataset = load(voc, asked)
+    assert [sample.image_id for sample in dataset] == read.split()
+    lists = voc.root / "ImageSets/Main"
+    assert dataset.warnings == [f"{lists}: no split {asked!r}; instead of it: {', '.join(read.split())}"]
+
+
+LEARN = "DATA.FINETUNE={0} DATA.TRAIN={0} DATA.TEST={1}, or add DATA.VOC.DRAW_SPLITS=true to draw"
+
+
+@pytest.mark.parametrize(
+    ("listed", "asked", "words"),
+    [
+        ("train val trainval", "test", LEARN.format("train", "val")),
+        ("train valid", "test", LEARN.format("train", "valid")),
+        (
+            "default",
+            "train",
+            "Set DATA.FINETUNE, DATA.TRAIN and DATA.TEST to splits that are there or add DATA.VOC.DRAW",
+        ),
+        ("trainval val", "test", "Set DATA.FINETUNE, DATA.TRAIN and DATA.TEST to splits that are there or add"),
+    ],
+)
+def test_a_split_that_nothing_stands_for_is_refused_with_the_words_to_add(voc, listed, asked, words):
+    for name in listed.split():
+        voc.add(name, voc.xml(voc.thing("cat", (1, 1, 9, 9)))).split(name, name)
+    with pytest.raises(DataError, match=re.escape(words)):
+        load(voc, asked)
+    assert len(load(voc, "all", draw_splits=True)) == len(listed.split())
 
 
 def test_a_split_without_any_annotation_file_has_no_ground_truths(pets):

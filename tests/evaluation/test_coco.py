@@ -4,7 +4,7 @@ import pytest
 
 from detkit.errors import DataError
 from detkit.evaluation.coco import COCO, NUMBERS
-from detkit.structures import Annotations, Boxes, Detections, Sample
+from detkit.structures import OTHER_CLASS, Annotations, Boxes, Detections, Sample
 
 BIG = [0, 0, 100, 100]
 SMALL = [200, 200, 220, 220]
@@ -61,6 +61,19 @@ def test_a_difficult_object_ignores_one_detection_that_fits_it():
     # A part of it is no match by IoU, where it would be for a crowd; nor is a second detection.
     assert evaluated((truth, found([[210, 210, 215, 215], BIG], [0.9, 0.8])))["AP"] == pytest.approx(0.5)
     assert evaluated((truth, found([SMALL, SMALL, BIG], [0.9, 0.85, 0.8])))["AP"] == pytest.approx(0.5)
+
+
+def test_an_object_of_another_class_ignores_detections_of_every_class_that_fit_it():
+    truth = sample([BIG, SMALL], [0, OTHER_CLASS])
+    pair = truth, found([SMALL, SMALL, BIG], [0.9, 0.85, 0.8], [0, 1, 0])
+    assert evaluated(pair, class_names=("cat", "dog"))["AP"] == pytest.approx(1.0)
+
+
+def test_sizes_are_by_the_area_of_the_ground_truth_not_of_its_box():
+    # A box of 100 x 100 pixels around an outline of 900: below 32 x 32, so small.
+    outline = Annotations.of(Boxes.of([BIG]), [0], area=[900])
+    numbers = evaluated((Sample("a", Path("a.jpg"), (300, 300), outline), found([BIG], [0.9])))
+    assert (numbers["APsmall"], numbers["APlarge"]) == (pytest.approx(1.0), None)
 
 
 def test_a_class_without_truth_is_left_out_of_the_mean():

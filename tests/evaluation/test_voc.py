@@ -6,7 +6,7 @@ import pytest
 
 from detkit.errors import ConfigError, DataError
 from detkit.evaluation.voc import VOC, area_ap, grid_ap
-from detkit.structures import Annotations, Boxes, Detections, Sample
+from detkit.structures import OTHER_CLASS, Annotations, Boxes, Detections, Sample
 
 UNIT = [0, 0, 10, 10]
 
@@ -36,6 +36,14 @@ def test_ap_of_the_worked_vector():
     assert metrics["VOC07"]["mAP"] == pytest.approx((4 + 7 * 0.75) / 11, abs=1e-12) == pytest.approx(0.840909, abs=1e-6)
     assert metrics["VOC10"]["mAP"] == pytest.approx(2.5 / 3, abs=1e-12)
     assert metrics["VOC10"]["AP"] == {"cat": metrics["VOC10"]["mAP"]}
+
+
+def test_detections_of_any_class_on_an_object_of_another_class_are_not_judged():
+    # Without the object both would be wrong and come first: precision 1/2 for each class.
+    other, cat, dog = UNIT, [20, 0, 30, 10], [40, 0, 50, 10]
+    detections = found([other, other, cat, dog], [0.9, 0.8, 0.7, 0.6], [0, 1, 0, 1])
+    pair = sample([other, cat, dog], [OTHER_CLASS, 0, 1]), detections
+    assert evaluated([pair], ("cat", "dog"))["VOC10"]["AP"] == {"cat": 1.0, "dog": 1.0}
 
 
 def test_an_object_found_twice_makes_the_second_wrong():

@@ -1,16 +1,20 @@
 """AP as independent programs gave it, from the files of the shared folder."""
 
+import contextlib
+import io
 import json
 import re
 from collections import defaultdict
 from pathlib import Path
 
+import numpy as np
 import pytest
+from pycocotools import coco, cocoeval
 
 from detkit.cli.main import main
 from detkit.data import voc as voc_data
 from detkit.data.base import Dataset
-from detkit.evaluation.coco import COCO
+from detkit.evaluation.coco import COCO, NUMBERS
 from detkit.evaluation.detection_files import read_detections
 from detkit.evaluation.voc import VOC
 from detkit.structures import Annotations, Boxes, Detections, Sample
@@ -171,6 +175,39 @@ def test_precision_and_recall_after_each_detection_equal_the_report(cartucho):
         recall, precision = voc.matches(0.5)[voc.class_names.index(block[1])].curve()
         for ours, theirs in ((precision, block[2]), (recall, block[3])):
             assert ours == pytest.approx([float(v) for v in re.findall(r"[\d.]+", theirs)], abs=0.005 + 1e-9)
+
+
+def moved(truths, rng):
+    """Detections that pycocotools reads: each box moved and scaled, some missed, some twice, some of another class."""
+    categories = sorted({truth["category_id"] for truth in truths})
+    for truth in truths:
+        x, y, width, height = truth["bbox"]
+        for _ in range(rng.integers(0, 3)):
+            sides = np.array([width, height]) * np.exp(rng.normal(0, 0.12, 2))
+            corner = np.array([x, y]) + np.array([width, height]) * rng.normal(0, 0.06, 2)
+            other = rng.random() < 0.1
+            yield {
+                "image_id": truth["image_id"],
+                "category_id": int(rng.choice(categories)) if other else truth["category_id"],
+                "bbox": [round(float(v), 2) for v in (*corner, *sides)],
+                "score": round(float(rng.random()), 3),
+            }
+
+
+def test_the_twelve_numbers_of_photographs_equal_pycocotools(shared, tmp_path):
+    # 939 objects, whose outlines have a half to all of their box, and 10 crowds.
+    folder, results = shared / "data/coco_train128", tmp_path / "results.json"
+    file = folder / "annotations/instances_train2017.json"
+    detections = list(moved(json.loads(file.read_text())["annotations"], np.random.default_rng(5)))
+    results.write_text(json.dumps(detections))
+    with contextlib.redirect_stdout(io.StringIO()):
+        truths = coco.COCO(str(file))
+        reference = cocoeval.COCOeval(truths, truths.loadRes(str(results)), "bbox")
+        reference.evaluate()
+        reference.accumulate()
+        reference.summarize()
+    metrics = by_command_line(tmp_path, results, "COCO", "all", "COCO", f"ANNOTATIONS: {file}", "COCO")
+    assert metrics["COCO"] == pytest.approx(dict(zip(NUMBERS, reference.stats.tolist())), abs=1e-9)
 
 
 def test_the_twelve_numbers_equal_coco_to_six_digits(shared):

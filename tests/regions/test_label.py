@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from detkit.regions.label import Truths, box_targets, class_overlaps, finetune_labels, svm_labels
-from detkit.structures import Annotations, Boxes
+from detkit.structures import OTHER_CLASS, Annotations, Boxes
 
 TALL = [0, 0, 10, 10]
 
@@ -23,6 +23,17 @@ def test_crowds_are_never_used_and_difficult_objects_are_unless_ignored():
     assert Truths.of(annotations, "use").ignored.labels.tolist() == [2]
     assert Truths.of(annotations, "ignore").used.labels.tolist() == [0]
     assert Truths.of(annotations, "ignore").ignored.labels.tolist() == [1, 2]
+
+
+def test_an_object_of_another_class_is_never_used_and_forbids_negatives_of_every_class():
+    truths = Truths.of(Annotations.of(Boxes.of([TALL, [50, 50, 60, 60]]), [OTHER_CLASS, 1]), "use")
+    assert (truths.used.labels.tolist(), truths.ignored.labels.tolist()) == ([1], [OTHER_CLASS])
+    # half of the object, a quarter of it, and a region elsewhere
+    found = Boxes.of([[0, 0, 10, 5], [0, 0, 5, 5], [80, 80, 90, 90]])
+    ignored = class_overlaps(found, truths.ignored, 2)
+    torch.testing.assert_close(ignored, overlaps([0.5, 0.5], [0.25, 0.25], [0, 0]))
+    assert finetune_labels(torch.zeros(3, 2), ignored).tolist() == [-1, 2, 2]
+    assert svm_labels(torch.zeros(3, 2), ignored, torch.full((3,), -1)).tolist() == [[0, 0], [-1, -1], [-1, -1]]
 
 
 def test_no_annotations_count_as_no_objects():

@@ -43,6 +43,9 @@ def test_oddities_of_the_data_stand_in_the_log_before_anything_is_made(photograp
     assert before[5] == "warning: and 2 more like these"
     assert before[6].startswith("skipped: broken: ")
     assert before[7:] == [
+        "skipped: 1 of 8 images (12.5%) in all",
+        "warning: DATA.TEST: 7 of its 7 images are also learnt from (DATA.FINETUNE, DATA.TRAIN), so its figures say "
+        "nothing of new images",
         "warning: DATA.FINETUNE: no ground truth to learn from of: dog, emu",
         "warning: DATA.TRAIN: no ground truth to learn from of: dog, emu",
     ]

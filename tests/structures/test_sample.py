@@ -32,7 +32,12 @@ def test_another_number_of_labels_is_an_error():
 def test_flags_that_are_no_booleans_are_an_error():
     zeros = torch.zeros(2, dtype=torch.int64)
     with pytest.raises(ValueError, match=r"expected crowd torch.bool \(2,\), got torch.int64"):
-        Annotations(TWO, zeros, zeros.bool(), zeros)
+        Annotations(TWO, zeros, zeros.bool(), zeros, zeros.double())
+
+
+def test_areas_left_out_are_those_of_the_boxes_and_go_with_their_rows():
+    assert Annotations.of(TWO, [3, 1]).area.tolist() == [1, 9]
+    assert Annotations.of(TWO, [3, 1], area=[0.5, 7.25])[1:].area.tolist() == [7.25]
 
 
 def test_a_sample_without_pixels_is_an_error():
