@@ -8,7 +8,6 @@ from typing import Annotated
 import numpy as np
 import torch
 from torch import Tensor
-from torchvision import ops
 
 from detkit.config.ranges import Fraction, NonNegative, Positive
 from detkit.structures import Boxes, Detections
@@ -97,6 +96,8 @@ def nms(boxes: Boxes, scores: Tensor, iou: float) -> Tensor:
 
     A box is suppressed when its IoU with a kept one exceeds ``iou``; at exactly ``iou`` it stays.
     """
+    from torchvision import ops  # slow to import, and evaluation suppresses nothing
+
     # In double precision an IoU of 3/10 is not above 0.3; in single precision it is.
     return ops.nms(boxes.tensor.double(), scores.double(), iou)
 
