@@ -87,7 +87,13 @@ def _in_pool(
 
 @contextmanager
 def _interrupts_held_back() -> Iterator[None]:
-    """Processes that start inside never see Ctrl-C: until they follow this one it would end them with a traceback."""
+    """Processes that start inside never see Ctrl-C: until they follow this one it would end them with a traceback.
+
+    Windows has no signal masks; there a Ctrl-C in that moment prints the tracebacks of workers.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
