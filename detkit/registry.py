@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from fvcore.common.registry import Registry as FvcoreRegistry
+from typing_extensions import Self
 
 from detkit.errors import ConfigError
 
@@ -48,6 +50,16 @@ class Registry(FvcoreRegistry):
             names = ", ".join(sorted(self._obj_map)) or "nothing"
             raise ConfigError(f"{self._name}: no {name!r}.{nearest(str(name), self._obj_map)} Registered: {names}.")
         return self._obj_map[name]
+
+    @contextmanager
+    def isolated(self) -> Iterator[Self]:
+        """Takes back what was registered inside the block when it ends; for tests of components."""
+        before = dict(self._obj_map)
+        try:
+            yield self
+        finally:
+            self._obj_map.clear()
+            self._obj_map.update(before)
 
     @property
     def name(self) -> str:

@@ -43,19 +43,13 @@ def select(scores: Tensor, settings: Postprocess, min_score: float = -np.inf) ->
     A score of -inf is never a candidate: that class does not fire.
 
     Args:
-        scores: (N, K) float32.
+        scores: (N, K) float32, no NaN.
         settings: the cap per image, and whether a region may be a candidate of several classes.
         min_score: the least score of a candidate.
 
     Returns:
         rows, labels (int64) and scores (float32) of M candidates.
-
-    Raises:
-        ValueError: a score is NaN.
     """
-    if bool(scores.isnan().any()):
-        row, label = scores.isnan().nonzero()[0].tolist()
-        raise ValueError(f"scores: region {row} scores NaN for class {label}; expected numbers or -inf")
     allowed = (scores > -np.inf) & (scores >= min_score)
     if settings.one_class_per_region and scores.numel():
         # argmax promises no order among equals; the first class of the stable sort is the lowest.

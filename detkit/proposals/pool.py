@@ -21,7 +21,7 @@ import torch
 from detkit.config.project import import_project
 from detkit.data.images import read_image
 from detkit.errors import DetkitError
-from detkit.proposals.base import ProposalGenerator
+from detkit.proposals.base import ProposalGenerator, checked_proposals
 from detkit.structures import Boxes, Proposals
 from detkit.system.processes import follow_parent
 
@@ -102,7 +102,8 @@ def _interrupts_held_back() -> Iterator[None]:
 
 
 def _propose(generator: ProposalGenerator, image_id: str, path: Path) -> Arrays:
-    found = generator.propose(read_image(path), image_id)
+    image = read_image(path)
+    found = checked_proposals(generator, generator.propose(image, image_id), image, image_id)
     return found.boxes.numpy(), found.objectness.numpy(), found.image_size
 
 

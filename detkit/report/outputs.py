@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from detkit.data.images import read_image
@@ -22,6 +22,8 @@ from detkit.stages.evaluate import RESULTS
 from detkit.system.files import replacing_folder, write_json, writing
 from detkit.visualize import picture_grid, write_image
 
+log = logging.getLogger("detkit")
+
 PICTURES = 12
 
 
@@ -29,23 +31,23 @@ def write_outputs(run: Run) -> list[str]:
     """Writes what the finished steps allow into the run's folder.
 
     Returns:
-        Lines for the reader: warnings, the AP table, where things lie.
+        Lines for the reader: warnings, the AP table, where things lie. Where a part cannot be written they go to the
+        log.
+
+    Raises:
+        Exception: the first that came up, once all other parts are written.
     """
-    lines = notices(run)
-    detected, evaluated = run.find("Detect", "TEST"), run.find("Evaluate", "TEST")
-    if detected is not None:
-        _write_detections(run, detected)
-    results = _results(run, evaluated)
-    if results:
-        write_json(run.folder / RESULTS, results)
-        lines.append(results_table(results))
-    weights = export_weights(run)
-    if weights is not None:
-        lines.append(f"weights: {weights} (BACKBONE.WEIGHTS={weights})")
-    model = export_model(run)
-    if model is not None:
-        lines.append(f"model: {model} (detkit detect --model {model} IMAGE)")
+    lines, errors = notices(run), []
+    for write in (_write_detections, _draw_pictures, _write_results, _write_weights, _write_model):
+        try:
+            lines += write(run)
+        except Exception as error:  # the others do not depend on it; it is raised when they are written
+            errors.append(error)
     lines.append(f"everything of this run: {run.folder}")
+    if errors:
+        for line in lines:
+            log.info(line)
+        raise errors[0]
     return lines
 
 
@@ -62,8 +64,27 @@ def results_table(results: Mapping[str, Any]) -> str:
     return metrics_table(columns)
 
 
-def _results(run: Run, evaluated: Path | None) -> dict[str, Any]:
+def _write_results(run: Run) -> list[str]:
+    results = _results(run)
+    if not results:
+        return []
+    write_json(run.folder / RESULTS, results)
+    return [results_table(results)]
+
+
+def _write_weights(run: Run) -> list[str]:
+    weights = export_weights(run)
+    return [f"weights: {weights} (BACKBONE.WEIGHTS={weights})"] if weights else []
+
+
+def _write_model(run: Run) -> list[str]:
+    model = export_model(run)
+    return [f"model: {model} (detkit detect --model {model} IMAGE)"] if model else []
+
+
+def _results(run: Run) -> dict[str, Any]:
     """What results.json holds; empty where nothing was measured."""
+    evaluated = run.find("Evaluate", "TEST")
     results: dict[str, Any] = {"data": _data_report(run)}
     if evaluated is not None:
         where = {"dataset": run.config.DATA.NAME, "split": run.config.DATA.TEST}
@@ -73,13 +94,23 @@ def _results(run: Run, evaluated: Path | None) -> dict[str, Any]:
     return results if len(results) > 1 else {}
 
 
-def _write_detections(run: Run, detected: Path) -> None:
-    dataset = run.datasets("TEST")
-    detections = load_detections(detected / DETECTIONS)
+def _write_detections(run: Run) -> list[str]:
+    detected = run.find("Detect", "TEST")
+    if detected is None:
+        return []
+    dataset, detections = run.datasets("TEST"), load_detections(detected / DETECTIONS)
     folder = run.folder / "detections"
     with writing(folder), replacing_folder(folder) as partial:
         write_voc(partial, run.config.DATA.TEST, dataset, detections)
         write_coco(partial / "detections.json", dataset, detections)
+    return []
+
+
+def _draw_pictures(run: Run) -> list[str]:
+    detected = run.find("Detect", "TEST")
+    if detected is None:
+        return []
+    dataset, detections = run.datasets("TEST"), load_detections(detected / DETECTIONS)
     shown = range(min(PICTURES, len(dataset)))
     images = [read_image(dataset[i].path) for i in shown]
     truths = [dataset[i].annotations for i in shown]
@@ -87,6 +118,7 @@ def _write_detections(run: Run, detected: Path) -> None:
     found = [detections[i] for i in shown]
     grid = picture_grid(images, found, dataset.class_names, truths=truths, min_score=least)
     write_image(run.folder / "pictures.png", grid)
+    return []
 
 
 def _data_report(run: Run) -> dict[str, dict[str, Any]]:

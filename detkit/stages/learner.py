@@ -21,6 +21,7 @@ from detkit.stages.common import (
     region_index,
 )
 from detkit.stages.extract import feature_cache
+from detkit.structures.state import learnt_report, learnt_state
 from detkit.system.files import write_json
 
 REPORT = "report.json"
@@ -73,8 +74,8 @@ class Learner(Stage):
             return
         self.fit(component, features.source(layer), context)
         features.dismiss()
-        save_tensors(context.folder / self.file, component.state())
-        write_json(context.folder / REPORT, component.report())
+        save_tensors(context.folder / self.file, learnt_state(component))
+        write_json(context.folder / REPORT, learnt_report(component))
 
     @abstractmethod
     def fit(self, component: Any, source: FeatureSource, context: Context) -> None:

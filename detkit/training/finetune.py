@@ -13,7 +13,7 @@ from detkit.backbones.base import Backbone
 from detkit.config.ranges import Positive
 from detkit.data.images import read_image
 from detkit.errors import ConfigError
-from detkit.regions.base import RegionExtractor, RegionSampler
+from detkit.regions.base import RegionExtractor, RegionSampler, checked_rows
 from detkit.regions.index import RegionIndex
 from detkit.regions.source import LinearHead
 from detkit.system.compute import Compute
@@ -127,7 +127,7 @@ class RegionBatches:
     def __call__(self, iteration: int, world: World = ALONE) -> Batch:
         """The batch, its regions grouped by image; each process takes some of the images."""
         rng = rng_for(self.seed, "finetune", "draw", iteration)
-        rows = self.sampler.draw(self.index, rng)
+        rows = checked_rows(self.sampler, self.sampler.draw(self.index, rng), self.index)
         flips = rng.random(len(rows)) < 0.5 if self.mirror else np.zeros(len(rows), bool)
         inputs, order, ids = [], [np.zeros(0, np.int64)], []
         for image, positions in world.own(list(self.index.by_image(rows))):

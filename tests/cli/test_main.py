@@ -52,12 +52,13 @@ def test_list_names_every_component_and_the_keys_of_one(capsys):
     assert "Did you mean CLASSIFIERS?" in err
 
 
-def test_component_without_a_docstring_is_listed(capsys, monkeypatch):
+def test_component_without_a_docstring_is_listed(capsys):
     class Silent:
         pass
 
-    monkeypatch.setitem(EVALUATORS._obj_map, "Silent", Silent)
-    code, out, _ = run(capsys, "list", "EVALUATORS")
+    with EVALUATORS.isolated():
+        EVALUATORS.register(Silent)
+        code, out, _ = run(capsys, "list", "EVALUATORS")
     assert code == 0
     assert "Silent: says nothing about itself" in out
 

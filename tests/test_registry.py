@@ -1,0 +1,25 @@
+import pytest
+
+from detkit.errors import ConfigError
+from detkit.registry import Registry
+
+
+class Known:
+    pass
+
+
+class New:
+    pass
+
+
+def test_what_was_registered_in_an_isolated_block_is_gone_after_it_and_the_rest_stays():
+    registry = Registry("PARTS")
+    registry.register(Known)
+    with pytest.raises(KeyError), registry.isolated() as same:
+        assert same is registry
+        registry.register(New)
+        assert registry.names() == ["Known", "New"]
+        raise KeyError
+    assert registry.names() == ["Known"] and registry.get("Known") is Known
+    with pytest.raises(ConfigError, match="no 'New'"):
+        registry.get("New")
