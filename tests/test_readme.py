@@ -59,7 +59,6 @@ EVERY_COMMAND = list(dict.fromkeys(tuple(c) for page in PAGES for c in commands(
 @pytest.fixture
 def own_registries():
     """Components that a test registers are gone after it."""
-    load_components()
     with ExitStack() as isolated:
         for registry in ALL_REGISTRIES:
             isolated.enter_context(registry.isolated())
