@@ -93,7 +93,7 @@ class RegionScorer:
         reads = self.box_head.reads_features
         own = features[self.box_layer][rows] if reads else torch.zeros(len(rows), 0)
         plain = boxes[rows]
-        refined = checked_moves(self.box_head, self.box_head.refine(own, plain, labels), len(rows))
+        refined = checked_moves(self.box_head, self.box_head.refine(own, boxes[rows], labels), len(rows))
         if settings.refine_above is not None:
             moved = (scores > settings.refine_above)[:, None]
             refined = Boxes(torch.where(moved, refined.tensor, plain.tensor))

@@ -16,10 +16,11 @@ from detkit.report.export import export_model
 from detkit.report.notices import notices
 from detkit.report.pretrained import export_weights, pretraining_results
 from detkit.run.artifacts import read_result
-from detkit.run.runner import Run
+from detkit.run.runner import LOSSES, Run
 from detkit.stages.detect import DETECTIONS, load_detections
 from detkit.stages.evaluate import RESULTS
-from detkit.system.files import replacing_folder, write_json, writing
+from detkit.system.files import replacing_folder, write_atomically, write_json, writing
+from detkit.training.solver import METRICS
 from detkit.visualize import picture_grid, write_image
 
 log = logging.getLogger("detkit")
@@ -38,7 +39,7 @@ def write_outputs(run: Run) -> list[str]:
         Exception: the first that came up, once all other parts are written.
     """
     lines, errors = notices(run), []
-    for write in (_write_detections, _draw_pictures, _write_results, _write_weights, _write_model):
+    for write in (_write_detections, _draw_pictures, _write_results, _write_losses, _write_weights, _write_model):
         try:
             lines += write(run)
         except Exception as error:  # the others do not depend on it; it is raised when they are written
@@ -70,6 +71,15 @@ def _write_results(run: Run) -> list[str]:
         return []
     write_json(run.folder / RESULTS, results)
     return [results_table(results)]
+
+
+def _write_losses(run: Run) -> list[str]:
+    """Copies what each training wrote of its steps to RUN/pretrain.jsonl and RUN/finetune.jsonl."""
+    for stage, name in LOSSES.items():
+        found = run.find(stage)
+        if found is not None and (found / METRICS).is_file():
+            write_atomically(run.folder / name, (found / METRICS).read_bytes())
+    return []
 
 
 def _write_weights(run: Run) -> list[str]:

@@ -31,7 +31,9 @@ from detkit.system.world import ALONE, World
 
 log = logging.getLogger("detkit")
 
-OUTPUTS = ("results.json", "pictures.png", "detections", "model", "weights.safetensors")
+LOSSES = {"Pretrain": "pretrain.jsonl", "Finetune": "finetune.jsonl"}
+"""Where a run's folder holds the losses and accuracies of the stages that train."""
+OUTPUTS = ("results.json", "pictures.png", "detections", "model", "weights.safetensors", *LOSSES.values())
 """What a run's folder gets when its steps are done."""
 
 

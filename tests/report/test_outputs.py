@@ -52,6 +52,10 @@ def test_an_evaluator_of_ones_own_gets_a_column_and_a_part_that_fails_leaves_the
     known = [ap for ap in results["metrics"]["ByClass"]["AP"].values() if ap is not None]
     assert sum(known) / len(known) == pytest.approx(results["metrics"]["VOC07"]["mAP"])
 
+    for stage in ("pretrain", "finetune"):
+        lines = Path(f"runs/tiny/{stage}.jsonl").read_text().splitlines()
+        assert [json.loads(line)["iteration"] for line in lines] == [3] and "loss" in json.loads(lines[0])
+
     def fails(*given, **words):
         raise DataError("no picture today")
 
