@@ -43,6 +43,10 @@ class ModelError(DetkitError):
     """A model folder or artefact that cannot be loaded."""
 
 
+class ComponentError(DetkitError):
+    """A registered component whose answer breaks the promises of its kind."""
+
+
 class ProcessLostError(DetkitError):
     """Another process of the run has ended, so this one cannot go on."""
 

@@ -21,6 +21,9 @@ class Progress(Protocol):
     def update(self, count: int = 1) -> None:
         """``count`` more units are done."""
 
+    def note(self, text: str) -> None:
+        """What stands behind the numbers from now on, for example a loss."""
+
     def close(self) -> None:
         """The loop has ended."""
 
@@ -51,6 +54,7 @@ class LineProgress(_Closing):
         self.label, self.total, self.unit = label, total, unit
         self.done = self.first = done
         self.stream = stream or sys.stderr
+        self.noted = ""
         self.start = time.monotonic()
         self.next = self.start + FIRST_LINE
 
@@ -62,16 +66,19 @@ class LineProgress(_Closing):
             self.next = now + LINE_EVERY
             rate = (self.done - self.first) / (now - self.start)
             left = f"{(self.total - self.done) / rate:.0f} s" if rate else "unknown time"
-            print(
-                f"{self.label}: {self.done}/{self.total} {self.unit}, {rate:.1f} {self.unit}/s, {left} left",
-                file=self.stream,
-                flush=True,
-            )
+            self._print(f"{self.done}/{self.total} {self.unit}, {rate:.1f} {self.unit}/s, {left} left")
+
+    def note(self, text: str) -> None:
+        """Shown with the next line."""
+        self.noted = text
 
     def close(self) -> None:
         """Prints how far it came when any line was printed before."""
         if self.next > self.start + FIRST_LINE:
-            print(f"{self.label}: {self.done}/{self.total} {self.unit} done", file=self.stream, flush=True)
+            self._print(f"{self.done}/{self.total} {self.unit} done")
+
+    def _print(self, text: str) -> None:
+        print(f"{self.label}: {text}{', ' if self.noted else ''}{self.noted}", file=self.stream, flush=True)
 
 
 class NoProgress(_Closing):
@@ -80,11 +87,22 @@ class NoProgress(_Closing):
     def update(self, count: int = 1) -> None:
         """Nothing."""
 
+    def note(self, text: str) -> None:
+        """Nothing."""
+
+
+class BarProgress(tqdm):
+    """A bar on a terminal."""
+
+    def note(self, text: str) -> None:
+        """Shown when the bar is drawn next."""
+        self.set_postfix_str(text, refresh=False)
+
 
 def progress(label: str, total: int, unit: str, done: int = 0, *, shown: bool = True) -> Progress:
     """A bar on a terminal, lines elsewhere, both on standard error; nothing where it is not to be shown."""
     if not shown:
         return NoProgress()
     if sys.stderr.isatty():
-        return tqdm(total=total, initial=done, desc=label, unit=unit, dynamic_ncols=True, delay=SHORTEST)
+        return BarProgress(total=total, initial=done, desc=label, unit=unit, dynamic_ncols=True, delay=SHORTEST)
     return LineProgress(label, total, unit, done)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import difflib
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from fvcore.common.registry import Registry as FvcoreRegistry
+from typing_extensions import Self
 
 from detkit.errors import ConfigError
 
@@ -51,6 +53,22 @@ class Registry(FvcoreRegistry):
             names = ", ".join(sorted(self._obj_map)) or "nothing"
             raise ConfigError(f"{self._name}: no {name!r}.{nearest(str(name), self._obj_map)} Registered: {names}.")
         return self._obj_map[name]
+
+    @contextmanager
+    def isolated(self) -> Iterator[Self]:
+        """Takes back what was registered inside the block when it ends; for tests of components.
+
+        detkit's own components are loaded first: a module registers when it is first imported, and never again.
+        """
+        from detkit.components import load_components
+
+        load_components()
+        before = dict(self._obj_map)
+        try:
+            yield self
+        finally:
+            self._obj_map.clear()
+            self._obj_map.update(before)
 
     @property
     def name(self) -> str:

@@ -30,6 +30,28 @@ def test_lines_come_after_five_seconds_and_then_every_thirty(clock):
     ]
 
 
+def test_what_is_noted_stands_behind_the_numbers(clock, monkeypatch):
+    out = io.StringIO()
+    with LineProgress("finetune", 4, "steps", stream=out) as bar:
+        bar.note("loss 2")
+        bar.note("loss 1.5")
+        clock[0] += 5
+        bar.update()
+        bar.note("loss 1.2")
+    assert out.getvalue().splitlines() == [
+        "finetune: 1/4 steps, 0.2 steps/s, 15 s left, loss 1.5",
+        "finetune: 1/4 steps done, loss 1.2",
+    ]
+    screen = io.StringIO()
+    screen.isatty = lambda: True
+    monkeypatch.setattr(module.sys, "stderr", screen)
+    monkeypatch.setattr(module, "SHORTEST", 0.0)
+    with progress("finetune", 4, "steps") as bar:
+        bar.note("loss 1.5")
+        bar.update(4)
+    assert "loss 1.5" in screen.getvalue().rpartition("\r")[2]
+
+
 def test_short_loop_prints_nothing(clock):
     out = io.StringIO()
     with LineProgress("propose", 1, "image", stream=out) as bar:

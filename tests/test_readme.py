@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -58,12 +59,10 @@ EVERY_COMMAND = list(dict.fromkeys(tuple(c) for page in PAGES for c in commands(
 @pytest.fixture
 def own_registries():
     """Components that a test registers are gone after it."""
-    load_components()
-    before = [dict(registry._obj_map) for registry in ALL_REGISTRIES]
-    yield
-    for registry, known in zip(ALL_REGISTRIES, before, strict=True):
-        registry._obj_map.clear()
-        registry._obj_map.update(known)
+    with ExitStack() as isolated:
+        for registry in ALL_REGISTRIES:
+            isolated.enter_context(registry.isolated())
+        yield
 
 
 @pytest.fixture

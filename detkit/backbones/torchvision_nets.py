@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import torch
-import torchvision
 from torch import Tensor, nn
 from torch.nn import functional as F
 from typing_extensions import Self
@@ -74,6 +73,8 @@ class TorchvisionBackbone(Backbone):
         input_size: Annotated[int, NonNegative] = 0,
         grid: Annotated[int, Positive] = 3,
     ) -> None:
+        from torchvision import models  # slow to import, and evaluation needs no network
+
         super().__init__()
         facts = _NETS[arch]
         self.arch = arch
@@ -85,7 +86,7 @@ class TorchvisionBackbone(Backbone):
         self.map_origin = facts.origin
         self.preprocessing = Preprocessing.of("RGB", 1 / 255, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
-        net = getattr(torchvision.models, arch)(weights=None)
+        net = getattr(models, arch)(weights=None)
         if self.has_fc:
             self.pool5 = net.features.pop(-1)
             self.avgpool = net.avgpool

@@ -11,7 +11,6 @@ from typing import Any, Literal, cast
 
 import numpy as np
 import torch
-import torchvision
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
@@ -209,9 +208,11 @@ def _is_plain(value: object) -> bool:
 
 
 def _named_in_torchvision(spec: str, arch: str) -> Any:
+    from torchvision import models  # slow to import, and weights mostly lie in files
+
     if not arch:
         raise WeightsError(f"weights {spec}: torchvision has none for this backbone; allowed: a file")
-    known = torchvision.models.get_model_weights(arch).__members__
+    known = models.get_model_weights(arch).__members__
     name = spec.removeprefix("torchvision:")
     if name not in known:
         raise WeightsError(f"weights {spec}: torchvision has no such weights of {arch}; allowed: {', '.join(known)}")

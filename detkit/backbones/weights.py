@@ -7,7 +7,6 @@ import logging
 from pathlib import Path
 
 import torch
-import torchvision
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -71,6 +70,8 @@ def weights_identity(spec: str) -> str:
         WeightsError: there is no such file, or several mean images lie beside it.
     """
     if spec.startswith("torchvision:"):
+        import torchvision  # slow to import, and weights mostly lie in files
+
         return f"{spec} of torchvision {torchvision.__version__}"
     path = existing_file(spec)
     return "+".join(_sha256(file) for file in (path, *companion_files(path)))

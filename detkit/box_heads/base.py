@@ -9,6 +9,7 @@ import numpy as np
 from torch import Tensor
 from typing_extensions import Self
 
+from detkit.errors import ComponentError
 from detkit.progress import Progress
 from detkit.regions.index import RegionIndex
 from detkit.regions.source import FeatureSource, LinearHead
@@ -62,3 +63,20 @@ class BoxHead(Learnt):
             boxes: the N regions.
             labels: (N,) int64 class whose transform is applied.
         """
+
+
+def checked_moves(head: BoxHead, moved: Boxes, count: int) -> Boxes:
+    """Where a box head has moved boxes to; the core looks at every answer.
+
+    Args:
+        head: named in the message.
+        moved: its answer.
+        count: N, the boxes that it was given.
+
+    Raises:
+        ComponentError: it is no ``Boxes`` of N rows.
+    """
+    if not isinstance(moved, Boxes) or len(moved) != count:
+        got = f"{len(moved)} of them" if isinstance(moved, Boxes) else type(moved).__name__
+        raise ComponentError(f"{type(head).__name__}.refine: expected Boxes, one for each of {count}, got {got}")
+    return moved

@@ -6,9 +6,11 @@ from abc import abstractmethod
 from typing import ClassVar, Literal
 
 import numpy as np
+import torch
 from torch import Tensor
 from typing_extensions import Self
 
+from detkit.errors import ComponentError
 from detkit.progress import Progress
 from detkit.regions.source import FeatureSource, LinearHead
 from detkit.structures.state import Learnt
@@ -56,3 +58,24 @@ class Classifier(Learnt):
         -inf where a class does not fire. A classifier that gives it to all classes of its own training objects is
         refused once it is learnt, as nothing could be detected with it.
         """
+
+
+def checked_scores(classifier: Classifier, scores: Tensor, count: int) -> Tensor:
+    """What a classifier has answered; the core looks at every answer.
+
+    Args:
+        classifier: named in the message.
+        scores: its answer.
+        count: N, the regions that it was asked about.
+
+    Raises:
+        ComponentError: it is no (N, K) float32 tensor, or a score is NaN.
+    """
+    where = f"{type(classifier).__name__}.score"
+    if not isinstance(scores, Tensor) or scores.dtype != torch.float32 or scores.ndim != 2 or len(scores) != count:
+        got = f"{scores.dtype} {tuple(scores.shape)}" if isinstance(scores, Tensor) else type(scores).__name__
+        raise ComponentError(f"{where}: expected a float32 tensor ({count}, number of classes), got {got}")
+    if bool(scores.isnan().any()):
+        row, label = scores.isnan().nonzero()[0].tolist()
+        raise ComponentError(f"{where}: expected numbers or -inf, got NaN for region {row} and class {label}")
+    return scores

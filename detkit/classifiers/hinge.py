@@ -6,9 +6,6 @@ import warnings
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn import config_context
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.svm import LinearSVC
 
 
 @dataclass(frozen=True)
@@ -55,6 +52,10 @@ class HingeSolver:
 
     def __call__(self, examples: np.ndarray, num_positives: int) -> tuple[np.ndarray, float, float]:
         """Weight (D,), bias and objective for (n, D) float64 examples, positives first, at least one of each kind."""
+        from sklearn import config_context  # slow to import, and only a training solves
+        from sklearn.exceptions import ConvergenceWarning
+        from sklearn.svm import LinearSVC
+
         svm = LinearSVC(
             C=self.loss.c,
             loss="hinge",

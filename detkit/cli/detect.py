@@ -195,13 +195,14 @@ class _Reader:
 
     def __call__(self, i: int) -> _Item | str:
         from detkit.data.images import read_image
+        from detkit.proposals.base import checked_proposals
 
         clock = Clock()
         try:
             with clock("decode"):
                 image = read_image(self.files[i][1])
             with clock("proposals"):
-                proposals = self.generator.propose(image)
+                proposals = checked_proposals(self.generator, self.generator.propose(image), image, "")
         except DataError as error:
             return str(error)
         return _Item(image, proposals, clock.seconds)

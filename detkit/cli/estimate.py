@@ -45,7 +45,9 @@ def _table(found: Estimate) -> str:
     lines += [
         f"{'all':16} {'':10} {_time(found.seconds):>9} {_size(found.kept):>9}",
         f"disk at most {_size(found.most)} while checkpoints are kept; {_size(found.free)} are free",
-        f"memory at least {_size(found.memory)}: what these measurements took, with one worker",
+        f"memory at least {_size(found.memory)}: what these measurements took, with one worker"
+        if found.memory
+        else "memory: not measured, this system does not count it",
         "not known:",
         *(f"  {line}" for line in found.unknown),
     ]

@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from platformdirs import user_cache_path
+
 from detkit.errors import ConfigError
 
 
 def cache_dir() -> Path:
-    """The cache folder: ``$DETKIT_CACHE``, else ``$XDG_CACHE_HOME/detkit``, else ``~/.cache/detkit``.
+    """The cache folder: ``$DETKIT_CACHE``, else ``$XDG_CACHE_HOME/detkit``, else the system's own place for caches.
 
-    The folder need not exist yet. An empty variable counts as unset.
+    That is ``~/.cache/detkit`` on Linux, ``~/Library/Caches/detkit`` on macOS, and ``detkit`` in the local application
+    data on Windows. The folder need not exist yet. An empty variable counts as unset.
 
     Raises:
         ConfigError: none of the variables is set, and the system knows no home of this user.
@@ -21,6 +24,7 @@ def cache_dir() -> Path:
     if xdg := os.environ.get("XDG_CACHE_HOME"):
         return Path(xdg) / "detkit"
     try:
-        return Path.home() / ".cache" / "detkit"
+        Path.home()  # some versions of platformdirs give a folder named "~" where there is no home
+        return user_cache_path("detkit", appauthor=False)
     except RuntimeError:
         raise ConfigError("no folder for the cache: this user has no home; set DETKIT_CACHE to a folder") from None

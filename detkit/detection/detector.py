@@ -12,15 +12,15 @@ import torch
 from torch import Tensor
 
 from detkit.backbones.weights import load_weights
-from detkit.box_heads.base import BoxHead
-from detkit.classifiers.base import Classifier
+from detkit.box_heads.base import BoxHead, checked_moves
+from detkit.classifiers.base import Classifier, checked_scores
 from detkit.config.build import construct
 from detkit.config.layout import RuntimeKeys
 from detkit.data.images import read_image
 from detkit.detection.model_file import read_model_file
 from detkit.detection.postprocess import Postprocess, finish, select
 from detkit.errors import ModelError
-from detkit.proposals.base import ProposalGenerator
+from detkit.proposals.base import ProposalGenerator, checked_proposals
 from detkit.regions.network import RegionNetwork
 from detkit.registry import BACKBONES, BOX_HEADS, CLASSIFIERS, PROPOSAL_GENERATORS, REGION_EXTRACTORS
 from detkit.structures import Boxes, Detections, Proposals
@@ -86,12 +86,14 @@ class RegionScorer:
             settings: caps.
             min_score: regions that score less are none.
         """
+        scored = self.classifier.score(features[self.classifier_layer])
         rows, labels, scores = select(
-            self.classifier.score(features[self.classifier_layer]), settings, min_score=min_score
+            checked_scores(self.classifier, scored, len(boxes)), settings, min_score=min_score
         )
         reads = self.box_head.reads_features
         own = features[self.box_layer][rows] if reads else torch.zeros(len(rows), 0)
-        plain, refined = boxes[rows], self.box_head.refine(own, boxes[rows], labels)
+        plain = boxes[rows]
+        refined = checked_moves(self.box_head, self.box_head.refine(own, boxes[rows], labels), len(rows))
         if settings.refine_above is not None:
             moved = (scores > settings.refine_above)[:, None]
             refined = Boxes(torch.where(moved, refined.tensor, plain.tensor))
@@ -157,12 +159,13 @@ class Detector:
         if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8:
             raise ValueError(f"detect: expected an (H, W, 3) uint8 RGB image, got {pixels.dtype} {pixels.shape}")
         with clock("proposals"):
-            given = self.generator.propose(pixels) if proposals is None else proposals
-        features = self.network.of_image(pixels, given.boxes, self.scorer.layers, clock)
+            if proposals is None:
+                proposals = checked_proposals(self.generator, self.generator.propose(pixels), pixels, "")
+        features = self.network.of_image(pixels, proposals.boxes, self.scorer.layers, clock)
         least = self.shown_from if min_score is None else min_score
         with clock("classify"):
-            found = self.scorer.candidates(given.boxes, features, self.settings, least)
-            return finish(found.refined, found.scores, found.labels, found.rows, given.image_size, self.settings)
+            found = self.scorer.candidates(proposals.boxes, features, self.settings, least)
+            return finish(found.refined, found.scores, found.labels, found.rows, proposals.image_size, self.settings)
 
 
 def load(model: str | Path, *, device: str = "auto", compile: bool = False) -> Detector:

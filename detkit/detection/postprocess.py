@@ -8,7 +8,6 @@ from typing import Annotated
 import numpy as np
 import torch
 from torch import Tensor
-from torchvision import ops
 
 from detkit.config.ranges import Fraction, NonNegative, Positive
 from detkit.structures import Boxes, Detections
@@ -44,19 +43,13 @@ def select(scores: Tensor, settings: Postprocess, min_score: float = -np.inf) ->
     A score of -inf is never a candidate: that class does not fire.
 
     Args:
-        scores: (N, K) float32.
+        scores: (N, K) float32, no NaN.
         settings: the cap per image, and whether a region may be a candidate of several classes.
         min_score: the least score of a candidate.
 
     Returns:
         rows, labels (int64) and scores (float32) of M candidates.
-
-    Raises:
-        ValueError: a score is NaN.
     """
-    if bool(scores.isnan().any()):
-        row, label = scores.isnan().nonzero()[0].tolist()
-        raise ValueError(f"scores: region {row} scores NaN for class {label}; expected numbers or -inf")
     allowed = (scores > -np.inf) & (scores >= min_score)
     if settings.one_class_per_region and scores.numel():
         # argmax promises no order among equals; the first class of the stable sort is the lowest.
@@ -97,6 +90,8 @@ def nms(boxes: Boxes, scores: Tensor, iou: float) -> Tensor:
 
     A box is suppressed when its IoU with a kept one exceeds ``iou``; at exactly ``iou`` it stays.
     """
+    from torchvision import ops  # slow to import, and evaluation suppresses nothing
+
     # In double precision an IoU of 3/10 is not above 0.3; in single precision it is.
     return ops.nms(boxes.tensor.double(), scores.double(), iou)
 

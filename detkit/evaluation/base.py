@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from abc import ABC, abstractmethod
 from typing import Any
 
+from detkit.errors import ComponentError
 from detkit.structures import Detections, Sample
 
 
@@ -35,6 +37,35 @@ class Evaluator(ABC):
     def compute(self) -> dict[str, dict[str, Any]]:
         """Metrics by name, for example {"VOC07": {"mAP": 0.58, "AP": {"cat": 0.7, "dog": None}}}; fractions.
 
+        Values are finite numbers, texts, None, and lists and dicts of these. ``AP`` by class gets a column in the
+        table; its last line shows ``mAP``, or where that is not given the mean of the classes that have a number.
+
         Raises:
             DataError: there was no ground truth at all.
         """
+
+
+def checked_metrics(evaluator: Evaluator, metrics: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """What an evaluator has computed; the core looks at every answer.
+
+    Raises:
+        ComponentError: it is no dict of dicts by name, holds what JSON cannot, or an ``AP`` by class holds no numbers.
+    """
+    name = type(evaluator).__name__
+    where = f"{name}.compute"
+    if not isinstance(metrics, dict) or not all(isinstance(own, dict) for own in metrics.values()):
+        raise ComponentError(f"{where}: expected a dict by metric, {{'{name}': {{'AP50': 0.7}}}}, got {metrics!r:.80}")
+    try:
+        json.dumps(metrics, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise ComponentError(f"{where}: expected finite numbers, texts, None, lists and dicts, got: {error}") from error
+    for metric, own in metrics.items():
+        by_class = own.get("AP")
+        if isinstance(by_class, dict):
+            for label, value in {**by_class, "mAP": own.get("mAP")}.items():
+                if not isinstance(label, str) or not isinstance(value, (int, float, type(None))):
+                    raise ComponentError(
+                        f"{where}: expected {metric}.AP as numbers or None by class, and mAP likewise, "
+                        f"got {value!r:.80} for {label!r}"
+                    )
+    return metrics

@@ -11,8 +11,9 @@ def ap_table(columns: Mapping[str, Mapping[str, Any]]) -> str:
     """AP in percent, a line for each class and one for the mean.
 
     Args:
-        columns: by heading, what the VOC evaluator gives: {"mAP": fraction, "AP": {class: fraction or None}}. A class
-            that a column lacks, or has no ground truth of, shows a dash.
+        columns: by heading, what an evaluator gives: {"AP": {class: fraction or None}} and, if it has one, "mAP"; else
+            the mean is taken over the classes that have a number. A class that a column lacks, or has no ground truth
+            of, shows a dash.
 
     Returns:
         Lines without a trailing newline; an empty text without columns.
@@ -22,14 +23,22 @@ def ap_table(columns: Mapping[str, Mapping[str, Any]]) -> str:
     class_names = list(dict.fromkeys(name for column in columns.values() for name in column["AP"]))
     rows = [["class", *columns]]
     rows += [[name, *(_percent(c["AP"].get(name)) for c in columns.values())] for name in class_names]
-    rows.append(["mAP", *(_percent(c["mAP"]) for c in columns.values())])
+    rows.append(["mAP", *(_percent(_mean_ap(c)) for c in columns.values())])
     return aligned(rows)
+
+
+def _mean_ap(column: Mapping[str, Any]) -> float | None:
+    if "mAP" in column:
+        given: float | None = column["mAP"]
+        return given
+    known = [ap for ap in column["AP"].values() if ap is not None]
+    return sum(known) / len(known) if known else None
 
 
 def metrics_table(metrics: Mapping[str, Mapping[str, Any]]) -> str:
     """The metrics of a run: the AP of the classes side by side, then a line for each other number.
 
-    Tables of tables, such as recall by threshold and number of proposals, stay in results.json.
+    Lists and tables of tables, such as recall by threshold and number of proposals, stay in results.json.
     """
     by_class = {name: m for name, m in metrics.items() if isinstance(m.get("AP"), Mapping)}
     parts = [ap_table(by_class)] if by_class else []
@@ -43,13 +52,17 @@ def metrics_table(metrics: Mapping[str, Mapping[str, Any]]) -> str:
 def _one_deep(numbers: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     for key, value in numbers.items():
         if not isinstance(value, Mapping):
-            yield key, value
-        elif not any(isinstance(v, Mapping) for v in value.values()):
-            yield from ((f"{key} {k}", v) for k, v in value.items())
+            value, prefix = {key: value}, ""
+        else:
+            prefix = f"{key} "
+        if not any(isinstance(v, (Mapping, list, tuple)) for v in value.values()):
+            yield from ((f"{prefix}{k}", v) for k, v in value.items())
 
 
 def _number(value: Any) -> str:
-    """A fraction in percent; a count, such as boxes an image, as it is."""
+    """A fraction in percent; a text, and a count such as boxes an image, as it is."""
+    if isinstance(value, str):
+        return value
     is_fraction = value is None or (isinstance(value, float) and 0 <= value <= 1)
     return _percent(value) if is_fraction else f"{value:.6g}"
 

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from detkit.errors import ComponentError
 from detkit.structures import Boxes, Proposals
 
 
@@ -48,3 +49,31 @@ class ProposalGenerator(ABC):
             image: (H, W, 3) uint8 RGB.
             image_id: the data set's name of the image.
         """
+
+
+def checked_proposals(generator: ProposalGenerator, found: Proposals, image: np.ndarray, image_id: str) -> Proposals:
+    """What a generator has found in an image; the core looks at every answer.
+
+    Args:
+        generator: named in the message.
+        found: its answer.
+        image: (H, W, 3), the image that it was asked about.
+        image_id: likewise named.
+
+    Raises:
+        ComponentError: it is no ``Proposals``, or of another size, or a box does not lie inside the image.
+    """
+    height, width = image.shape[:2]
+    where = f"{type(generator).__name__}.propose, image {image_id or f'of {width} x {height} pixels'}"
+    if not isinstance(found, Proposals):
+        raise ComponentError(f"{where}: expected Proposals, got {type(found).__name__}")
+    if tuple(found.image_size) != (height, width):
+        raise ComponentError(f"{where}: expected the size {(height, width)} (height, width), got {found.image_size}")
+    outside = (found.boxes.clip((height, width)).tensor != found.boxes.tensor).any(1).nonzero()
+    if len(outside):
+        row = int(outside[0])
+        raise ComponentError(
+            f"{where}: expected boxes inside the image of {width} x {height} pixels, got box {row} "
+            f"{found.boxes.tensor[row].tolist()} (x1, y1, x2, y2)"
+        )
+    return found

@@ -21,7 +21,7 @@ import torch
 from detkit.config.project import import_project
 from detkit.data.images import read_image
 from detkit.errors import DetkitError
-from detkit.proposals.base import ProposalGenerator
+from detkit.proposals.base import ProposalGenerator, checked_proposals
 from detkit.structures import Boxes, Proposals
 from detkit.system.processes import follow_parent
 
@@ -87,7 +87,13 @@ def _in_pool(
 
 @contextmanager
 def _interrupts_held_back() -> Iterator[None]:
-    """Processes that start inside never see Ctrl-C: until they follow this one it would end them with a traceback."""
+    """Processes that start inside never see Ctrl-C: until they follow this one it would end them with a traceback.
+
+    Windows has no signal masks; there a Ctrl-C in that moment prints the tracebacks of workers.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -96,7 +102,8 @@ def _interrupts_held_back() -> Iterator[None]:
 
 
 def _propose(generator: ProposalGenerator, image_id: str, path: Path) -> Arrays:
-    found = generator.propose(read_image(path), image_id)
+    image = read_image(path)
+    found = checked_proposals(generator, generator.propose(image, image_id), image, image_id)
     return found.boxes.numpy(), found.objectness.numpy(), found.image_size
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from detkit.backbones.base import Backbone
-from detkit.errors import ConfigError
+from detkit.errors import ComponentError, ConfigError
 from detkit.regions.index import RegionIndex
 from detkit.structures import Boxes
 
@@ -109,3 +109,26 @@ class RegionSampler(ABC):
         Raises:
             DataError: the split has nothing to draw from.
         """
+
+
+def checked_rows(sampler: RegionSampler, rows: np.ndarray, index: RegionIndex) -> np.ndarray:
+    """The rows that a sampler has drawn; the core looks at every answer.
+
+    Args:
+        sampler: named in the message.
+        rows: its answer.
+        index: what it drew from.
+
+    Raises:
+        ComponentError: it is no line of whole numbers, or a row is not in the index or has no fine-tuning label.
+    """
+    where = f"{type(sampler).__name__}.draw"
+    if not isinstance(rows, np.ndarray) or rows.ndim != 1 or rows.dtype != np.int64 or len(rows) == 0:
+        got = f"{rows.dtype} {rows.shape}" if isinstance(rows, np.ndarray) else type(rows).__name__
+        raise ComponentError(f"{where}: expected an int64 array (number of regions,), got {got}")
+    if rows.min() < 0 or rows.max() >= len(index.label):
+        raise ComponentError(f"{where}: expected rows 0 to {len(index.label) - 1}, got {rows.min()} to {rows.max()}")
+    if (index.label[rows] < 0).any():
+        row = rows[index.label[rows] < 0][0]
+        raise ComponentError(f"{where}: expected rows with a fine-tuning label, got row {row}, which is ignored")
+    return rows

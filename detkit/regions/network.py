@@ -11,7 +11,7 @@ from torch import Tensor
 
 from detkit.backbones.base import Backbone
 from detkit.backbones.fuse import fuse_for_inference
-from detkit.errors import DetkitError
+from detkit.errors import ComponentError, DetkitError
 from detkit.regions.base import RegionExtractor, RegionInputs
 from detkit.structures import Boxes
 from detkit.system.clock import Clock
@@ -41,7 +41,18 @@ class RegionNetwork:
         """{layer: (N, D) float16 on the CPU} of prepared regions of several images."""
         with self.compute.autocast():
             found = self.extractor.forward(self._backbone, inputs, layers, pad_to=self.batch)
+        self._check(found, layers)
         return {layer: f.to(device="cpu", dtype=torch.float16) for layer, f in found.items()}
+
+    def _check(self, found: Mapping[str, Tensor], layers: Sequence[str]) -> None:
+        """Refuses what an extractor and a backbone must not give: a layer that is missing or of another length."""
+        for layer in layers:
+            shape = tuple(found[layer].shape) if layer in found else "no such layer"
+            if layer not in found or len(shape) != 2 or shape[1] != self.layers[layer].dim:
+                raise ComponentError(
+                    f"{type(self.extractor).__name__}.forward with {type(self._backbone).__name__}: expected {layer} "
+                    f"as (regions, {self.layers[layer].dim}), got {shape}"
+                )
 
     def of_image(
         self, image: np.ndarray, boxes: Boxes, layers: Sequence[str], clock: Clock | None = None

@@ -17,7 +17,19 @@ from typing import Any, Literal
 import detkit
 from detkit.data.cache import cache_dir
 
-NEEDED = ("numpy", "scipy", "sklearn", "yaml", "safetensors", "fvcore", "defusedxml", "pycocotools", "PIL")
+NEEDED = (
+    "numpy",
+    "scipy",
+    "sklearn",
+    "yaml",
+    "safetensors",
+    "fvcore",
+    "defusedxml",
+    "pycocotools",
+    "PIL",
+    "filelock",
+    "platformdirs",
+)
 OPENCV = ("opencv-python", "opencv-python-headless", "opencv-contrib-python", "opencv-contrib-python-headless")
 MEND_OPENCV = (
     f"pip uninstall -y {' '.join(OPENCV)} && pip install opencv-contrib-python "

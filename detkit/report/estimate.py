@@ -34,7 +34,7 @@ class Estimate:
     Args:
         steps: its steps in order.
         free: bytes free where artefacts lie.
-        memory: bytes that the measured passes took, with one worker.
+        memory: bytes that the measured passes took, with one worker; 0 where the system does not count them.
         unknown: what the figures leave out.
     """
 

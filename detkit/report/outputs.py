@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+import shutil
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from detkit.data.images import read_image
@@ -17,10 +18,13 @@ from detkit.report.notices import notices
 from detkit.report.pretrained import export_weights, pretraining_results
 from detkit.run.artifacts import read_result
 from detkit.run.kinds import DETECTIONS, DETECTIONS_FILE, METRICS, RESULTS_FILE
-from detkit.run.runner import Run
+from detkit.run.runner import TRAINING, Run
 from detkit.stages.detect import load_detections
 from detkit.system.files import replacing_folder, write_json, writing
+from detkit.training.solver import METRICS as STEPS
 from detkit.visualize import picture_grid, write_image
+
+log = logging.getLogger("detkit")
 
 PICTURES = 12
 
@@ -29,23 +33,23 @@ def write_outputs(run: Run) -> list[str]:
     """Writes what the finished steps allow into the run's folder.
 
     Returns:
-        Lines for the reader: warnings, the AP table, where things lie.
+        Lines for the reader: warnings, the AP table, where things lie. Where a part cannot be written they go to the
+        log.
+
+    Raises:
+        Exception: the first that came up, once all other parts are written.
     """
-    lines = notices(run)
-    detected, evaluated = run.find(DETECTIONS, "TEST"), run.find(METRICS, "TEST")
-    if detected is not None:
-        _write_detections(run, detected)
-    results = _results(run, evaluated)
-    if results:
-        write_json(run.folder / RESULTS_FILE, results)
-        lines.append(results_table(results))
-    weights = export_weights(run)
-    if weights is not None:
-        lines.append(f"weights: {weights} (BACKBONE.WEIGHTS={weights})")
-    model = export_model(run)
-    if model is not None:
-        lines.append(f"model: {model} (detkit detect --model {model} IMAGE)")
+    lines, errors = notices(run), []
+    for write in (_write_detections, _draw_pictures, _write_results, _write_losses, _write_weights, _write_model):
+        try:
+            lines += write(run)
+        except Exception as error:  # the others do not depend on it; it is raised when they are written
+            errors.append(error)
     lines.append(f"everything of this run: {run.folder}")
+    if errors:
+        for line in lines:
+            log.info(line)
+        raise errors[0]
     return lines
 
 
@@ -62,8 +66,39 @@ def results_table(results: Mapping[str, Any]) -> str:
     return metrics_table(columns)
 
 
-def _results(run: Run, evaluated: Path | None) -> dict[str, Any]:
+def _write_results(run: Run) -> list[str]:
+    results = _results(run)
+    if not results:
+        return []
+    write_json(run.folder / RESULTS_FILE, results)
+    return [results_table(results)]
+
+
+def _write_losses(run: Run) -> list[str]:
+    """Copies what each training wrote of its steps to RUN/training, a file for each stage that trains."""
+    found = {step.id.lower(): run.result(step) for step in run.steps}
+    trained = {name: path / STEPS for name, path in found.items() if path is not None and (path / STEPS).is_file()}
+    if trained:
+        folder = run.folder / TRAINING
+        with writing(folder), replacing_folder(folder) as partial:
+            for name, file in trained.items():
+                shutil.copyfile(file, partial / f"{name}.jsonl")
+    return []
+
+
+def _write_weights(run: Run) -> list[str]:
+    weights = export_weights(run)
+    return [f"weights: {weights} (BACKBONE.WEIGHTS={weights})"] if weights else []
+
+
+def _write_model(run: Run) -> list[str]:
+    model = export_model(run)
+    return [f"model: {model} (detkit detect --model {model} IMAGE)"] if model else []
+
+
+def _results(run: Run) -> dict[str, Any]:
     """What results.json holds; empty where nothing was measured."""
+    evaluated = run.find(METRICS, "TEST")
     results: dict[str, Any] = {"data": _data_report(run)}
     if evaluated is not None:
         where = {"dataset": run.config.DATA.NAME, "split": run.config.DATA.TEST}
@@ -73,13 +108,23 @@ def _results(run: Run, evaluated: Path | None) -> dict[str, Any]:
     return results if len(results) > 1 else {}
 
 
-def _write_detections(run: Run, detected: Path) -> None:
-    dataset = run.datasets("TEST")
-    detections = load_detections(detected / DETECTIONS_FILE)
+def _write_detections(run: Run) -> list[str]:
+    detected = run.find(DETECTIONS, "TEST")
+    if detected is None:
+        return []
+    dataset, detections = run.datasets("TEST"), load_detections(detected / DETECTIONS_FILE)
     folder = run.folder / "detections"
     with writing(folder), replacing_folder(folder) as partial:
         write_voc(partial, run.config.DATA.TEST, dataset, detections)
         write_coco(partial / "detections.json", dataset, detections)
+    return []
+
+
+def _draw_pictures(run: Run) -> list[str]:
+    detected = run.find(DETECTIONS, "TEST")
+    if detected is None:
+        return []
+    dataset, detections = run.datasets("TEST"), load_detections(detected / DETECTIONS_FILE)
     shown = range(min(PICTURES, len(dataset)))
     images = [read_image(dataset[i].path) for i in shown]
     truths = [dataset[i].annotations for i in shown]
@@ -87,6 +132,7 @@ def _write_detections(run: Run, detected: Path) -> None:
     found = [detections[i] for i in shown]
     grid = picture_grid(images, found, dataset.class_names, truths=truths, min_score=least)
     write_image(run.folder / "pictures.png", grid)
+    return []
 
 
 def _data_report(run: Run) -> dict[str, dict[str, Any]]:

@@ -4,18 +4,13 @@ from __future__ import annotations
 
 import os
 import platform
+from importlib import import_module
 from typing import Any
-
-import cv2
-import numpy as np
-import sklearn
-import torch
-import torchvision
 
 import detkit
 from detkit.system.compute import Compute
 
-MODULES = (torch, torchvision, np, sklearn, cv2)
+MODULES = ("torch", "torchvision", "numpy", "sklearn", "cv2")
 """Asked themselves: OpenCV comes in packages of several names, and detkit may run without being installed."""
 
 
@@ -28,5 +23,5 @@ def environment(compute: Compute) -> dict[str, Any]:
         "cores": os.cpu_count(),
         "device": str(compute.device),
         "compute": compute.name,
-        "packages": {module.__name__: str(module.__version__) for module in MODULES},
+        "packages": {name: str(import_module(name).__version__) for name in MODULES},
     }

@@ -31,7 +31,9 @@ from detkit.system.world import ALONE, World
 
 log = logging.getLogger("detkit")
 
-OUTPUTS = ("results.json", "pictures.png", "detections", "model", "weights.safetensors")
+TRAINING = "training"
+"""Folder of a run's folder with the losses and accuracies of the stages that train."""
+OUTPUTS = ("results.json", "pictures.png", "detections", "model", "weights.safetensors", TRAINING)
 """What a run's folder gets when its steps are done."""
 
 

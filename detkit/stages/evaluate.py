@@ -10,8 +10,8 @@ import torch
 from detkit.config.build import construct
 from detkit.config.node import Config
 from detkit.data.base import Dataset
-from detkit.errors import DataError
-from detkit.evaluation.base import Evaluator
+from detkit.errors import ComponentError, DataError
+from detkit.evaluation.base import Evaluator, checked_metrics
 from detkit.progress import progress
 from detkit.registry import EVALUATORS, STAGES
 from detkit.run.kinds import DETECTIONS, DETECTIONS_FILE, METRICS, PROPOSALS, RESULTS_FILE, UNREFINED_FILE
@@ -46,7 +46,7 @@ class Evaluate(Stage):
             _build(config, name, ("object",))
 
     def check_data(self, config: Config, data: Mapping[str, Dataset]) -> None:
-        """There are ground truths to compare with."""
+        """There are ground truths to compare with, and each evaluator judges one image."""
         for role, dataset in data.items():
             if all(sample.annotations is None for sample in dataset):
                 raise DataError(
@@ -55,6 +55,7 @@ class Evaluate(Stage):
                 )
             if all(sample.annotations is None or bool(sample.annotations.ignored.all()) for sample in dataset):
                 raise DataError(f"DATA.{role}: none of its {len(dataset)} images has a ground truth to evaluate on")
+            _try_evaluators(config, dataset)
 
     def run(self, context: Context) -> None:
         """Writes results.json."""
@@ -83,6 +84,7 @@ def evaluate(
 
     Raises:
         DataError: an image has no annotations, or there is no ground truth at all.
+        ComponentError: an evaluator gives what is no metrics, or a metric that another one gives.
     """
     metrics: dict[str, dict[str, Any]] = {}
     for name in config.EVALUATORS:
@@ -96,8 +98,28 @@ def evaluate(
                     raise DataError(f"image {sample.image_id}: the split has no annotations, so it cannot be evaluated")
                 evaluator.add(sample, found)
                 bar.update()
-        metrics.update(evaluator.compute())
+        _add_metrics(metrics, name, evaluator)
     return metrics
+
+
+def _try_evaluators(config: Config, dataset: Dataset) -> None:
+    """Lets each evaluator judge one image whose objects are all found: what it cannot do is told before a run."""
+    annotated = [(s, s.annotations) for s in dataset if s.annotations is not None and len(s.annotations)]
+    sample, truths = next((pair for pair in annotated if not (pair[1].difficult | pair[1].crowd).all()), annotated[0])
+    metrics: dict[str, dict[str, Any]] = {}
+    for name in config.EVALUATORS:
+        evaluator = _build(config, name, dataset.class_names)
+        labels = torch.zeros_like(truths.labels) if evaluator.judges_proposals else truths.labels
+        evaluator.add(sample, Detections.of(truths.boxes, torch.ones(len(truths)), labels))
+        _add_metrics(metrics, name, evaluator)
+
+
+def _add_metrics(metrics: dict[str, dict[str, Any]], name: str, evaluator: Evaluator) -> None:
+    """Adds what an evaluator computes to what those before it have given."""
+    found = checked_metrics(evaluator, evaluator.compute())
+    if twice := sorted(metrics.keys() & found.keys()):
+        raise ComponentError(f"EVALUATORS: {name} gives {', '.join(twice)}, as one before it does; rename its metrics")
+    metrics.update(found)
 
 
 def _build(config: Config, name: str, class_names: Sequence[str]) -> Evaluator:

@@ -24,6 +24,7 @@ from detkit.stages.common import (
     region_index,
     stored_features,
 )
+from detkit.structures.state import learnt_report, learnt_state
 from detkit.system.files import write_json
 
 
@@ -80,8 +81,8 @@ class Learner(Stage):
             return
         self.fit(component, features.source(layer), load_heads(context), context)
         features.dismiss()
-        save_tensors(context.folder / self.file, component.state())
-        write_json(context.folder / REPORT_FILE, component.report())
+        save_tensors(context.folder / self.file, learnt_state(component))
+        write_json(context.folder / REPORT_FILE, learnt_report(component))
 
     @abstractmethod
     def fit(self, component: Any, source: FeatureSource, heads: Mapping[str, LinearHead], context: Context) -> None:

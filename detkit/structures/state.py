@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from detkit.errors import ModelError
+from detkit.errors import ComponentError, ModelError
 from detkit.system.reading import reason
 
 
@@ -48,6 +49,35 @@ def read_tensors(file: Path) -> dict[str, Tensor]:
             f"{file}: missing or damaged, it cannot be read: {reason(error)}; delete {file.parent} and make it again "
             "with detkit train"
         ) from error
+
+
+def learnt_state(component: Learnt) -> dict[str, Tensor]:
+    """What a component has learnt.
+
+    Raises:
+        ComponentError: its ``state`` is no dict of tensors by name.
+    """
+    state, where = component.state(), f"{type(component).__name__}.state"
+    if not isinstance(state, dict):
+        raise ComponentError(f"{where}: expected a dict of tensors by name, got {type(state).__name__}")
+    for name, value in state.items():
+        if not isinstance(name, str) or not isinstance(value, Tensor):
+            raise ComponentError(f"{where}: expected tensors by name, got {type(value).__name__} for {name!r}")
+    return state
+
+
+def learnt_report(component: Learnt) -> dict[str, object]:
+    """What a component reports of its fit.
+
+    Raises:
+        ComponentError: its ``report`` is no dict of JSON values.
+    """
+    report = component.report()
+    try:
+        json.dumps(report)
+    except (TypeError, ValueError) as error:
+        raise ComponentError(f"{type(component).__name__}.report: expected JSON values, got: {error}") from error
+    return report
 
 
 def load_learnt(component: Learnt, file: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import json
 import os
 import shutil
@@ -11,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from filelock import FileLock, Timeout
 from safetensors import SafetensorError
 
 from detkit.errors import DetkitError
@@ -83,7 +83,7 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         with writing(path):
             yield partial
-            with partial.open("rb") as written:
+            with partial.open("r+b") as written:  # Windows flushes only what is open for writing
                 os.fsync(written.fileno())
             partial.replace(target)
     except BaseException:
@@ -143,16 +143,16 @@ def locked(path: Path, waits: Callable[[], None]) -> Iterator[None]:
     """Lets one process at a time into the block; the lock of a process that has ended, however it ended, is free.
 
     Args:
-        path: an empty file that is made and stays; its folder must exist.
+        path: an empty file that is made; its folder must exist.
         waits: called once where another process is inside, before waiting for it.
     """
-    with path.open("ab+", buffering=0) as lock:  # for reading, too: a pipe that is opened to write waits for a reader
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            waits()
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        try:
-            yield
-        finally:
-            fcntl.flock(lock, fcntl.LOCK_UN)  # a forked worker that is still ending holds the file open, too
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        waits()
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()

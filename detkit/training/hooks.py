@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TextIO
 
@@ -13,6 +14,9 @@ from detkit.errors import DetkitError
 from detkit.progress import Progress, progress
 from detkit.system.files import replacing
 from detkit.training.trainer import Hook, Metrics
+
+SHOWN_STEPS = 20
+"""Steps whose mean loss and accuracy the progress line shows; one step's jump about."""
 
 
 class FiniteLoss(Hook):
@@ -97,9 +101,7 @@ class MetricsWriter(Hook):
             return
         now = time.monotonic()
         line: dict[str, float] = {"iteration": done}
-        for name in dict.fromkeys(name for m in self.since for name in m):
-            values = [m[name] for m in self.since if name in m]
-            line[name] = float(f"{math.fsum(values) / len(values):.6g}")
+        line.update((name, float(f"{mean:.6g}")) for name, mean in _means(self.since).items())
         line["seconds"] = round((now - self.time) / len(self.since), 4)
         assert self.file is not None
         self.file.write(json.dumps(line) + "\n")
@@ -114,7 +116,7 @@ class MetricsWriter(Hook):
 
 
 class ProgressHook(Hook):
-    """Shows how far the loop is.
+    """Shows how far the loop is, and its loss and accuracies as means over the last steps.
 
     Args:
         label: what runs.
@@ -128,10 +130,13 @@ class ProgressHook(Hook):
     def before_run(self, start: int, stop: int) -> None:
         """Starts the bar."""
         self.bar = progress(self.label, stop, self.unit, start)
+        self.last: deque[Metrics] = deque(maxlen=SHOWN_STEPS)
 
     def after_step(self, iteration: int, metrics: Metrics) -> None:
         """Moves the bar."""
         assert self.bar is not None
+        self.last.append({name: value for name, value in metrics.items() if name != "lr"})
+        self.bar.note(", ".join(f"{name.replace('_', ' ')} {mean:.3g}" for name, mean in _means(self.last).items()))
         self.bar.update()
 
     def after_run(self) -> None:
@@ -139,6 +144,15 @@ class ProgressHook(Hook):
         if self.bar is not None:
             self.bar.close()
             self.bar = None
+
+
+def _means(steps: Iterable[Metrics]) -> dict[str, float]:
+    """The mean of each number over the steps that have it, in the order in which they first came."""
+    values: dict[str, list[float]] = {}
+    for metrics in steps:
+        for name, value in metrics.items():
+            values.setdefault(name, []).append(value)
+    return {name: math.fsum(own) / len(own) for name, own in values.items()}
 
 
 def _is_before(line: str, start: int) -> bool:

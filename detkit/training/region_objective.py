@@ -9,7 +9,7 @@ from torch import Tensor
 
 from detkit.backbones.base import Backbone
 from detkit.data.images import read_image
-from detkit.regions.base import RegionExtractor, RegionSampler
+from detkit.regions.base import RegionExtractor, RegionSampler, checked_rows
 from detkit.regions.index import RegionIndex
 from detkit.regions.source import LinearHead
 from detkit.registry import OBJECTIVES
@@ -52,7 +52,7 @@ class RegionObjective(Objective):
     def batch(self, iteration: int, world: World) -> Batch:
         """The regions of a step, grouped by image; each image is decoded once, each process takes some of them."""
         rng = rng_for(self.seed, "finetune", "draw", iteration)
-        rows = self.sampler.draw(self.index, rng)
+        rows = checked_rows(self.sampler, self.sampler.draw(self.index, rng), self.index)
         flips = rng.random(len(rows)) < 0.5 if self.settings.mirror else np.zeros(len(rows), bool)
         inputs, order, ids = [], [np.zeros(0, np.int64)], []
         for image, positions in world.own(list(self.index.by_image(rows))):

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import shutil
@@ -17,6 +16,7 @@ from detkit.config import load_config
 from detkit.registry import ALL_REGISTRIES, EVALUATORS
 from detkit.report import outputs
 from detkit.run.plan import Datasets
+from detkit.system.files import locked
 
 FEW = ["BACKBONE.WEIGHTS=random", "DATA.Shapes.TRAIN_IMAGES=4", "DATA.Shapes.TEST_IMAGES=4"]
 """Overrides that leave quick.yaml little to draw."""
@@ -52,12 +52,13 @@ def test_list_names_every_component_and_the_keys_of_one(capsys):
     assert "Did you mean CLASSIFIERS?" in err
 
 
-def test_component_without_a_docstring_is_listed(capsys, monkeypatch):
+def test_component_without_a_docstring_is_listed(capsys):
     class Silent:
         pass
 
-    monkeypatch.setitem(EVALUATORS._obj_map, "Silent", Silent)
-    code, out, _ = run(capsys, "list", "EVALUATORS")
+    with EVALUATORS.isolated():
+        EVALUATORS.register(Silent)
+        code, out, _ = run(capsys, "list", "EVALUATORS")
     assert code == 0
     assert "Silent: says nothing about itself" in out
 
@@ -172,9 +173,15 @@ def test_eval_keeps_other_runs_out_of_the_folder_while_it_writes(recipe, monkeyp
     assert main(["train", "--config", str(recipe)]) == 0
     write = outputs.write_outputs
 
+    class WaitsError(Exception):
+        pass
+
+    def wait():
+        raise WaitsError
+
     def write_locked(job):
-        with Path("runs/tiny/.lock").open() as lock, pytest.raises(BlockingIOError):
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with pytest.raises(WaitsError), locked(Path("runs/tiny/.lock"), wait):
+            pytest.fail("two runs were in the folder")
         return write(job)
 
     monkeypatch.setattr(outputs, "write_outputs", write_locked)

@@ -4,6 +4,7 @@ import pytest
 
 from detkit.config import build, load_config
 from detkit.errors import ConfigError
+from detkit.registry import PROPOSAL_GENERATORS
 
 
 @pytest.fixture
@@ -157,15 +158,11 @@ def test_project_is_imported_by_path_and_its_component_selected(write):
         "mine/__init__.py",
     )
     path = write("PROJECT: .\nPROPOSALS: {NAME: WholeImage, WholeImage: {MARGIN: 2}}\n", "mine/r.yaml")
-    try:
+    with PROPOSAL_GENERATORS.isolated():
         config = load_config(path)
         assert build(config, "PROPOSALS").margin == 2
         dumped = write(config.text(), "runs/x/config.yaml")
         assert load_config(dumped).text() == config.text()
-    finally:
-        from detkit.registry import PROPOSAL_GENERATORS
-
-        PROPOSAL_GENERATORS._obj_map.pop("WholeImage", None)
 
 
 def test_project_that_is_none_or_breaks_is_named(write):

@@ -60,3 +60,18 @@ def test_the_core_names_no_stage_but_in_the_file_that_defines_it():
         own = set(re.findall(r"^class (\w+)", text, re.MULTILINE))
         found = {name for name in re.findall(rf"""["']({names})["']""", text) if name not in own}
         assert not found, f"{file.relative_to(package)} names {', '.join(sorted(found))}"
+
+
+def test_another_version_of_a_stage_is_another_hash_of_its_steps_and_of_what_reads_them(config):
+    compute, data = Compute.resolve(dtype="float32", device="cpu"), Datasets(config)
+    before = plan(config, data, compute)
+    for name in config.STAGES:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(STAGES.get(name), "version", STAGES.get(name).version + 1)
+            after = plan(config, data, compute)
+        changed = set()
+        for old, new in zip(before, after, strict=True):
+            if new.id == name or changed & {step.label for step in new.inputs.values()}:
+                changed.add(new.label)
+            assert (old.digest != new.digest) == (new.label in changed), (name, new.label)
+        assert changed, name

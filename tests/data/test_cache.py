@@ -1,10 +1,13 @@
 import pwd
+import sys
 from pathlib import Path
 
 import pytest
 
 from detkit.data.cache import cache_dir
 from detkit.errors import ConfigError
+
+PLACES = {"darwin": Path("Library", "Caches")}
 
 
 def test_the_first_variable_that_is_set_wins(monkeypatch, tmp_path):
@@ -14,7 +17,7 @@ def test_the_first_variable_that_is_set_wins(monkeypatch, tmp_path):
     monkeypatch.setenv("DETKIT_CACHE", "")
     assert cache_dir() == tmp_path / "xdg" / "detkit"
     monkeypatch.delenv("XDG_CACHE_HOME")
-    assert cache_dir() == Path.home() / ".cache" / "detkit"
+    assert cache_dir() == Path.home() / PLACES.get(sys.platform, Path(".cache")) / "detkit"
 
 
 def test_a_user_without_home_is_told_to_choose_a_folder(monkeypatch):

@@ -1,8 +1,11 @@
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 import detkit
+from detkit.backbones.tiny import TinyNet
+from detkit.backbones.weights import save_weights
 from detkit.box_heads.identity import Identity
 from detkit.classifiers.linear_svm import LinearSVM
 from detkit.detection.detector import Detector, RegionScorer
@@ -80,9 +83,35 @@ def test_boxes_are_moved_then_clipped(scorer):
     assert detected(scorer, [[80, 0, 97, 10]], [1.0]) == [[85, 0, 100, 10]]
 
 
-def test_load_compiles_where_asked(monkeypatch):
-    monkeypatch.setattr("detkit.detection.detector.read_model_file", lambda folder: {"compute": {"dtype": "float32"}})
-    monkeypatch.setattr("detkit.detection.detector._assemble", lambda folder, described, compute: compute)
-    monkeypatch.setattr("detkit.system.compute._can_compile", lambda device: True)
-    assert detkit.load("model", device="cpu", compile=True).name == "float32-compiled"
-    assert detkit.load("model", device="cpu").name == "float32"
+MODEL = """
+class_names: [cat, dog]
+proposals: {NAME: SlidingWindow, SlidingWindow: {STRIDE: 0.5}}
+backbone: {NAME: TinyNet, TinyNet: {WIDTH: 2, FC_DIM: 4, INPUT_SIZE: 32}}
+region_extractor: {NAME: WarpedCrops, WarpedCrops: {PADDING: 0}}
+classifier: {NAME: LinearSVM, LinearSVM: {}}
+box_head: {NAME: Identity, Identity: {}}
+classifier_layer: fc7
+box_head_layer: fc7
+postprocess: {}
+compute: {dtype: float32}
+import_paths: {}
+"""
+
+
+@pytest.mark.parametrize("compile", [True, False])
+def test_load_compiles_where_asked(tmp_path, monkeypatch, compile):
+    save_weights(tmp_path / "network.safetensors", TinyNet(width=2, fc_dim=4, input_size=32))
+    svm = {"weight": torch.zeros(2, 4), "bias": torch.tensor([1.0, -torch.inf]), "scale": torch.ones(())}
+    save_file(svm, tmp_path / "classifier.safetensors")
+    save_file({}, tmp_path / "box_head.safetensors")
+    (tmp_path / "model.yaml").write_text(MODEL)
+    compiled = []
+
+    def record(function, **words):
+        compiled.append(function.__name__)
+        return function
+
+    monkeypatch.setattr(torch, "compile", record)
+    found = detkit.load(tmp_path, device="cpu", compile=compile).detect(np.zeros((40, 60, 3), np.uint8))
+    assert set(found.labels.tolist()) == {0} and set(found.scores.tolist()) == {1.0}
+    assert {"map", "advance"} <= set(compiled) if compile else not compiled

@@ -52,11 +52,6 @@ def test_no_regions_or_no_classes_give_no_candidates(shape, one_class):
     assert (rows.dtype, labels.dtype, scores.dtype) == (torch.int64, torch.int64, torch.float32)
 
 
-def test_nan_is_refused_by_region_and_class():
-    with pytest.raises(ValueError, match="region 1 scores NaN for class 0"):
-        select(torch.tensor([[0.0], [float("nan")]]), Postprocess())
-
-
 def test_selection_equals_a_python_sort():
     scores = torch.from_numpy(np.random.default_rng(0).integers(0, 9, (40, 3)).astype(np.float32))
     expected = [

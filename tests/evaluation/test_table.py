@@ -19,6 +19,22 @@ def test_a_class_that_one_column_lacks_shows_a_dash():
     assert [line.split() for line in table.splitlines()[1:3]] == [["cat", "50.0", "-"], ["dog", "-", "100.0"]]
 
 
+def test_the_mean_of_a_column_that_gives_none_is_that_of_its_classes():
+    # (25 + 75) / 2; a column that gives its own keeps it, also None.
+    columns = {
+        "own": {"AP": BEFORE["AP"]},
+        "given": AFTER,
+        "none": {"AP": {"cow": None}},
+        "null": AFTER | {"mAP": None},
+    }
+    assert ap_table(columns).splitlines()[-1].split() == ["mAP", "50.0", "100.0", "-", "-"]
+
+
+def test_texts_are_shown_and_lists_stay_in_the_results():
+    metrics = {"Own": {"rule": "strict", "curve": [0.1, 0.2], "by": {"curves": [[0.1]]}, "boxes": 3, "AR": 0.5}}
+    assert metrics_table(metrics).splitlines() == ["Own", "  rule   strict", "  boxes       3", "  AR       50.0"]
+
+
 def test_no_columns_give_no_text():
     assert ap_table({}) == metrics_table({}) == ""
 

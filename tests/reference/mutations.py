@@ -17,6 +17,8 @@ import shutil
 import sys
 import tempfile
 import time
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -690,6 +692,19 @@ def mutated(row: Mutation) -> str:
     return source.replace(row.text, row.broken)
 
 
+def stale(rows: Sequence[Mutation]) -> list[str]:
+    """What no longer fits the code, a line each: texts that are not there once, tests that are gone, names twice."""
+    lines = [f"{name!r}: two rows have this name" for name, n in Counter(row.mistake for row in rows).items() if n > 1]
+    for row in rows:
+        try:
+            mutated(row)
+        except (OSError, ValueError) as error:
+            lines.append(f"{row.mistake!r}: {error}")
+        files = re.findall(r"\S+\.py", row.tests)
+        lines += [f"{row.mistake!r}: no tests/{f}" for f in files or ["..."] if not (ROOT / "tests" / f).is_file()]
+    return lines
+
+
 def run_tests(root: Path, tests: str) -> None:
     """Ends this process with pytest's exit code."""
     import pytest
@@ -709,6 +724,9 @@ def main() -> int:
     parser.add_argument("--table", action="store_true", help="print rows of a Markdown table")
     parser.add_argument("words", nargs="*", help="only rows whose mistake contains one of these")
     args = parser.parse_args()
+    if lines := stale(ROWS):
+        print("\n".join(["rows that must follow a change of the code:", *lines]), file=sys.stderr)
+        return 1
     os.environ.setdefault("DETKIT_TEST_DATA", str(ROOT.parent / "shared"))
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # the plugins take longer to import than most rows to run
     import_libraries()

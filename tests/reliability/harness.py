@@ -300,7 +300,8 @@ def whole_run(folder: Path) -> Whole:
 def _warm_up() -> None:
     """Imports once, before the forks, what each run would import for itself: most of a run's time."""
     load_components()
-    importlib.import_module("detkit.report.outputs")
+    for module in ("detkit.report.outputs", "sklearn.svm", "torchvision"):
+        importlib.import_module(module)
     with torch.device("meta"):
         TinyNet()
 

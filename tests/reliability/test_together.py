@@ -6,6 +6,7 @@ import fcntl
 import os
 import signal
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -25,9 +26,16 @@ def stopped(job: Job, *words: str) -> Started:
 def when_waiting(other: Started, number: signal.Signals):
     """Sends the other run a signal as soon as this one waits for a lock."""
 
+    tried = None
+
     def hook(event: str, args: tuple) -> None:
-        if event == "fcntl.flock" and args[1] == fcntl.LOCK_EX:
+        nonlocal tried
+        if event != "fcntl.flock":
+            return
+        path = Path(f"/proc/self/fd/{args[0]}").readlink() if args[1] & fcntl.LOCK_EX else None
+        if path and path == tried:  # in vain, else it would have been freed before
             os.kill(other.number, number)
+        tried = path
 
     return lambda: sys.addaudithook(hook)
 

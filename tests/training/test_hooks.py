@@ -75,6 +75,9 @@ def test_progress_counts_from_the_start_of_a_resumed_run(monkeypatch):
     calls = []
 
     class Bar:
+        def note(self, text):
+            calls.append(text)
+
         def update(self, count=1):
             calls.append(count)
 
@@ -86,5 +89,13 @@ def test_progress_counts_from_the_start_of_a_resumed_run(monkeypatch):
         return Bar()
 
     monkeypatch.setattr("detkit.training.hooks.progress", bar)
-    Trainer(lambda i: {"loss": 0.0}, [ProgressHook("finetune")]).run(3, 5)
-    assert calls == [("finetune", 5, "steps", 3), 1, 1, "closed"]
+
+    def step(i):
+        return {"lr": 0.1, "loss": 2.0 * i} | ({"foreground_accuracy": 0.5} if i == 3 else {})
+
+    Trainer(step, [ProgressHook("finetune")]).run(3, 5)
+    # the mean of 6 and 8 is 7; the second step had no foreground
+    notes = ["loss 6, foreground accuracy 0.5", "loss 7, foreground accuracy 0.5"]
+    assert calls == [("finetune", 5, "steps", 3), notes[0], 1, notes[1], 1, "closed"]
+    Trainer(lambda i: {"loss": float(i)}, [ProgressHook("finetune")]).run(0, 41)
+    assert calls[-3:] == ["loss 30.5", 1, "closed"]  # the last twenty, 21 to 40

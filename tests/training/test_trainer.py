@@ -59,4 +59,11 @@ def test_hooks_are_left_when_a_step_fails():
 
 
 def test_a_hook_overrides_only_what_it_needs():
-    Trainer(lambda i: {"loss": 0.0}, [Hook()]).run(0, 2)
+    seen = []
+
+    class Losses(Hook):
+        def after_step(self, iteration, metrics):
+            seen.append((iteration, metrics["loss"]))
+
+    Trainer(lambda i: {"loss": 10.0 * i}, [Hook(), Losses()]).run(0, 2)
+    assert seen == [(0, 0.0), (1, 10.0)]
