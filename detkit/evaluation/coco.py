@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from pycocotools import coco, cocoeval
@@ -56,6 +56,8 @@ class COCO(Evaluator):
     Args:
         class_names: the K classes.
     """
+
+    version: ClassVar[int] = 2
 
     def __init__(self, *, class_names: Sequence[str]) -> None:
         self.class_names = tuple(class_names)
