@@ -70,7 +70,8 @@ def run(args: argparse.Namespace) -> int:
         DataError: there is no image, or, when all others are done, an image that cannot be read.
     """
     import detkit
-    from detkit.config.project import import_project
+    from detkit.components import load_components
+    from detkit.config.project import import_named
     from detkit.system.files import write_json
     from detkit.system.processes import resolve_workers
 
@@ -78,7 +79,8 @@ def run(args: argparse.Namespace) -> int:
     files = _files([Path(name) for name in args.images], output)
     _check(args, output)
     if args.project:
-        import_project(Path(args.project).resolve(), "--project")
+        load_components()  # first: a package that is installed, too, is not imported again
+        import_named(args.project, "--project")
     detector = detkit.load(args.model, device=args.device)
     output.mkdir(parents=True, exist_ok=True)
     answer = output / "detections.json"

@@ -187,7 +187,7 @@ DEFAULT_STAGES = ["Pretrain", "Propose", "Finetune", "Extract", "Classify", "Reg
 def layout() -> Tree:
     """Every key with its type and default, from the signatures of all registered components and stages."""
     tree: Tree = {
-        "PROJECT": Field(str, ""),
+        "PROJECT": Field(list[str], []),
         "SEED": Field(Annotated[int, NonNegative], 3),
         "OUTPUT_DIR": Field(str, ""),
         "ARTIFACTS": Field(str, ""),

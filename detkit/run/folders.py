@@ -64,10 +64,12 @@ def _output_that_holds(path: Path, folder: Path) -> str:
 
 
 def _texts(tree: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, str]]:
-    """(key, value) of every setting that is a text, and so may be a path."""
+    """(key, value) of every setting that is a text or a list of them, and so may be a path."""
     for key, value in tree.items():
         name = f"{path}.{key}" if path else key
         if isinstance(value, Mapping):
             yield from _texts(value, name)
-        elif isinstance(value, str):
-            yield name, value
+        else:
+            yield from (
+                (name, text) for text in (value if isinstance(value, list) else [value]) if isinstance(text, str)
+            )
