@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from detkit.cli import list_components
-from detkit.cli.detect import _files
 from detkit.cli.main import main
 from detkit.config import load_config
 from detkit.registry import ALL_REGISTRIES, EVALUATORS
@@ -62,22 +61,6 @@ def test_component_without_a_docstring_is_listed(capsys, monkeypatch):
     assert "Silent: says nothing about itself" in out
 
 
-def test_images_of_one_name_get_pictures_of_different_names(tmp_path):
-    paths = []
-    for folder, name in (("1", "a.jpg"), ("2", "a.jpg"), ("3", "a.jpg_2"), ("4", "b.jpg")):
-        (tmp_path / folder).mkdir()
-        (tmp_path / folder / name).touch()
-        paths.append(tmp_path / folder / name)
-    names = [name for name, _ in _files(paths, tmp_path / "found")]
-    assert names == ["a.jpg", "a.jpg_2", "a.jpg_2_2", "b.jpg"]
-
-
-def test_images_of_a_folder_are_those_that_the_decoder_knows(tmp_path):
-    for name in ("a.GIF", "b.webp", "c.tif", "d.txt"):
-        (tmp_path / name).touch()
-    assert [path.name for _, path in _files([tmp_path], tmp_path / "found")] == ["a.GIF", "b.webp"]
-
-
 def test_config_prints_what_loads_again(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     _, out, _ = run(capsys, "config", "--config", "projects/rcnn/quick.yaml", "SEED=9")
@@ -100,7 +83,8 @@ def test_config_prints_what_loads_again(capsys, tmp_path, monkeypatch):
         (["train", "--config", "projects/rcnn/quick.yaml", "RUNTIME.DEVICE=cuda:9"], "no device 'cuda:9'"),
         (["eval", "--config", "projects/rcnn/quick.yaml", *FEW], "nothing was detected yet; run: detkit train"),
         (["detect", "--model", "nowhere", "a.jpg"], "a.jpg: no such image or folder"),
-        (["detect", "--model", ".", "."], "no image in this folder"),
+        (["detect", "--model", ".", "."], ".: no image there; not read: nothing; images end in .jpg"),
+        (["detect", "--model", ".", ""], "'': no image or folder has an empty name; write . for the working folder"),
     ],
 )
 def test_mistake_gets_one_line_and_exit_2_and_leaves_nothing(words, message, capsys, tmp_path, monkeypatch):
