@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 import os
+import sys
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from detkit.errors import ConfigError, DataError
+from detkit.errors import ConfigError, DataError, counted
 from detkit.system.clock import Clock
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     )
     parser.add_argument("--model", required=True, metavar="FOLDER", help="a model folder, RUN/model")
     parser.add_argument("images", nargs="+", metavar="IMAGE|FOLDER|PATTERN")
+    parser.set_defaults(places="--output")
     parser.add_argument("--output", default="detections", metavar="FOLDER", help="default: detections/")
     parser.add_argument("--min-score", type=float, metavar="X", help="default: margin 0 or probability 0.5")
     parser.add_argument("--project", metavar="FOLDER", help="of a model with components of its own: where they are")
@@ -73,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
     from detkit.config.project import import_named
     from detkit.data.image_files import image_files
     from detkit.system.files import write_json
-    from detkit.system.processes import resolve_workers
+    from detkit.system.processes import excess_of_workers, resolve_workers
 
     output = Path(args.output)
     images = image_files(args.images, output)
@@ -91,6 +93,8 @@ def run(args: argparse.Namespace) -> int:
         path.unlink(missing_ok=True)  # nothing of an earlier run may stand beside what this one finds
     start = time.perf_counter()
     workers = resolve_workers(args.workers)
+    if text := excess_of_workers(workers):
+        print(f"--workers: {text}", file=sys.stderr)
     pictures = None if args.no_pictures else output
     found, clocks = detected(detector, files, pictures, min_score=args.min_score, workers=workers)
     wall = time.perf_counter() - start
@@ -103,10 +107,11 @@ def run(args: argparse.Namespace) -> int:
     objects = sum(len(entry.get("detections", ())) for entry in found)
     errors = [entry["error"] for entry in found if "error" in entry]
     if images.left_out:
-        print(images.text_of_left_out())
-    print(f"{objects} objects in {len(found) - len(errors)} images: {answer}")
+        print(images.text_of_left_out(), file=sys.stderr)
+    print(f"{counted(objects, 'object')} in {counted(len(found) - len(errors), 'image')}: {answer}")
     if errors:
-        more = f"; {len(errors) - 1} more images cannot be used, {answer} says why" if len(errors) > 1 else ""
+        others = counted(len(errors) - 1, "more image")
+        more = f"; {others} cannot be used, {answer} says why" if len(errors) > 1 else ""
         raise DataError(errors[0] + more)
     return 0
 

@@ -12,13 +12,14 @@ from detkit.regions.label import Truths
 from detkit.run.artifacts import read_result
 from detkit.run.runner import Run
 from detkit.stages.learner import REPORT
+from detkit.system.processes import excess_of_workers
 
 SHOWN = 5
 
 
 def notices(run: Run) -> list[str]:
-    """A line each, a few of each kind: what the data sets repaired and left out, and classes that cannot be learnt."""
-    lines = []
+    """A line each, a few of each kind: workers beyond the cores, repairs, things left out, classes not to be learnt."""
+    lines = [f"warning: RUNTIME.WORKERS: {text}"] if (text := excess_of_workers(run.workers)) else []
     for dataset in {id(d): d for d in run.data().values()}.values():
         for kind, texts in (("warning", dataset.warnings), ("skipped", dataset.skipped)):
             lines += [f"{kind}: {text}" for text in texts[:SHOWN]]

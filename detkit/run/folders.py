@@ -26,7 +26,7 @@ def refuse_folders(run: Run, recipe: Path) -> None:
             there are files in its folder that no run has written.
     """
     folder = run.folder
-    if recipe.resolve() == (folder / "config.yaml").resolve():
+    if recipe.resolve() == (folder / "config.yaml").resolve() and not is_own_config(recipe):
         raise ConfigError(
             f"{recipe}: the run would write its resolved config over this recipe; copy the recipe to another place, or "
             "choose another OUTPUT_DIR"
@@ -51,6 +51,11 @@ def refuse_folders(run: Run, recipe: Path) -> None:
             f"OUTPUT_DIR: {folder / foreign[0]} is in the way, and no {PLAN} shows that a run has written it; choose "
             "another folder, or move it away"
         )
+
+
+def is_own_config(file: Path) -> bool:
+    """Whether a config file is the one that a run has written into its folder."""
+    return file.name == "config.yaml" and file.is_file() and has_plan(file.parent)
 
 
 def _output_that_holds(path: Path, folder: Path) -> str:

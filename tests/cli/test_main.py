@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -127,6 +129,31 @@ def test_debug_shows_the_traceback_of_a_mistake_and_ends_with_2(capsys):
     assert err.splitlines()[-1].endswith("ConfigError: command line: SEED: expected a whole number 0 or more, got -1")
 
 
+def test_a_full_disk_is_answered_with_where_the_command_writes(capsys, tmp_path, monkeypatch):
+    def full(*args):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("detkit.cli.config.read_config", full)
+    monkeypatch.setattr("detkit.cli.data.read_config", full)
+    for words, places in (
+        (["config"], "OUTPUT_DIR, ARTIFACTS and DETKIT_CACHE"),
+        (["data", "check"], "--json and DETKIT_CACHE"),
+    ):
+        code, _, err = run(capsys, *words, "--config", "any.yaml")
+        assert code == 2
+        assert err.endswith(
+            f"; make room, or choose folders that can be written with {places}; what is finished stays\n"
+        )
+
+
+def test_a_command_that_is_proposed_can_be_pasted(recipe, capsys):
+    recipe.rename("my own.yaml")
+    code, _, err = run(capsys, "eval", "--config", "my own.yaml", "OUTPUT_DIR=a b", "SEED=4")
+    assert code == 2
+    proposed = shlex.split(err.partition("run: ")[2])
+    assert proposed == ["detkit", "train", "--config", "my own.yaml", "OUTPUT_DIR=a b", "SEED=4"]
+
+
 def test_folder_that_is_no_model_is_named(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a.jpg").write_bytes(b"x")
@@ -198,9 +225,11 @@ def test_detect_and_eval_use_a_trained_run(recipe, capsys):
     assert profiled == found
 
     trained = json.loads(Path("runs/tiny/results.json").read_text())["metrics"]
-    code, out, _ = run(capsys, "eval", "--config", str(recipe), "--output", "run.json")
-    assert code == 0
-    assert json.loads(Path("run.json").read_text())["metrics"] == trained
+    for config in (str(recipe), "runs/tiny/config.yaml"):
+        code, out, _ = run(capsys, "eval", "--config", config, "--output", "run.json")
+        assert code == 0
+        assert json.loads(Path("run.json").read_text())["metrics"] == trained
+    assert [path.name for path in Path("runs").iterdir()] == ["tiny"]
     for files in ("runs/tiny/detections", "runs/tiny/detections/detections.json"):
         code, _, _ = run(capsys, "eval", "--config", str(recipe), "--detections", files, "--output", "files.json")
         assert code == 0

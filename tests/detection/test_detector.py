@@ -86,3 +86,11 @@ def test_load_compiles_where_asked(monkeypatch):
     monkeypatch.setattr("detkit.system.compute._can_compile", lambda device: True)
     assert detkit.load("model", device="cpu", compile=True).name == "float32-compiled"
     assert detkit.load("model", device="cpu").name == "float32"
+
+
+@pytest.mark.parametrize("shape", [(0, 5, 3), (5, 0, 3), (5, 5), (5, 5, 4)])
+def test_an_array_that_is_no_image_is_refused(scorer, shape):
+    given = Given([], [])
+    detector = Detector(class_names=("cat",), generator=given, network=given, scorer=scorer, settings=Postprocess())
+    with pytest.raises(ValueError, match=r"expected an \(H, W, 3\) uint8 RGB image with pixels, got uint8 \("):
+        detector.detect(np.zeros(shape, np.uint8))
