@@ -51,6 +51,25 @@ class ProcessLostError(DetkitError):
     """Another process of the run has ended, so this one cannot go on."""
 
 
+class WriteError(DetkitError):
+    """A file that the file system refuses to write.
+
+    Args:
+        refusal: the file and the system's reason.
+        places: the options or keys that name where it writes; those of the command line where it knows better.
+    """
+
+    def __init__(self, refusal: str, places: str = "OUTPUT_DIR, ARTIFACTS and DETKIT_CACHE") -> None:
+        step = f"make room, or choose folders that can be written with {places}"
+        super().__init__(f"{refusal}; {step}; what is finished stays")
+        self.refusal = refusal
+
+
+def counted(number: int, thing: str) -> str:
+    """The number and the thing, "1 image" or "2 images"."""
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+
+
 def one_line(text: str) -> str:
     """The text as one line of a terminal; of a text beyond LONGEST characters both ends.
 

@@ -19,7 +19,7 @@ SMALL = (
     "PRETRAIN_DATA.Shapes.TRAIN_IMAGES=8",
     "PRETRAIN_DATA.Shapes.VAL_IMAGES=8",
     "FINETUNE.ITERATIONS=2",
-    "PROPOSALS.SelectiveSearch.MODE=single",
+    "PROPOSALS.Probe.MODE=single",
     "RUNTIME.WORKERS=0",
 )
 
@@ -32,14 +32,34 @@ def run(*command: str, cwd: Path, **environment: str) -> str:
     return done.stdout
 
 
+PART = """
+from detkit.proposals.selective_search import SelectiveSearch
+from detkit.registry import PROPOSAL_GENERATORS
+
+@PROPOSAL_GENERATORS.register()
+class Probe(SelectiveSearch):
+    pass
+"""
+ADDED = {
+    "detkit/added/__init__.py": "",
+    "projects/probe/__init__.py": "from .inner import parts\n",
+    "projects/probe/inner/parts.py": PART,
+    "projects/probe/quick.yaml": "_BASE_: projects/rcnn/quick.yaml\nPROJECT: .\nPROPOSALS: {NAME: Probe}\n",
+}
+"""A room of the package and a project that nothing lists by name."""
+
+
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory) -> Path:
     source = tmp_path_factory.mktemp("source") / "detkit"
     source.mkdir()
     for name in ("detkit", "configs", "projects"):
         shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "setup.cfg", "README.md", "LICENSE"):
+    for name in ("pyproject.toml", "setup.cfg", "setup.py", "README.md", "LICENSE"):
         shutil.copyfile(ROOT / name, source / name)
+    for name, text in ADDED.items():
+        (source / name).parent.mkdir(parents=True, exist_ok=True)
+        (source / name).write_text(text)
     run(sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", "dist", cwd=source)
     (built,) = (source / "dist").glob("*.whl")
     return built
@@ -47,21 +67,28 @@ def wheel(tmp_path_factory) -> Path:
 
 def test_wheel_holds_every_module_recipe_and_config(wheel):
     inside = set(zipfile.ZipFile(wheel).namelist())
-    for path in (ROOT / "detkit").rglob("*.py"):
-        assert path.relative_to(ROOT).as_posix() in inside
-    for folder in ("projects/rcnn", "configs"):
-        for path in (ROOT / folder).glob("*.yaml"):
-            assert f"detkit/recipes/{folder}/{path.name}" in inside
+    folders = {"detkit": "detkit", "projects": "detkit/recipes/projects", "configs": "detkit/recipes/configs"}
+    for folder, where in folders.items():
+        for path in (ROOT / folder).rglob("*"):
+            if path.suffix in (".py", ".yaml", ".md", ".typed"):
+                assert f"{where}/{path.relative_to(ROOT / folder).as_posix()}" in inside
+    assert "detkit/added/__init__.py" in inside
+    assert {f"detkit/recipes/{name}" for name in ADDED if name.startswith("projects")} <= inside
+    assert not [name for name in inside if "__pycache__" in name]
 
 
 @pytest.mark.slow
-def test_installed_wheel_trains_the_quick_recipe_in_an_empty_folder(wheel, tmp_path):
+def test_installed_wheel_trains_a_recipe_of_a_project_in_an_empty_folder_and_loads_its_model(wheel, tmp_path):
     site, work = tmp_path / "site", tmp_path / "work"
     work.mkdir()
     run(sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(site), str(wheel), cwd=work)
-    command = (sys.executable, "-m", "detkit", "train", "--config", "projects/rcnn/quick.yaml", *SMALL)
+    command = (sys.executable, "-m", "detkit", "train", "--config", "projects/probe/quick.yaml", *SMALL)
     out = run(*command, cwd=work, PYTHONPATH=str(site), DETKIT_CACHE=str(tmp_path / "cache"))
     assert "mAP" in out
     assert (work / "runs" / "quick" / "model" / "model.yaml").is_file()
+    listed = run(sys.executable, "-m", "detkit", "list", cwd=work, PYTHONPATH=str(site))
+    assert ", Probe, " in listed
+    load = "import detkit; print(type(detkit.load('runs/quick/model').generator).__module__)"
+    assert run(sys.executable, "-c", load, cwd=work, PYTHONPATH=str(site)) == "detkit.projects.probe.inner.parts\n"
     where = run(sys.executable, "-c", "import detkit; print(detkit.__file__)", cwd=work, PYTHONPATH=str(site))
     assert where.startswith(str(site))

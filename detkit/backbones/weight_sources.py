@@ -183,7 +183,10 @@ def _from_pickle(path: Path) -> Weights:
             "save it again with torch.save(model.state_dict(), ...)"
         ) from error
     except Exception as error:  # torch and zipfile raise what they like on broken bytes
-        raise WeightsError(f"weights {path}: not a file of torch.save: {_one_line(error)}") from error
+        raise WeightsError(
+            f"weights {path}: not a file of torch.save, or a damaged one ({type(error).__name__}: {_one_line(error)}); "
+            "download it again, or save it with torch.save(model.state_dict(), ...)"
+        ) from error
     for key in ("state_dict", "model"):
         if isinstance(found, Mapping) and isinstance(found.get(key), Mapping):
             found = found[key]

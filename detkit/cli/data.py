@@ -18,6 +18,7 @@ def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
         description="Reads every image and annotation of the splits that the recipe uses, as training does. "
         "Exit code: 0 where training would go through, 2 where a problem would stop it.",
     )
+    parser.set_defaults(places="--json and DETKIT_CACHE")
     parser.add_argument("--json", metavar="FILE", help="also write the report to this JSON file")
     add_config(parser)
     return parser
@@ -27,6 +28,7 @@ def run(args: argparse.Namespace) -> int:
     """Prints the report."""
     from dataclasses import asdict
 
+    from detkit.errors import counted
     from detkit.report.data_check import SHARES, check_data
     from detkit.report.data_text import report_text
     from detkit.system.files import write_json
@@ -38,5 +40,6 @@ def run(args: argparse.Namespace) -> int:
         answer = {"stops": bool(stops), "shares": SHARES, "splits": [asdict(report) for report in reports]}
         write_json(Path(args.json), answer)
     print(report_text(reports))
-    print(f"\n{args.config}: {f'{stops} problems would stop training' if stops else 'nothing would stop training'}")
+    stopping = counted(stops, "problem") if stops else "nothing"
+    print(f"\n{args.config}: {stopping} would stop training")
     return 2 if stops else 0

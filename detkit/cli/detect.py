@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import itertools
 import math
 import os
+import sys
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from detkit.errors import ConfigError, DataError
+from detkit.errors import ConfigError, DataError, counted
 from detkit.system.clock import Clock
 
 if TYPE_CHECKING:
@@ -40,7 +40,8 @@ def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
         "the exit code is 2.",
     )
     parser.add_argument("--model", required=True, metavar="FOLDER", help="a model folder, RUN/model")
-    parser.add_argument("images", nargs="+", metavar="IMAGE|FOLDER")
+    parser.add_argument("images", nargs="+", metavar="IMAGE|FOLDER|PATTERN")
+    parser.set_defaults(places="--output")
     parser.add_argument("--output", default="detections", metavar="FOLDER", help="default: detections/")
     parser.add_argument("--min-score", type=float, metavar="X", help="default: margin 0 or probability 0.5")
     parser.add_argument("--project", metavar="FOLDER", help="of a model with components of its own: where they are")
@@ -70,15 +71,19 @@ def run(args: argparse.Namespace) -> int:
         DataError: there is no image, or, when all others are done, an image that cannot be read.
     """
     import detkit
-    from detkit.config.project import import_project
+    from detkit.components import load_components
+    from detkit.config.project import import_named
+    from detkit.data.image_files import image_files
     from detkit.system.files import write_json
-    from detkit.system.processes import resolve_workers
+    from detkit.system.processes import excess_of_workers, resolve_workers
 
     output = Path(args.output)
-    files = _files([Path(name) for name in args.images], output)
+    images = image_files(args.images, output)
+    files = images.named
     _check(args, output)
     if args.project:
-        import_project(Path(args.project).resolve(), "--project")
+        load_components()  # first: a package that is installed, too, is not imported again
+        import_named(args.project, "--project")
     detector = detkit.load(args.model, device=args.device)
     output.mkdir(parents=True, exist_ok=True)
     answer = output / "detections.json"
@@ -88,6 +93,8 @@ def run(args: argparse.Namespace) -> int:
         path.unlink(missing_ok=True)  # nothing of an earlier run may stand beside what this one finds
     start = time.perf_counter()
     workers = resolve_workers(args.workers)
+    if text := excess_of_workers(workers):
+        print(f"--workers: {text}", file=sys.stderr)
     pictures = None if args.no_pictures else output
     found, clocks = detected(detector, files, pictures, min_score=args.min_score, workers=workers)
     wall = time.perf_counter() - start
@@ -99,9 +106,12 @@ def run(args: argparse.Namespace) -> int:
         print(_profile(clocks, wall))
     objects = sum(len(entry.get("detections", ())) for entry in found)
     errors = [entry["error"] for entry in found if "error" in entry]
-    print(f"{objects} objects in {len(found) - len(errors)} images: {answer}")
+    if images.left_out:
+        print(images.text_of_left_out(), file=sys.stderr)
+    print(f"{counted(objects, 'object')} in {counted(len(found) - len(errors), 'image')}: {answer}")
     if errors:
-        more = f"; {len(errors) - 1} more images cannot be used, {answer} says why" if len(errors) > 1 else ""
+        others = counted(len(errors) - 1, "more image")
+        more = f"; {others} cannot be used, {answer} says why" if len(errors) > 1 else ""
         raise DataError(errors[0] + more)
     return 0
 
@@ -236,40 +246,3 @@ def _profile(clocks: Sequence[Clock], wall: float) -> str:
     for stage, seconds in [*totals.items(), ("wall", wall)]:
         lines.append(f"{stage:10} {seconds / len(clocks):9.4f} {seconds:9.2f} {100 * seconds / wall:5.1f}%")
     return "\n".join(lines)
-
-
-def _files(paths: list[Path], output: Path) -> list[tuple[str, Path]]:
-    """(name of the picture without its ending, image file) of every image; no two names are equal.
-
-    Of a folder that holds ``output`` what lies in there is left out: these are pictures of an earlier run.
-    """
-    from detkit.data.images import IMAGE_SUFFIXES
-
-    files: list[tuple[str, Path]] = []
-    for path in paths:
-        if path.is_dir():
-            own = output.resolve() if output.resolve() != path.resolve() else None
-            inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
-            inside = [p for p in inside if own is None or not p.resolve().is_relative_to(own)]
-            if not inside:
-                raise DataError(f"{path}: no image in this folder; expected {', '.join(IMAGE_SUFFIXES)}")
-            files += [(p.relative_to(path).as_posix().replace("/", "_"), p) for p in inside]
-        elif path.is_file():
-            files.append((path.name, path))
-        else:
-            raise DataError(f"{path}: no such image or folder")
-    return _numbered(files)
-
-
-def _numbered(files: list[tuple[str, Path]]) -> list[tuple[str, Path]]:
-    """A name that was there before gets the first number from 2 that makes it another."""
-    taken: set[str] = set()
-    result = []
-    for name, path in files:
-        numbers = itertools.count(2)
-        free = name
-        while free in taken:
-            free = f"{name}_{next(numbers)}"
-        taken.add(free)
-        result.append((free, path))
-    return result

@@ -18,12 +18,12 @@ def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> int:
     """Prints a line for each thing, as it is found."""
-    from detkit.errors import one_line
+    from detkit.errors import counted, one_line
     from detkit.report.doctor import findings
 
     num_bad = 0
     for finding in findings():
         num_bad += finding.level == "bad"
         print(f"{finding.level:8} {finding.name:12} {one_line(finding.text)}", flush=True)
-    print(f"\n{num_bad} things to mend" if num_bad else "\ndetkit can work here")
+    print(f"\n{counted(num_bad, 'thing')} to mend" if num_bad else "\ndetkit can work here")
     return 2 if num_bad else 0

@@ -21,6 +21,7 @@ def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
         "multiplies. Steps that are done cost nothing. Trains nothing and keeps nothing.",
     )
     add_config(parser)
+    parser.set_defaults(places="--json, ARTIFACTS and DETKIT_CACHE")
     parser.add_argument("--json", metavar="FILE", help="also write the figures to this JSON file")
     return parser
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 from pathlib import Path
 
 from detkit.cli.options import add_config, check_output, log_to, read_config, read_run
@@ -19,6 +20,7 @@ def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     )
     parser.add_argument("--detections", metavar="DIR_OR_JSON", help="VOC result files or a COCO results JSON")
     parser.add_argument("--output", metavar="FILE", help="also write the metrics to this JSON file")
+    parser.set_defaults(places="--output, OUTPUT_DIR, ARTIFACTS and DETKIT_CACHE")
     add_config(parser)
     return parser
 
@@ -63,7 +65,8 @@ def _of_run(args: argparse.Namespace) -> dict[str, object]:
     if metrics is None:
         raise ConfigError("STAGES: no stage evaluates; add Evaluate")
     if job.find(DETECTIONS, "TEST") is None:
-        raise ModelError(f"{args.config}: nothing was detected yet; run: detkit train --config {args.config}")
+        command = shlex.join(["detkit", "train", "--config", args.config, *args.overrides])
+        raise ModelError(f"{args.config}: nothing was detected yet; run: {command}")
     refuse_folders(job, Path(args.config))
     log_to(job.folder)
     with job.alone():

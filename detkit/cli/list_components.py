@@ -12,22 +12,20 @@ def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     parser = commands.add_parser("list", help="registered components; with a name, its config keys")
     parser.add_argument("registry", nargs="?", help="for example BACKBONES")
     parser.add_argument("name", nargs="?", help="for example TorchvisionBackbone")
-    parser.add_argument("--project", metavar="FOLDER", help="also the components of this project")
+    parser.add_argument("--project", metavar="FOLDER", help="the components of this project in place of bundled ones")
     return parser
 
 
 def run(args: argparse.Namespace) -> int:
     """Prints what is registered."""
-    from pathlib import Path
-
     from detkit.components import load_components
-    from detkit.config.project import import_project
+    from detkit.config.project import bundled_projects, import_named
     from detkit.errors import ConfigError
     from detkit.registry import ALL_REGISTRIES, STAGES, nearest
 
     load_components()
-    if args.project:
-        import_project(Path(args.project).resolve(), "--project")
+    for project in [args.project] if args.project else bundled_projects():
+        import_named(str(project), "--project" if args.project else "detkit")
     registries = {r.name: r for r in ALL_REGISTRIES}
     if args.registry is None:
         for name, registry in registries.items():

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import detkit
 from detkit.cli import config, data, detect, doctor, estimate, evaluate, list_components, status, train
 from detkit.cli.interrupts import INTERRUPTED, interruptible
-from detkit.errors import ConfigError, DetkitError, ProcessLostError
+from detkit.errors import ConfigError, DetkitError, ProcessLostError, WriteError
 from detkit.report.doctor import MEND_LIBRARIES, missing_library
 from detkit.system.files import writing
 from detkit.system.memory import keep_freed_memory
@@ -57,6 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if args.debug:
             traceback.print_exc()
         elif is_first_process() or not isinstance(error, ProcessLostError):
+            if isinstance(error, WriteError) and hasattr(args, "places"):
+                error = WriteError(error.refusal, args.places)
             print(f"detkit {args.command}: {error}", file=sys.stderr)
         return 2
     except RuntimeError as error:  # torch raises it wherever this process happens to be when a worker ends

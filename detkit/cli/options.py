@@ -32,10 +32,18 @@ def read_config(args: argparse.Namespace) -> Config:
 
 
 def read_run(args: argparse.Namespace, *world: World) -> Run:
-    """The run of the config that the arguments name, in one process or in several."""
+    """The run of the config that the arguments name, in one process or in several.
+
+    The config.yaml that a run has written is the config of this run: its outputs stay in the folder where it lies.
+    """
+    from detkit.config import load_config
+    from detkit.config.yaml_file import value_text
+    from detkit.run.folders import is_own_config
     from detkit.run.runner import Run
 
-    return Run.of(read_config(args), Path(args.config).stem, *world)
+    file = Path(args.config)
+    own = ["OUTPUT_DIR", value_text(str(file.parent))] if is_own_config(file) else []
+    return Run.of(load_config(file, [*own, *args.overrides]), file.stem, *world)
 
 
 def check_output(option: str, file: str | None) -> None:

@@ -195,7 +195,7 @@ SECTIONS: Mapping[str, Callable[..., Any]] = {
 def layout() -> Tree:
     """Every key with its type and default, from the signatures of all registered components and stages."""
     tree: Tree = {
-        "PROJECT": Field(str, ""),
+        "PROJECT": Field(list[str], []),
         "SEED": Field(Annotated[int, NonNegative], 3),
         "OUTPUT_DIR": Field(str, ""),
         "ARTIFACTS": Field(str, ""),

@@ -3,32 +3,32 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import detkit
 from detkit.components import load_components
+from detkit.config.bases import leaves_of
 from detkit.config.check import checked
 from detkit.config.layout import SLOTS, Tree, layout
 from detkit.config.node import Config
-from detkit.config.project import import_project
+from detkit.config.overrides import override_leaves
+from detkit.config.paths import found, recipes_folder
+from detkit.config.project import with_projects
 from detkit.config.renamed import RENAMED
 from detkit.config.schema import Field
 from detkit.config.stage_list import StageEntry, stage_entries
-from detkit.config.yaml_file import Leaf, parse_value, read_leaves
+from detkit.config.yaml_file import Leaf
 from detkit.errors import ConfigError
 from detkit.registry import DATASETS, EVALUATORS, nearest
-
-COMMAND_LINE = "command line"
 
 
 def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
     """The config of a file, with overrides from the command line on top.
 
     Args:
-        path: looked for in the working folder, then among the recipes that came with detkit, as are its bases.
+        path: looked for in the working folder, then among the recipes that came with detkit. Paths in it follow the
+            rule of ``detkit.config.paths``.
         overrides: ``KEY VALUE`` pairs and ``KEY=VALUE`` words, values read as YAML.
 
     Raises:
@@ -36,21 +36,7 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
     """
     load_components()
     file = find_config(Path(path))
-    leaves = [_with_project(leaf) for leaf in (*_with_bases(file), *_override_leaves(overrides))]
-    return config_of(leaves)
-
-
-def _with_project(leaf: Leaf) -> Leaf:
-    """The same leaf; one that names a project after its import, with the folder's full path."""
-    if leaf.path != ("PROJECT",) or not leaf.value:
-        return leaf
-    base = Path.cwd() if leaf.origin == COMMAND_LINE else Path(leaf.origin.rpartition(":")[0]).parent
-    try:
-        folder = (base / str(leaf.value)).resolve()
-    except (OSError, RuntimeError, ValueError) as error:
-        raise ConfigError(f"{leaf.origin}: PROJECT {leaf.value}: no folder can have this name: {error}") from None
-    import_project(folder, leaf.origin)
-    return replace(leaf, value=str(folder))
+    return config_of(with_projects([*leaves_of(file), *override_leaves(overrides)]))
 
 
 def config_of(leaves: Iterable[Leaf]) -> Config:
@@ -98,62 +84,13 @@ def find_config(path: Path) -> Path:
     Raises:
         ConfigError: it is in neither; the message lists similar recipes.
     """
+    if (file := found(path)) is not None:
+        return file
     installed = recipes_folder()
-    for candidate in (path, installed / path):
-        if candidate.is_file():
-            return candidate.resolve()
     names = sorted(p.relative_to(installed).as_posix() for p in installed.glob("projects/*/[!_]*.yaml"))
     close = difflib.get_close_matches(path.as_posix(), names, n=1)
     hint = f"Did you mean {close[0]}?" if close else f"Recipes: {', '.join(names) or 'none found'}."
     raise ConfigError(f"config {path}: no such file in {Path.cwd()} or {installed}. {hint}")
-
-
-def recipes_folder() -> Path:
-    """The folder that holds ``projects/`` and ``configs/``: inside an installed package, beside it in a checkout."""
-    package = Path(detkit.__file__).resolve().parent
-    bundled = package / "recipes"
-    return bundled if (bundled / "projects").is_dir() else package.parent
-
-
-def _with_bases(file: Path) -> list[Leaf]:
-    own = read_leaves(file)
-    merged: dict[str, Leaf] = {}
-    for leaf in own:
-        if leaf.path != ("_BASE_",):
-            continue
-        for name in leaf.value if isinstance(leaf.value, list) else [leaf.value]:
-            base = _find_base(file.parent, str(name), leaf.origin)
-            for inherited in read_leaves(base):
-                if inherited.path == ("_BASE_",):
-                    raise ConfigError(f"{inherited.origin}: a base has no bases of its own; name them in {file.name}")
-                twice = merged.get(inherited.key)
-                if twice is not None:
-                    raise ConfigError(
-                        f"{inherited.origin}: {inherited.key} is set by two bases, also in {twice.origin}"
-                    )
-                merged[inherited.key] = inherited
-    return [*merged.values(), *(leaf for leaf in own if leaf.path != ("_BASE_",))]
-
-
-def _find_base(folder: Path, name: str, origin: str) -> Path:
-    for candidate in (folder / name, recipes_folder() / name):
-        if candidate.is_file():
-            return candidate.resolve()
-    raise ConfigError(f"{origin}: _BASE_ {name}: no such file in {folder} or {recipes_folder()}")
-
-
-def _override_leaves(words: Sequence[str]) -> list[Leaf]:
-    leaves = []
-    rest = list(words)
-    while rest:
-        word = rest.pop(0)
-        key, equals, text = word.partition("=")
-        if not equals:
-            if not rest:
-                raise ConfigError(f"{COMMAND_LINE}: {key} has no value; write {key}=VALUE")
-            text = rest.pop(0)
-        leaves.append(Leaf(tuple(key.split(".")), parse_value(text), COMMAND_LINE))
-    return leaves
 
 
 def _defaults(tree: Tree) -> dict[str, Any]:
@@ -174,17 +111,13 @@ def _set(tree: Tree, values: dict[str, Any], leaf: Leaf) -> None:
         if not isinstance(known, dict):
             raise ConfigError(f"{leaf.origin}: {above} takes a value, not the key {key}")
         if key not in known:
-            if leaf.key in RENAMED:
-                raise ConfigError(f"{leaf.origin}: unknown key {leaf.key}. {RENAMED[leaf.key]}")
-            where = f"{above}." if above else ""
-            slot = SLOTS.get(leaf.path[0])
-            kind = f" ({slot.registry.name} has: {', '.join(slot.registry.names())})" if slot and depth == 1 else ""
-            raise ConfigError(f"{leaf.origin}: unknown key {where}{key}.{nearest(key, known) or _keys(known)}{kind}")
+            full = ".".join(leaf.path[: depth + 1])
+            raise ConfigError(f"{leaf.origin}: unknown key {full}. {_instead(tree, known, leaf, depth)}")
         known = known[key]
     if isinstance(known, dict):
         if leaf.value in ({}, None):
             return
-        raise ConfigError(f"{leaf.origin}: {leaf.key} holds keys ({_keys(known).strip()}), got {leaf.value!r}")
+        raise ConfigError(f"{leaf.origin}: {leaf.key} holds keys ({_keys(known)}), got {leaf.value!r}")
     for key in leaf.path[:-1]:
         values = values[key]
     try:
@@ -193,9 +126,33 @@ def _set(tree: Tree, values: dict[str, Any], leaf: Leaf) -> None:
         raise ConfigError(f"{leaf.origin}: {leaf.key}: {error}") from None
 
 
+def _instead(tree: Tree, known: Tree, leaf: Leaf, depth: int) -> str:
+    """What to write for a leaf whose key at ``depth`` is none of the known ones."""
+    if (renamed := RENAMED.get(".".join(leaf.path[: depth + 1]))) is not None:
+        return renamed
+    key, rest = leaf.path[depth], leaf.path[depth + 1 :]
+    places = [path for path in _paths(tree) if path[-1].lower() == key.lower()]
+    # First those of the same section; a key of a section is meant more often than one of a component.
+    places.sort(key=lambda path: (path[:-1] != leaf.path[:depth], len(path)))
+    first, *others = [".".join((*path, *rest)) for path in places] or [""]
+    if first:
+        return f"Did you mean {first}?" + (f" There is also {', '.join(others)}." if others else "")
+    slot = SLOTS.get(leaf.path[0])
+    kind = f" ({slot.registry.name} has: {', '.join(slot.registry.names())})" if slot and depth == 1 else ""
+    return (nearest(key, known).strip() or _keys(known)) + kind
+
+
+def _paths(tree: Tree, above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """The path of every key, and of the sections and components that hold keys."""
+    for key, held in tree.items():
+        yield (*above, key)
+        if isinstance(held, dict):
+            yield from _paths(held, (*above, key))
+
+
 def _keys(known: Tree) -> str:
     names = sorted(known)
-    return " Known here: " + ", ".join(names[:20]) + (", ..." if len(names) > 20 else ".")
+    return "Known here: " + ", ".join(names[:20]) + (", ..." if len(names) > 20 else ".")
 
 
 def _known(get: Any, name: Any, origin: str | None) -> None:

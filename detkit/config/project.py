@@ -1,37 +1,154 @@
-"""Imports the folder of a project, so that its components are registered."""
+"""Imports the folders of projects, so that their components are registered."""
 
 from __future__ import annotations
 
 import hashlib
+import importlib
 import importlib.util
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
+from detkit.config.bases import PROJECT
+from detkit.config.check import checked
+from detkit.config.paths import found, not_found, recipes_folder
+from detkit.config.yaml_file import Leaf
 from detkit.errors import ConfigError
+
+BUNDLED = "detkit.projects"
+"""The package of the projects that come with detkit."""
+BY_PATH = "detkit_project_"
+"""How the module of any other project begins."""
+
+
+def with_projects(leaves: Iterable[Leaf]) -> list[Leaf]:
+    """The leaves after the import of all projects that they name; PROJECT becomes one list of full paths.
+
+    Raises:
+        ConfigError: naming the project that is none or cannot be imported.
+    """
+    folders: dict[str, str] = {}
+    others = []
+    for leaf in leaves:
+        if leaf.path != PROJECT:
+            others.append(leaf)
+            continue
+        for name in _names(leaf):
+            folders[str(import_named(name, leaf.origin))] = leaf.origin
+    return [*others, Leaf(PROJECT, list(folders), ", ".join(folders.values()))] if folders else others
+
+
+def _names(leaf: Leaf) -> list[str]:
+    try:
+        names = checked(leaf.value, str | list[str])
+    except ValueError as error:
+        raise ConfigError(f"{leaf.origin}: PROJECT: {error}") from None
+    return [name for name in ([names] if isinstance(names, str) else names) if name]
+
+
+def import_named(name: str, origin: str) -> Path:
+    """Imports the project at a path of a recipe or the command line.
+
+    Args:
+        name: the path, for ``detkit.config.paths.found``.
+        origin: file:line or option that named it, for messages.
+
+    Returns:
+        The project's folder, in full.
+
+    Raises:
+        ConfigError: no such project, or an error while it was imported.
+    """
+    try:
+        folder = found(name, _is_project)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{origin}: PROJECT {name}: no folder can have this name: {error}") from None
+    if folder is None:
+        where = not_found(name, origin, _is_project)
+        raise ConfigError(f"{origin}: PROJECT {name} is no project: it has no __init__.py{where}")
+    import_project(folder, origin)
+    return folder
+
+
+def _is_project(folder: Path) -> bool:
+    return (folder / "__init__.py").is_file()
 
 
 def import_project(folder: Path, origin: str) -> None:
     """Imports ``folder/__init__.py`` by path, once in a process.
 
+    A project that comes with detkit is imported as ``detkit.projects.NAME``. One that is imported already, as a package
+    that is installed, is not imported again.
+
     Args:
-        folder: the project's folder.
+        folder: the project's folder, its full path.
         origin: file:line that named it, for messages.
 
     Raises:
-        ConfigError: no such project, or an error while it was imported.
+        ConfigError: an error while it was imported.
     """
-    init = folder / "__init__.py"
-    if not init.is_file():
-        raise ConfigError(f"{origin}: PROJECT {folder} is no project: it has no __init__.py")
-    name = f"detkit_project_{folder.name}_{hashlib.sha256(str(folder).encode()).hexdigest()[:8]}"
-    if name in sys.modules:
-        return
-    spec = importlib.util.spec_from_file_location(name, init, submodule_search_locations=[str(folder)])
+    try:
+        if folder.parent == _bundled_folder():
+            importlib.import_module(f"{BUNDLED}.{folder.name}")
+        elif not _is_imported(folder):
+            _import_by_path(folder)
+    except (Exception, SystemExit) as error:
+        raise ConfigError(f"{origin}: PROJECT {folder} cannot be imported: {type(error).__name__}: {error}") from error
+
+
+def _import_by_path(folder: Path) -> None:
+    name = f"{BY_PATH}{folder.name}_{hashlib.sha256(str(folder).encode()).hexdigest()[:8]}"
+    spec = importlib.util.spec_from_file_location(
+        name, folder / "__init__.py", submodule_search_locations=[str(folder)]
+    )
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
+    except BaseException:
         del sys.modules[name]
-        raise ConfigError(f"{origin}: PROJECT {folder} cannot be imported: {type(error).__name__}: {error}") from error
+        raise
+
+
+def _is_imported(folder: Path) -> bool:
+    """Whether a module was read from this folder, or the package of the same name from an equal copy of it."""
+    init = folder / "__init__.py"
+    files = [Path(file) for module in [*sys.modules.values()] if (file := getattr(module, "__file__", None))]
+    if any(file.name == init.name and file.resolve() == init for file in files):
+        return True
+    file = getattr(sys.modules.get(folder.name), "__file__", None)
+    return file is not None and Path(file).name == init.name and _sources(Path(file).parent) == _sources(folder)
+
+
+def _sources(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*.py")}
+
+
+def bundled_projects() -> list[Path]:
+    """The folders of the projects that come with detkit."""
+    return sorted(folder for folder in _bundled_folder().iterdir() if _is_project(folder))
+
+
+def _bundled_folder() -> Path:
+    return recipes_folder() / "projects"
+
+
+def project_of(module: str) -> Path | None:
+    """The folder of the project that a module belongs to; None for detkit itself and for installed packages.
+
+    Args:
+        module: the full name of a module that is imported, such as a class's ``__module__``.
+    """
+    if module.startswith(f"{BUNDLED}."):
+        return _bundled_folder() / module.removeprefix(f"{BUNDLED}.").partition(".")[0]
+    package = module.partition(".")[0]
+    file = getattr(sys.modules.get(package), "__file__", None)
+    return Path(file).parent if package.startswith(BY_PATH) and file else None
+
+
+def import_bundled(import_path: str) -> None:
+    """Imports the project that a component of this import path comes from, if it is one that comes with detkit."""
+    folder = project_of(import_path)
+    if import_path.startswith(f"{BUNDLED}.") and folder is not None and folder in bundled_projects():
+        import_project(folder, import_path)

@@ -13,6 +13,8 @@ from detkit.errors import ConfigError
 from detkit.system.reading import MIB, bounded_text
 
 MAX_BYTES = 4 * MIB
+COMMAND_LINE = "command line"
+"""The origin of a leaf that stands in no file."""
 NOT_YAML = (yaml.YAMLError, ValueError, TypeError, LookupError, AttributeError, RecursionError)
 """What PyYAML raises; its own errors, and those of Python for a date like 2001-99-99 or lists in lists without end."""
 
@@ -43,7 +45,7 @@ class Leaf:
     Args:
         path: the keys down to it, for example ("CLASSIFIER", "LinearSVM", "C").
         value: a scalar or a list; an empty dict for a section without keys.
-        origin: file:line, or "command line".
+        origin: file:line, or COMMAND_LINE.
     """
 
     path: tuple[str, ...]

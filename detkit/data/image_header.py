@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import struct
 
+from detkit.data.tiff import BITS, HEIGHT, MAGICS, WIDTH, end_of_pixels, tiff_tags
+
 # Markers that stand alone in a JPEG file; every other marker is followed by the length of its segment.
 _JPEG_BARE = {0x01, *range(0xD0, 0xD8)}
 _JPEG_FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
@@ -14,7 +16,7 @@ class HeaderError(ValueError):
 
 
 def header_size(data: bytes) -> tuple[int, int]:
-    """The (height, width) of an encoded JPEG, PNG, BMP, GIF or WebP image as its pixels are stored.
+    """The (height, width) of an encoded JPEG, PNG, BMP, GIF, WebP or TIFF image as its pixels are stored.
 
     Args:
         data: the whole file.
@@ -33,7 +35,7 @@ def header_size(data: bytes) -> tuple[int, int]:
             if height < 1 or width < 1:
                 raise HeaderError(f"its header gives a size of {width}x{height} pixels")
             return height, width
-    raise HeaderError("no JPEG, PNG, BMP, GIF or WebP image")
+    raise HeaderError("no JPEG, PNG, BMP, GIF, WebP or TIFF image")
 
 
 def _jpeg(data: bytes) -> tuple[int, int]:
@@ -97,10 +99,23 @@ def _webp(data: bytes) -> tuple[int, int]:
     return height, width
 
 
+def _tiff(data: bytes) -> tuple[int, int]:
+    tags = tiff_tags(data)
+    if not {WIDTH, HEIGHT} <= set(tags):
+        raise HeaderError("the TIFF file does not say its size")
+    bits = max(tags[BITS].values, default=1) if BITS in tags else 1
+    if bits > 16:
+        raise HeaderError(f"TIFF of {bits} bits a number; save it with 8 or 16")
+    if end_of_pixels(tags) > len(data):
+        raise HeaderError("the file is truncated")
+    return tags[HEIGHT].values[0], tags[WIDTH].values[0]
+
+
 _FORMATS = (
     (b"\xff\xd8\xff", _jpeg),
     (b"\x89PNG\r\n\x1a\n", _png),
     (b"BM", _bmp),
     (b"GIF8", _gif),
     (b"RIFF", _webp),
+    *((magic, _tiff) for magic in MAGICS),
 )

@@ -9,10 +9,11 @@ import numpy as np
 
 from detkit.config.ranges import Range
 from detkit.data.image_header import HeaderError, header_size
+from detkit.data.tiff import as_stored
 from detkit.errors import DataError
 from detkit.system.reading import MIB, bounded_bytes
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp")
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff")
 MAX_BYTES = 1024 * MIB
 MAX_MEGAPIXELS = 200
 Megapixels = Range(f"greater than 0, at most {MAX_MEGAPIXELS}", low=0, high=MAX_MEGAPIXELS, open_low=True)
@@ -23,7 +24,7 @@ def read_image(path: Path | str) -> np.ndarray:
     """The pixels of an image file, as they are stored.
 
     Grey is replicated, a palette resolved, alpha dropped, 16 bits are scaled to 8 and CMYK is converted. The EXIF
-    orientation is not applied: VOC and COCO boxes refer to the stored pixels.
+    orientation is not applied: VOC and COCO boxes refer to the stored pixels. Of a TIFF file the first page is read.
 
     Returns:
         (H, W, 3) uint8 RGB.
@@ -60,7 +61,7 @@ def decode_image(data: bytes, path: Path | str, max_megapixels: float = MAX_MEGA
     height, width = _checked_size(data, path, max_megapixels)
     flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
     try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+        image = cv2.imdecode(np.frombuffer(as_stored(data), np.uint8), flags)
     except cv2.error:
         image = None
     if image is None:

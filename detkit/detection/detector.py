@@ -156,8 +156,10 @@ class Detector:
         clock = clock or Clock()
         with clock("decode"):
             pixels = image if isinstance(image, np.ndarray) else read_image(Path(image))
-        if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8:
-            raise ValueError(f"detect: expected an (H, W, 3) uint8 RGB image, got {pixels.dtype} {pixels.shape}")
+        if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8 or not pixels.size:
+            raise ValueError(
+                f"detect: expected an (H, W, 3) uint8 RGB image with pixels, got {pixels.dtype} {pixels.shape}"
+            )
         with clock("proposals"):
             if proposals is None:
                 proposals = checked_proposals(self.generator, self.generator.propose(pixels), pixels, "")

@@ -10,6 +10,7 @@ import yaml
 
 from detkit.components import load_components
 from detkit.config.check import checked
+from detkit.config.project import import_bundled
 from detkit.config.schema import Field, fields_of
 from detkit.config.yaml_file import MAX_BYTES, NOT_YAML, PlainLoader
 from detkit.detection.postprocess import Postprocess
@@ -41,7 +42,7 @@ def read_model_file(folder: Path) -> dict[str, Any]:
     """
     file = folder / MODEL_FILE
     if not file.is_file():
-        raise ModelError(f"model {folder}: no {MODEL_FILE} there; expected a folder that training wrote, RUN/model")
+        raise ModelError(f"model {folder}: {_no_model(folder)}; expected a folder that training wrote, RUN/model")
     try:
         described = yaml.load(bounded_text(file, MAX_BYTES), PlainLoader)
     except (OSError, *NOT_YAML) as error:
@@ -54,11 +55,21 @@ def read_model_file(folder: Path) -> dict[str, Any]:
         described[key] = _value(file, key, described[key], annotation)
     for key in (*REGISTRIES, "postprocess", "compute", "import_paths"):
         _mapping(file, key, described[key])
+    for import_path in described["import_paths"].values():
+        import_bundled(str(import_path))
     for key in REGISTRIES:
         described[key] = _component(file, key, described)
     described["postprocess"] = _settings(file, "postprocess", described["postprocess"], fields_of(Postprocess))
     described["compute"] = _settings(file, "compute", described["compute"], DTYPE)
     return dict(described)
+
+
+def _no_model(folder: Path) -> str:
+    if folder.is_file():
+        return f"is a file; did you mean the folder {folder.parent}?"
+    inner = folder / "model"
+    hint = f"; did you mean {inner}?" if (inner / MODEL_FILE).is_file() else ""
+    return f"no {MODEL_FILE} there{hint}"
 
 
 def _component(file: Path, key: str, described: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import multiprocessing
 import pickle
 import signal
-import sys
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -18,7 +17,7 @@ import cv2
 import numpy as np
 import torch
 
-from detkit.config.project import import_project
+from detkit.config.project import import_project, project_of
 from detkit.data.images import read_image
 from detkit.errors import DetkitError
 from detkit.proposals.base import ProposalGenerator, checked_proposals
@@ -65,7 +64,7 @@ def _in_pool(
         workers,
         multiprocessing.get_context("spawn"),
         initializer=_start_worker,
-        initargs=(_project_folder(generator), pickle.dumps(generator)),
+        initargs=(project_of(type(generator).__module__), pickle.dumps(generator)),
     )
     ahead: deque[Future[Arrays]] = deque()
     submitted = start
@@ -110,13 +109,6 @@ def _propose(generator: ProposalGenerator, image_id: str, path: Path) -> Arrays:
 def _proposals(arrays: Arrays) -> Proposals:
     boxes, objectness, size = arrays
     return Proposals(Boxes.of(boxes), torch.from_numpy(objectness), size)
-
-
-def _project_folder(generator: ProposalGenerator) -> Path | None:
-    """The folder of the project that defines the generator, or None where a plain import finds it."""
-    name = type(generator).__module__.partition(".")[0]
-    file = getattr(sys.modules[name], "__file__", None)
-    return Path(file).parent if name.startswith("detkit_project_") and file else None
 
 
 def _start_worker(project: Path | None, generator: bytes) -> None:

@@ -15,13 +15,14 @@ from detkit.report.reach import unreached, unreached_line
 from detkit.run.artifacts import read_result
 from detkit.run.kinds import CLASSIFIER, PROPOSALS, REPORT_FILE
 from detkit.run.runner import Run
+from detkit.system.processes import excess_of_workers
 
 SHOWN = 5
 
 
 def notices(run: Run) -> list[str]:
-    """A line each, a few of each kind: what the data sets repaired and left out, and what cannot be learnt or found."""
-    lines = []
+    """A line each, a few of each kind: too many workers, repairs, things left out, what cannot be learnt or found."""
+    lines = [f"warning: RUNTIME.WORKERS: {text}"] if (text := excess_of_workers(run.workers)) else []
     for dataset in {id(d): d for d in run.data().values()}.values():
         for kind, texts in (("warning", dataset.warnings), ("skipped", dataset.skipped)):
             lines += [f"{kind}: {text}" for text in texts[:SHOWN]]

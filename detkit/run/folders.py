@@ -26,7 +26,7 @@ def refuse_folders(run: Run, recipe: Path) -> None:
             there are files in its folder that no run has written.
     """
     folder = run.folder
-    if recipe.resolve() == (folder / "config.yaml").resolve():
+    if recipe.resolve() == (folder / "config.yaml").resolve() and not is_own_config(recipe):
         raise ConfigError(
             f"{recipe}: the run would write its resolved config over this recipe; copy the recipe to another place, or "
             "choose another OUTPUT_DIR"
@@ -53,6 +53,11 @@ def refuse_folders(run: Run, recipe: Path) -> None:
         )
 
 
+def is_own_config(file: Path) -> bool:
+    """Whether a config file is the one that a run has written into its folder."""
+    return file.name == "config.yaml" and file.is_file() and has_plan(file.parent)
+
+
 def _output_that_holds(path: Path, folder: Path) -> str:
     """The run's output that the path is or lies in, while it is made and removed too; empty for none."""
     path, folder = path.resolve(), folder.resolve()
@@ -64,10 +69,12 @@ def _output_that_holds(path: Path, folder: Path) -> str:
 
 
 def _texts(tree: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, str]]:
-    """(key, value) of every setting that is a text, and so may be a path."""
+    """(key, value) of every setting that is a text or a list of them, and so may be a path."""
     for key, value in tree.items():
         name = f"{path}.{key}" if path else key
         if isinstance(value, Mapping):
             yield from _texts(value, name)
-        elif isinstance(value, str):
-            yield name, value
+        else:
+            yield from (
+                (name, text) for text in (value if isinstance(value, list) else [value]) if isinstance(text, str)
+            )

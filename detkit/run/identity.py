@@ -5,25 +5,27 @@ from __future__ import annotations
 import hashlib
 import inspect
 import sys
+from collections.abc import Iterable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
+
+from detkit.config.project import BUNDLED, project_of
 
 
 def identity_of(component: type) -> dict[str, Any]:
     """What is hashed for the code of a component.
 
     A component of detkit counts by its name and ``version``, which is raised when it gives another result for the same
-    settings. One from outside counts by the content of its sources, too: all Python files of its project or package,
-    wherever these lie.
+    settings. One of a project or of another package counts by the content of its sources, too: all Python files of
+    this project or package, wherever they lie.
 
     Returns:
         ``name``, the place in its package; ``version``; and for code outside detkit ``source``, a sha256.
     """
-    root, _, inner = component.__module__.partition(".")
+    root, _, inner = component.__module__.removeprefix(f"{BUNDLED}.").partition(".")
     name = f"{inner}.{component.__qualname__}".strip(".")
     found: dict[str, Any] = {"name": name, "version": getattr(component, "version", 1)}
-    return found if root == "detkit" else {**found, "source": _source(component, sys.modules[root])}
+    return found if root == "detkit" else {**found, "source": _source(component)}
 
 
 def source_outside(component: type) -> dict[str, Any]:
@@ -31,15 +33,27 @@ def source_outside(component: type) -> dict[str, Any]:
     return {key: value for key, value in identity_of(component).items() if key == "source"}
 
 
-def _source(component: type, root: ModuleType) -> str:
-    """sha256 of the package's Python files with their names, of the one module, or of a class typed into a notebook."""
-    digest = hashlib.sha256()
-    for folder in map(Path, getattr(root, "__path__", ())):
+def _source(component: type) -> str:
+    """sha256 of a project's or package's Python files, of a lone module's, or of a class that was typed in."""
+    project = project_of(component.__module__)
+    root = sys.modules[component.__module__.partition(".")[0]]
+    folders = [project] if project else [Path(folder) for folder in getattr(root, "__path__", ())]
+    if folders:
+        return _sha256(_files(folders))
+    file = Path(getattr(root, "__file__", None) or "")
+    return _sha256([("", file.read_bytes() if file.is_file() else _typed_in(component).encode())])
+
+
+def _files(folders: Iterable[Path]) -> Iterable[tuple[str, bytes]]:
+    for folder in folders:
         for file in sorted(folder.rglob("*.py")):
-            digest.update(f"{file.relative_to(folder).as_posix()}\0".encode() + file.read_bytes() + b"\0")
-    if not hasattr(root, "__path__"):
-        file = Path(getattr(root, "__file__", None) or "")
-        digest.update(file.read_bytes() if file.is_file() else _typed_in(component).encode())
+            yield file.relative_to(folder).as_posix(), file.read_bytes()
+
+
+def _sha256(files: Iterable[tuple[str, bytes]]) -> str:
+    digest = hashlib.sha256()
+    for name, content in files:
+        digest.update(f"{name}\0{len(content)}\0".encode() + content)
     return digest.hexdigest()
 
 

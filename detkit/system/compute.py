@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import functools
+import importlib
+import logging
 import warnings
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -117,12 +119,26 @@ def _is_fast_at_bfloat16(device: torch.device) -> bool:
 
 def _can_compile(device: torch.device) -> bool:
     """Compiles one line to see whether this machine has all that torch.compile needs, a C++ compiler above all."""
+    with _quiet("torch.utils.cpp_extension"):  # warns that there is no CUDA device, wherever CUDA's compiler is found
+        importlib.import_module("torch.utils.cpp_extension")
     try:
         torch.compile(torch.neg, dynamic=False)(torch.zeros(8, device=device))
     except Exception as error:  # torch raises many types here, and none of them is worth stopping for
         _warn_that_compiling_is_off(error)
         return False
     return True
+
+
+@contextmanager
+def _quiet(logger: str) -> Iterator[None]:
+    """Holds back a logger's warnings."""
+    log = logging.getLogger(logger)
+    before = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.setLevel(before)
 
 
 def _compiled(module: nn.Module, method: Callable[..., Any]) -> Callable[..., Any]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from safetensors import SafetensorError
 
-from detkit.errors import DetkitError
+from detkit.errors import WriteError
 
 REFUSALS = frozenset(
     {
@@ -43,7 +43,7 @@ def writing(path: Path | None = None) -> Iterator[None]:
         path: what is written, named where the system names nothing; None where it is not known.
 
     Raises:
-        DetkitError: no space, no permission, a file in the way and the like; what was finished before stays.
+        WriteError: no space, no permission, a file in the way and the like; what was finished before stays.
     """
     try:
         yield
@@ -55,12 +55,9 @@ def writing(path: Path | None = None) -> Iterator[None]:
         raise _refused(path, None, str(error)) from error
 
 
-def _refused(path: Path | None, named: str | None, reason: str) -> DetkitError:
+def _refused(path: Path | None, named: str | None, reason: str) -> WriteError:
     what = "cannot be written" if path else "cannot be read or written"
-    return DetkitError(
-        f"{path or named or 'a file'}: {what}: {reason}; make room, or choose folders that can be written with "
-        "OUTPUT_DIR, ARTIFACTS and DETKIT_CACHE; what is finished stays"
-    )
+    return WriteError(f"{path or named or 'a file'}: {what}: {reason}")
 
 
 @contextmanager
@@ -72,7 +69,7 @@ def replacing(path: Path) -> Iterator[Path]:
     replaced. A pipe or a device is written to as it is.
 
     Raises:
-        DetkitError: the file system refuses it.
+        WriteError: the file system refuses it.
     """
     with writing(path):
         if path.exists() and not path.is_file() and not path.is_dir():

@@ -41,6 +41,13 @@ def resolve_workers(asked: int, processes: int = 1) -> int:
     return max(1, cores - 1) if processes == 1 else cores - 1
 
 
+def excess_of_workers(workers: int) -> str:
+    """A line on workers that are more than the cores, or nothing where they are not."""
+    if workers <= num_cores():
+        return ""
+    return f"{workers} workers on {num_cores()} cores: more workers than cores take memory and give no speed"
+
+
 def follow_parent() -> None:
     """Leaves Ctrl-C to the parent, and ends this worker as soon as the parent has ended, however that ended."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -173,7 +173,11 @@ def test_pickled_code_is_refused_in_one_line_and_does_not_run(tmp_path, capsys):
         ("net.caffe2", b"x", r"unknown kind of file '.caffe2'; allowed: .safetensors, .pth, .pt"),
         ("net.safetensors", b"no such thing", "not a safetensors file"),
         ("net.pt", b"", "not a file of torch.save|refused"),
-        ("net.pt", b"PK\x03\x04 cut off", "not a file of torch.save"),
+        (
+            "net.pt",
+            b"PK\x03\x04 cut off",
+            r"torch.save, or a damaged one \(RuntimeError: .*\); download it again",
+        ),
     ],
 )
 def test_unreadable_files_are_named(tmp_path, name, content, text):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -109,7 +110,7 @@ def test_several_broken_images_are_one_line(model, folder, capsys):
     assert main([*model, "--no-pictures", str(folder)]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("detkit detect: photos/b.png: ")
-    assert line.endswith("; 1 more images cannot be used, detections/detections.json says why")
+    assert line.endswith("; 1 more image cannot be used, detections/detections.json says why")
 
 
 def test_what_stops_the_run_stands_on_a_line_of_its_own_and_leaves_no_old_answer(model, folder, capsys, monkeypatch):
@@ -166,3 +167,25 @@ def test_an_image_is_never_written_over(model, photos, capsys):
     assert main([*model, str(photos), "--output", str(photos), "--workers", "0"]) == 2
     assert "a.png.png there is one of the images; choose another folder" in capsys.readouterr().err
     assert own.read_bytes() == (photos / "a.png").read_bytes()
+
+
+def test_a_full_disk_names_the_option_of_the_output(model, photos, capsys, monkeypatch):
+    def full(*args):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    assert main([*model, "--no-pictures", "--workers", "0", str(photos)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("detkit detect: detections/detections.json: cannot be written: No space left on device")
+    assert "can be written with --output; " in line
+
+
+def test_what_is_not_read_and_more_workers_than_cores_are_told_once(model, photos, capsys, monkeypatch):
+    monkeypatch.setattr("detkit.system.processes.num_cores", lambda: 1)
+    (photos / "a.heic").touch()
+    assert main([*model, "--no-pictures", "--workers", "2", str(photos / "a.png"), str(photos)]) == 0
+    out, err = capsys.readouterr()
+    assert out.endswith(" in 3 images: detections/detections.json\n")
+    told, left_out = err.splitlines()
+    assert told.startswith("--workers: 2 workers on 1 cores: ")
+    assert left_out.startswith("not read: 1 .heic; images end in .jpg, ")

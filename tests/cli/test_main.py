@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import errno
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -10,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from detkit.cli import list_components
-from detkit.cli.detect import _files
 from detkit.cli.main import main
 from detkit.config import load_config
 from detkit.registry import ALL_REGISTRIES, EVALUATORS
@@ -63,22 +64,6 @@ def test_component_without_a_docstring_is_listed(capsys):
     assert "Silent: says nothing about itself" in out
 
 
-def test_images_of_one_name_get_pictures_of_different_names(tmp_path):
-    paths = []
-    for folder, name in (("1", "a.jpg"), ("2", "a.jpg"), ("3", "a.jpg_2"), ("4", "b.jpg")):
-        (tmp_path / folder).mkdir()
-        (tmp_path / folder / name).touch()
-        paths.append(tmp_path / folder / name)
-    names = [name for name, _ in _files(paths, tmp_path / "found")]
-    assert names == ["a.jpg", "a.jpg_2", "a.jpg_2_2", "b.jpg"]
-
-
-def test_images_of_a_folder_are_those_that_the_decoder_knows(tmp_path):
-    for name in ("a.GIF", "b.webp", "c.tif", "d.txt"):
-        (tmp_path / name).touch()
-    assert [path.name for _, path in _files([tmp_path], tmp_path / "found")] == ["a.GIF", "b.webp"]
-
-
 def test_config_prints_what_loads_again(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     _, out, _ = run(capsys, "config", "--config", "projects/rcnn/quick.yaml", "SEED=9")
@@ -101,7 +86,8 @@ def test_config_prints_what_loads_again(capsys, tmp_path, monkeypatch):
         (["train", "--config", "projects/rcnn/quick.yaml", "RUNTIME.DEVICE=cuda:9"], "no device 'cuda:9'"),
         (["eval", "--config", "projects/rcnn/quick.yaml", *FEW], "nothing was detected yet; run: detkit train"),
         (["detect", "--model", "nowhere", "a.jpg"], "a.jpg: no such image or folder"),
-        (["detect", "--model", ".", "."], "no image in this folder"),
+        (["detect", "--model", ".", "."], ".: no image there; not read: nothing; images end in .jpg"),
+        (["detect", "--model", ".", ""], "'': no image or folder has an empty name; write . for the working folder"),
     ],
 )
 def test_mistake_gets_one_line_and_exit_2_and_leaves_nothing(words, message, capsys, tmp_path, monkeypatch):
@@ -142,6 +128,31 @@ def test_debug_shows_the_traceback_of_a_mistake_and_ends_with_2(capsys):
     assert code == 2
     assert err.startswith("Traceback")
     assert err.splitlines()[-1].endswith("ConfigError: command line: SEED: expected a whole number 0 or more, got -1")
+
+
+def test_a_full_disk_is_answered_with_where_the_command_writes(capsys, tmp_path, monkeypatch):
+    def full(*args):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("detkit.cli.config.read_config", full)
+    monkeypatch.setattr("detkit.cli.data.read_config", full)
+    for words, places in (
+        (["config"], "OUTPUT_DIR, ARTIFACTS and DETKIT_CACHE"),
+        (["data", "check"], "--json and DETKIT_CACHE"),
+    ):
+        code, _, err = run(capsys, *words, "--config", "any.yaml")
+        assert code == 2
+        assert err.endswith(
+            f"; make room, or choose folders that can be written with {places}; what is finished stays\n"
+        )
+
+
+def test_a_command_that_is_proposed_can_be_pasted(recipe, capsys):
+    recipe.rename("my own.yaml")
+    code, _, err = run(capsys, "eval", "--config", "my own.yaml", "OUTPUT_DIR=a b", "SEED=4")
+    assert code == 2
+    proposed = shlex.split(err.partition("run: ")[2])
+    assert proposed == ["detkit", "train", "--config", "my own.yaml", "OUTPUT_DIR=a b", "SEED=4"]
 
 
 def test_folder_that_is_no_model_is_named(capsys, tmp_path, monkeypatch):
@@ -221,9 +232,11 @@ def test_detect_and_eval_use_a_trained_run(recipe, capsys):
     assert profiled == found
 
     trained = json.loads(Path("runs/tiny/results.json").read_text())["metrics"]
-    code, out, _ = run(capsys, "eval", "--config", str(recipe), "--output", "run.json")
-    assert code == 0
-    assert json.loads(Path("run.json").read_text())["metrics"] == trained
+    for config in (str(recipe), "runs/tiny/config.yaml"):
+        code, out, _ = run(capsys, "eval", "--config", config, "--output", "run.json")
+        assert code == 0
+        assert json.loads(Path("run.json").read_text())["metrics"] == trained
+    assert [path.name for path in Path("runs").iterdir()] == ["tiny"]
     for files in ("runs/tiny/detections", "runs/tiny/detections/detections.json"):
         code, _, _ = run(capsys, "eval", "--config", str(recipe), "--detections", files, "--output", "files.json")
         assert code == 0

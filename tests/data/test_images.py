@@ -34,12 +34,12 @@ def png_of_size(width, height):
     return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + chunk + struct.pack(">I", zlib.crc32(chunk)) + end
 
 
-@pytest.mark.parametrize("suffix", [".png", ".bmp"])
+@pytest.mark.parametrize("suffix", [".png", ".bmp", ".tif"])
 def test_lossless_pixels_come_back_as_rgb(tmp_path, pixels, suffix):
     np.testing.assert_array_equal(read_image(encode(tmp_path / f"a{suffix}", pixels)), pixels)
 
 
-@pytest.mark.parametrize("suffix", [".jpg", ".png", ".bmp", ".gif", ".webp"])
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".bmp", ".gif", ".webp", ".tiff"])
 def test_size_from_the_header_is_that_of_the_pixels(tmp_path, pixels, suffix):
     path = encode(tmp_path / f"a{suffix}", pixels)
     assert image_size(path) == (40, 60)
@@ -67,8 +67,9 @@ def test_alpha_is_dropped(tmp_path, pixels):
     np.testing.assert_array_equal(read_image(path), pixels)
 
 
-def test_sixteen_bits_are_scaled_to_eight(tmp_path, pixels):
-    image = read_image(encode(tmp_path / "a.png", pixels.astype(np.uint16) * 257))
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_sixteen_bits_are_scaled_to_eight(tmp_path, pixels, suffix):
+    image = read_image(encode(tmp_path / f"a{suffix}", pixels.astype(np.uint16) * 257))
     assert image.dtype == np.uint8
     np.testing.assert_array_equal(image, pixels)
 
@@ -97,6 +98,22 @@ def test_exif_orientation_is_not_applied(tmp_path, pixels):
     assert image_size(path) == (40, 60)
 
 
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("orientation", [1, 3, 6])
+def test_orientation_of_a_tiff_is_not_applied(tmp_path, pixels, orientation, order):
+    # Behind the header of 8 bytes seven tags (2 + 7 * 12 + 4 bytes), then the three sizes of a number, then the pixels.
+    sizes = 8 + 2 + 7 * 12 + 4
+    tags = [(256, 4, 1, 60), (257, 4, 1, 40), (258, 3, 3, sizes), (262, 3, 1, 2), (273, 4, 1, sizes + 6)]
+    tags += [(274, 3, 1, orientation), (277, 3, 1, 3)]
+    data = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(f"{order}IH", 8, 7)
+    for tag, kind, count, value in tags:
+        form = "HH" if (kind, count) == (3, 1) else "I"
+        data += struct.pack(f"{order}HHI{form}", tag, kind, count, *[value, 0][: len(form)])
+    (tmp_path / "a.tif").write_bytes(data + struct.pack(f"{order}IHHH", 0, 8, 8, 8) + pixels.tobytes())
+    np.testing.assert_array_equal(read_image(tmp_path / "a.tif"), pixels)
+    assert image_size(tmp_path / "a.tif") == (40, 60)
+
+
 def test_the_end_marker_of_a_thumbnail_does_not_make_a_file_whole(tmp_path, pixels):
     path = encode(tmp_path / "a.jpg", pixels)
     data = path.read_bytes()
@@ -110,7 +127,7 @@ def test_a_name_beyond_ascii_is_read(tmp_path, pixels):
     np.testing.assert_array_equal(read_image(encode(tmp_path / "Kühe 牛.png", pixels)), pixels)
 
 
-@pytest.mark.parametrize("suffix", [".jpg", ".png", ".bmp", ".gif", ".webp"])
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".bmp", ".gif", ".webp", ".tif"])
 def test_a_truncated_image_is_refused_by_name(tmp_path, pixels, suffix):
     path = encode(tmp_path / f"half{suffix}", pixels)
     data = path.read_bytes()
@@ -134,8 +151,8 @@ def test_flipped_bits_are_refused_by_name(tmp_path):
     ("data", "message"),
     [
         (b"", "the file is empty"),
-        (b"no image at all", "no JPEG, PNG, BMP, GIF or WebP image"),
-        (b"II*\0" + bytes(40), "no JPEG, PNG, BMP, GIF or WebP image"),
+        (b"no image at all", "no JPEG, PNG, BMP, GIF, WebP or TIFF image"),
+        (b"II*\0\x08\0\0\0" + bytes(40), "the TIFF file does not say its size"),
         (b"\xff\xd8\xff\xe0\0\x04ab12345", "the JPEG structure is broken at byte 8"),
         (png_of_size(0, 5), "its header gives a size of 0x5 pixels"),
     ],

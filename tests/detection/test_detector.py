@@ -115,3 +115,11 @@ def test_load_compiles_where_asked(tmp_path, monkeypatch, compile):
     found = detkit.load(tmp_path, device="cpu", compile=compile).detect(np.zeros((40, 60, 3), np.uint8))
     assert set(found.labels.tolist()) == {0} and set(found.scores.tolist()) == {1.0}
     assert {"map", "advance"} <= set(compiled) if compile else not compiled
+
+
+@pytest.mark.parametrize("shape", [(0, 5, 3), (5, 0, 3), (5, 5), (5, 5, 4)])
+def test_an_array_that_is_no_image_is_refused(scorer, shape):
+    given = Given([], [])
+    detector = Detector(class_names=("cat",), generator=given, network=given, scorer=scorer, settings=Postprocess())
+    with pytest.raises(ValueError, match=r"expected an \(H, W, 3\) uint8 RGB image with pixels, got uint8 \("):
+        detector.detect(np.zeros(shape, np.uint8))

@@ -45,13 +45,22 @@ def voc(tmp_path, monkeypatch, capsys):
 JPEG, NOISE = encoded(".jpg"), encoded(".png", (RAMP * 37) ^ 21)
 IMAGES = {
     "zero bytes": (b"", STOPS, "bad.jpg: cannot read the image: the file is empty"),
-    "text": (b"no image at all", STOPS, "no JPEG, PNG, BMP, GIF or WebP image"),
-    "html": (b"<html>404</html>", STOPS, "no JPEG, PNG, BMP, GIF or WebP image"),
-    "pdf": (b"%PDF-1.4\n", STOPS, "no JPEG, PNG, BMP, GIF or WebP image"),
-    "zip": (b"PK\3\4" + bytes(30), STOPS, "no JPEG, PNG, BMP, GIF or WebP image"),
-    "tiff": (pil("RGB", "TIFF"), STOPS, "no JPEG, PNG, BMP, GIF or WebP image"),
-    "sound in RIFF": (b"RIFF\0\0\0\0WAVEfmt ", STOPS, "no JPEG, PNG, BMP, GIF or WebP image"),
-    "zeros": (bytes(999), STOPS, "no JPEG, PNG, BMP, GIF or WebP image"),
+    "text": (b"no image at all", STOPS, "no JPEG, PNG, BMP, GIF, WebP or TIFF image"),
+    "html": (b"<html>404</html>", STOPS, "no JPEG, PNG, BMP, GIF, WebP or TIFF image"),
+    "pdf": (b"%PDF-1.4\n", STOPS, "no JPEG, PNG, BMP, GIF, WebP or TIFF image"),
+    "zip": (b"PK\3\4" + bytes(30), STOPS, "no JPEG, PNG, BMP, GIF, WebP or TIFF image"),
+    "tiff": (pil("RGB", "TIFF"), FINE, ""),
+    "grey tiff": (pil("L", "TIFF"), FINE, ""),
+    "palette tiff": (pil("P", "TIFF"), FINE, ""),
+    "packed tiff": (pil("RGB", "TIFF", compression="tiff_lzw"), FINE, ""),
+    "tiff of 32 bits": (
+        encoded(".tif", RAMP.astype("float32")),
+        STOPS,
+        "TIFF of 32 bits a number",
+    ),
+    "tiff without a size": (b"II*\0\x08\0\0\0" + bytes(6), STOPS, "the TIFF file does not say its size"),
+    "sound in RIFF": (b"RIFF\0\0\0\0WAVEfmt ", STOPS, "no JPEG, PNG, BMP, GIF, WebP or TIFF image"),
+    "zeros": (bytes(999), STOPS, "no JPEG, PNG, BMP, GIF, WebP or TIFF image"),
     "cmyk": (pil("CMYK", "JPEG"), FINE, ""),
     "grey jpeg": (pil("L", "JPEG"), FINE, ""),
     "grey png": (pil("L", "PNG"), FINE, ""),
@@ -80,7 +89,7 @@ IMAGES = {
     **{f"rotated by exif {n}": (rotated(n), FINE, "") for n in (1, 3, 6, 8, 77)},
     **{
         f"{suffix} cut at {where}": (encoded(suffix)[:length], STOPS, f"bad{suffix}: ")
-        for suffix in (".jpg", ".png", ".bmp", ".gif", ".webp")
+        for suffix in (".jpg", ".png", ".bmp", ".gif", ".webp", ".tif")
         for where, length in (("1", 1), ("8", 8), ("20", 20), ("half", len(encoded(suffix)) // 2))
     },
 }

@@ -79,3 +79,9 @@ def test_data_without_oddities_needs_no_notice(recipe, capsys):
     assert main(["train", "--config", str(recipe), *words]) == 0
     said = capsys.readouterr()
     assert "warning" not in said.out + said.err
+
+
+def test_more_workers_than_cores_are_told_once(photographs, capsys, monkeypatch):
+    monkeypatch.setattr("detkit.system.processes.num_cores", lambda: 1)
+    assert main(["train", *photographs, "--until", "pretrain", "RUNTIME.WORKERS=2"]) == 0
+    assert capsys.readouterr().err.count("warning: RUNTIME.WORKERS: 2 workers on 1 cores: ") == 1

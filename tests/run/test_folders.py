@@ -68,3 +68,23 @@ def test_weights_in_the_way_of_the_weights_of_the_run_are_refused(recipe, capsys
     assert train(recipe, *words, "BACKBONE.WEIGHTS=out/weights.safetensors") == 2
     assert "BACKBONE.WEIGHTS: out/weights.safetensors lies in out/weights.safetensors" in capsys.readouterr().err
     assert Path("out/weights.safetensors").is_file()
+
+
+def test_the_config_that_a_run_has_written_goes_on_with_this_run(recipe, capsys):
+    assert train(recipe, "STAGES=[Pretrain]", "RUNTIME.BATCH=8") == 0
+    files = {path: path.read_bytes() for path in Path("artifacts").rglob("*") if path.is_file()}
+    written = Path("runs/tiny/config.yaml").read_text()
+    capsys.readouterr()
+    for _ in range(2):
+        assert train(Path("runs/tiny/config.yaml")) == 0
+        assert "finished before" in capsys.readouterr().out
+    assert {path: path.read_bytes() for path in Path("artifacts").rglob("*") if path.is_file()} == files
+    assert [path.name for path in Path("runs").iterdir()] == ["tiny"]
+    assert Path("runs/tiny/config.yaml").read_text() == written.replace("OUTPUT_DIR: ''", "OUTPUT_DIR: runs/tiny")
+
+
+def test_the_config_of_a_run_that_was_moved_stays_where_it_lies(recipe):
+    assert train(recipe, "STAGES=[Pretrain]", "OUTPUT_DIR=first") == 0
+    Path("first").rename("second")
+    assert train(Path("second/config.yaml")) == 0
+    assert not Path("first").exists() and "OUTPUT_DIR: second\n" in Path("second/config.yaml").read_text()

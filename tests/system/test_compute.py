@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+
 import pytest
 import torch
 from torch import nn
@@ -85,6 +89,18 @@ def test_a_machine_that_cannot_compile_is_warned_of(monkeypatch):
     with pytest.warns(UserWarning, match=r"COMPUTE\.COMPILE is off: .*\(no working C\+\+ compiler\)"):
         compute = Compute.resolve(device="cpu", dtype="float32", compile=True)
     assert compute.name == "float32"
+
+
+def test_torch_is_not_heard_on_a_missing_cuda_device_that_nobody_asked_for():
+    """With CUDA_HOME set torch warns when it imports what compiling needs; each process imports it once."""
+    program = (
+        "import torch\nfrom detkit.system.compute import Compute\ntorch.cuda.is_available = lambda: False\n"
+        "torch.compile = lambda f, **k: f\nCompute.resolve(device='cpu', dtype='float32', compile=True)\n"
+        "import sys\nassert 'torch.utils.cpp_extension' in sys.modules"
+    )
+    environment = {**os.environ, "CUDA_HOME": "/nowhere"}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_a_network_that_cannot_be_compiled_runs_as_it_is_with_one_warning(monkeypatch, backbone):

@@ -1,0 +1,60 @@
+"""The rule by which paths in recipes and on the command line are looked up.
+
+- A path is looked up in the working folder.
+- One that begins with ``./`` or ``../`` lies beside the file that names it, one with ``~/`` in the home folder.
+- What detkit brings along is also found by its path there: recipes, bases, projects, as ``projects/rcnn/quick.yaml``.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import detkit
+from detkit.config.yaml_file import COMMAND_LINE, Leaf
+
+BESIDE = ("./", "../")
+
+
+def recipes_folder() -> Path:
+    """The folder that holds ``projects/`` and ``configs/``: inside an installed package, beside it in a checkout."""
+    package = Path(detkit.__file__).resolve().parent
+    bundled = package / "recipes"
+    return bundled if (bundled / "projects").is_dir() else package.parent
+
+
+def located(leaf: Leaf) -> Leaf:
+    """The same leaf with each path that is ``.`` or ``..`` or begins with ``./``, ``../`` or ``~/`` in full."""
+    return replace(leaf, value=_located(leaf.value, folder_of(leaf.origin)))
+
+
+def _located(value: Any, beside: Path) -> Any:
+    if isinstance(value, list):
+        return [_located(v, beside) for v in value]
+    if isinstance(value, str) and f"{value}/".startswith(BESIDE):
+        return str(beside / value)
+    if isinstance(value, str) and value.startswith("~/"):
+        return os.path.expanduser(value)  # noqa: PTH111 (that of Path raises where there is no home)
+    return value
+
+
+def folder_of(origin: str) -> Path:
+    """The folder of the file that a leaf stands in; of the command line the working folder."""
+    return Path.cwd() if origin == COMMAND_LINE else Path(origin.rpartition(":")[0]).parent
+
+
+def found(path: str | Path, is_there: Callable[[Path], bool] = Path.is_file) -> Path | None:
+    """What lies at a path in the working folder or, if not there, among what detkit brings along; None for nothing."""
+    candidates = (Path(path), recipes_folder() / path)
+    return next((candidate.resolve() for candidate in candidates if is_there(candidate)), None)
+
+
+def not_found(path: str, origin: str, is_there: Callable[[Path], bool] = Path.is_file) -> str:
+    """Where ``found`` has looked, for messages, and what to write where the path lies beside the file that names it."""
+    if Path(path).is_absolute():
+        return ""
+    hint = f"; write ./{path} for the one beside this file" if is_there(folder_of(origin) / path) else ""
+    return f"; looked for in {Path.cwd()} and {recipes_folder()}{hint}"
