@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import copy
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Literal
 
 import numpy as np
@@ -11,7 +12,7 @@ from torch import Tensor
 from typing_extensions import Self
 
 from detkit.classifiers.base import Classifier
-from detkit.classifiers.folds import held_out, image_folds
+from detkit.classifiers.folds import fold_models, held_out, image_folds
 from detkit.classifiers.hinge import HingeLoss, HingeSolver
 from detkit.classifiers.mining import Miner, MiningRules, mine
 from detkit.classifiers.row_pool import RowPool
@@ -19,6 +20,7 @@ from detkit.config.ranges import Fraction, NonNegative, Positive
 from detkit.errors import ConfigError, DataError
 from detkit.progress import Progress
 from detkit.regions.held import HeldRows
+from detkit.regions.index import RegionIndex
 from detkit.regions.label import svm_labels
 from detkit.regions.source import FeatureSource, LinearHead, norm_sample
 from detkit.registry import CLASSIFIERS
@@ -117,26 +119,13 @@ class LinearSVM(Classifier):
                 f"LinearSVM: none of the {index.num_images} training images has a ground truth to learn from"
             )
         truth_rows, truths = self._first_sweep(source, rng)
-        scale = float(self.scale_)
-        solvers = [
-            HingeSolver(self.loss, tol=self.tol, max_iter=self.max_iter, seed=int(seed))
-            for seed in rng.integers(2**31, size=self.num_classes)
-        ]
-        labels, pool = torch.from_numpy(index.truth_label[truth_rows]), RowPool()
-        miners = [
-            Miner(truths[labels == k], solver, scale=scale, rules=self.rules, pool=pool)
-            for k, solver in enumerate(solvers)
-        ]
-
-        def negatives(image: int) -> Tensor:
-            own_labels = torch.from_numpy(index.truth_label[index.rows(image)])
-            return svm_labels(*index.overlaps(image), own_labels, self.negative_iou, self.ignore) == -1
-
-        mine(source, miners, negatives, passes=self.passes, progress=progress)
+        solvers = self._solvers(rng)
+        miners = self._miners(truths, index.truth_label[truth_rows], solvers)
+        mine(source, miners, self._negatives(index), passes=self.passes, progress=progress)
         self.weight_ = torch.stack([m.weight for m in miners])
         self.bias_ = torch.tensor([m.bias for m in miners])
         self._report = {
-            "scale": scale,
+            "scale": float(self.scale_),
             "positives": [len(m.positives) for m in miners],
             "cached_negatives": [len(m.rows) for m in miners],
             "trainings": [len(m.objectives) for m in miners],
@@ -148,9 +137,51 @@ class LinearSVM(Classifier):
         }
         if self.folds:
             fold = image_folds(index.num_images, self.folds, rng)[index.image]
-            rows = [np.concatenate([truth_rows[(labels == k).numpy()], m.rows]) for k, m in enumerate(miners)]
-            self._report["held_out"] = [held_out(m, fold[own]) for m, own in zip(miners, rows, strict=True)]
+            own_rows = _example_rows(miners, index, truth_rows)
+            self._report["held_out"] = [held_out(m, fold[own]) for m, own in zip(miners, own_rows, strict=True)]
         return self
+
+    def fit_folds(
+        self, source: FeatureSource, fold: np.ndarray, rng: np.random.Generator, *, progress: Progress | None = None
+    ) -> Sequence[Self]:
+        """Mines once, from this classifier's models on, then trains each class on its cache without each fold."""
+        index = source.index
+        truth_rows = np.flatnonzero(index.truth_label >= 0)
+        truths = HeldRows(source, truth_rows).take(truth_rows).half()
+        miners = self._miners(truths, index.truth_label[truth_rows], self._solvers(rng))
+        for miner, weight, bias in zip(miners, self.weight_, self.bias_, strict=True):
+            miner.weight, miner.bias = weight, float(bias)
+        mine(source, miners, self._negatives(index), progress=progress)
+        others = [copy.copy(self) for _ in range(int(fold.max(initial=-1)) + 1)]
+        for other in others:
+            other.weight_, other.bias_ = torch.stack([m.weight for m in miners]), torch.tensor([m.bias for m in miners])
+        for k, (miner, own_rows) in enumerate(zip(miners, _example_rows(miners, index, truth_rows), strict=True)):
+            own_fold = fold[index.image[own_rows]]
+            for own, weight, bias in fold_models(miner, own_fold):
+                other = others[own_fold[own][0]]
+                other.weight_[k], other.bias_[k] = torch.from_numpy(weight), bias
+        return others
+
+    def _solvers(self, rng: np.random.Generator) -> list[HingeSolver]:
+        seeds = rng.integers(2**31, size=self.num_classes)
+        return [HingeSolver(self.loss, tol=self.tol, max_iter=self.max_iter, seed=int(seed)) for seed in seeds]
+
+    def _miners(self, truths: Tensor, labels: np.ndarray, solvers: Sequence[HingeSolver]) -> list[Miner]:
+        """A miner for each class, of (P, D) features of the truths and their (P,) classes."""
+        pool, scale = RowPool(), float(self.scale_)
+        return [
+            Miner(truths[torch.from_numpy(labels == k)], solver, scale=scale, rules=self.rules, pool=pool)
+            for k, solver in enumerate(solvers)
+        ]
+
+    def _negatives(self, index: RegionIndex) -> Callable[[int], Tensor]:
+        """Of an image (n, K) bool: which rows are negatives of each class."""
+
+        def negatives(image: int) -> Tensor:
+            own_labels = torch.from_numpy(index.truth_label[index.rows(image)])
+            return svm_labels(*index.overlaps(image), own_labels, self.negative_iou, self.ignore) == -1
+
+        return negatives
 
     def _first_sweep(self, source: FeatureSource, rng: np.random.Generator) -> tuple[np.ndarray, Tensor]:
         """Sets the scale; gives the (P,) rows of all ground truths and their (P, D) float16 features."""
@@ -180,3 +211,9 @@ class LinearSVM(Classifier):
     def report(self) -> dict[str, object]:
         """Lists over the classes, what was learnt from; ``never_fires`` names classes that could not be trained."""
         return self._report
+
+
+def _example_rows(miners: Sequence[Miner], index: RegionIndex, truth_rows: np.ndarray) -> list[np.ndarray]:
+    """For each class the index rows of ``Miner.examples``: its truths, then its cached negatives."""
+    labels = index.truth_label[truth_rows]
+    return [np.concatenate([truth_rows[labels == k], miner.rows]) for k, miner in enumerate(miners)]

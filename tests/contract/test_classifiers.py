@@ -87,3 +87,16 @@ def test_a_missing_head_is_an_error_exactly_where_it_is_needed(make, source):
 
 def test_the_report_is_json(make, source):
     json.dumps(fit(make(), source).report(), allow_nan=False)
+
+
+def test_folds_give_a_classifier_each_and_leave_their_own_as_it_is(make, source):
+    if make().needs_head:
+        pytest.skip("its head has seen every image")
+    classifier, features = fit(make(), source), torch.rand(5, D)
+    before = classifier.score(features)
+    others = classifier.fit_folds(source, np.array([0, 1, 0]), np.random.default_rng(1))
+    assert len(others) == 2 and all(isinstance(other, type(classifier)) for other in others)
+    assert all(other.score(features).shape == (5, K) for other in others)
+    # The third image holds all truths of class 1: only what has not learnt from it differs there.
+    assert not torch.equal(others[0].score(features)[:, 1], others[1].score(features)[:, 1])
+    assert torch.equal(classifier.score(features), before)
