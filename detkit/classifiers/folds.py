@@ -1,8 +1,6 @@
-"""Models of a class that have not learnt from some of the images."""
+"""How a class does on images that it has not learnt from."""
 
 from __future__ import annotations
-
-from collections.abc import Iterator
 
 import numpy as np
 
@@ -14,28 +12,6 @@ def image_folds(num_images: int, folds: int, rng: np.random.Generator) -> np.nda
     return rng.permutation(num_images) % folds
 
 
-def fold_models(miner: Miner, fold: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray, float]]:
-    """For each fold that occurs: which examples are of it, and weight and bias of the model without these.
-
-    A model is trained once, on the rest of the final cache; where the rest lacks positives or negatives there is none,
-    and its bias is -inf.
-
-    Args:
-        miner: after mining.
-        fold: (P + n,) fold of the image of each positive and each cached negative, in the order of
-            ``Miner.examples``.
-    """
-    examples, num_positives = miner.examples().numpy(), len(miner.positives)
-    is_positive = np.arange(len(examples)) < num_positives
-    for own in (fold == number for number in np.unique(fold)):
-        count = int((is_positive & ~own).sum())
-        if 0 < count < int((~own).sum()):
-            weight, bias, _ = miner.train(examples[~own], count)
-            yield own, weight, bias
-        else:
-            yield own, np.zeros(examples.shape[1]), -np.inf
-
-
 def held_out(miner: Miner, fold: np.ndarray) -> dict[str, float | None]:
     """What models say that are trained, each, on the final cache without one fold, of that fold's examples.
 
@@ -43,7 +19,8 @@ def held_out(miner: Miner, fold: np.ndarray) -> dict[str, float | None]:
 
     Args:
         miner: after mining.
-        fold: as for ``fold_models``.
+        fold: (P + n,) fold of the image of each positive and each cached negative, in the order of
+            ``Miner.examples``.
 
     Returns:
         ``truths_found``: the share of positives with a margin above 0; ``negatives_refused``: the share of cached
@@ -51,9 +28,12 @@ def held_out(miner: Miner, fold: np.ndarray) -> dict[str, float | None]:
     """
     examples, num_positives = miner.examples().numpy(), len(miner.positives)
     is_positive = np.arange(len(examples)) < num_positives
-    margins = np.empty(len(examples))
-    for own, weight, bias in fold_models(miner, fold):
-        margins[own] = examples[own] @ weight + bias
-    told = np.isfinite(margins)
+    margins = np.full(len(examples), np.nan)
+    for own in (fold == number for number in np.unique(fold)):
+        count = int((is_positive & ~own).sum())
+        if 0 < count < int((~own).sum()):
+            weight, bias, _ = miner.train(examples[~own], count)
+            margins[own] = examples[own] @ weight + bias
+    told = ~np.isnan(margins)
     sides = {"truths_found": (is_positive, margins > 0), "negatives_refused": (~is_positive, margins <= 0)}
     return {name: float(right[of & told].mean()) if (of & told).any() else None for name, (of, right) in sides.items()}

@@ -12,7 +12,7 @@ from torch import Tensor
 from typing_extensions import Self
 
 from detkit.classifiers.base import Classifier
-from detkit.classifiers.folds import fold_models, held_out, image_folds
+from detkit.classifiers.folds import held_out, image_folds
 from detkit.classifiers.hinge import HingeLoss, HingeSolver
 from detkit.classifiers.mining import Miner, MiningRules, mine
 from detkit.classifiers.row_pool import RowPool
@@ -120,7 +120,7 @@ class LinearSVM(Classifier):
             )
         truth_rows, truths = self._first_sweep(source, rng)
         solvers = self._solvers(rng)
-        miners = self._miners(truths, index.truth_label[truth_rows], solvers)
+        miners = self._miners(truths, index.truth_label[truth_rows], solvers, RowPool())
         mine(source, miners, self._negatives(index), passes=self.passes, progress=progress)
         self.weight_ = torch.stack([m.weight for m in miners])
         self.bias_ = torch.tensor([m.bias for m in miners])
@@ -137,38 +137,52 @@ class LinearSVM(Classifier):
         }
         if self.folds:
             fold = image_folds(index.num_images, self.folds, rng)[index.image]
-            own_rows = _example_rows(miners, index, truth_rows)
-            self._report["held_out"] = [held_out(m, fold[own]) for m, own in zip(miners, own_rows, strict=True)]
+            labels = index.truth_label[truth_rows]
+            rows = [np.concatenate([truth_rows[labels == k], m.rows]) for k, m in enumerate(miners)]
+            self._report["held_out"] = [held_out(m, fold[own]) for m, own in zip(miners, rows, strict=True)]
         return self
 
     def fit_folds(
         self, source: FeatureSource, fold: np.ndarray, rng: np.random.Generator, *, progress: Progress | None = None
     ) -> Sequence[Self]:
-        """Mines once, from this classifier's models on, then trains each class on its cache without each fold."""
+        """Mines for all folds together, from this classifier's models on.
+
+        The first pass finds what is hard for these, and ends with a training without each fold. The second finds what
+        is hard for the models of the folds. Mining from nothing for each fold gives the same thresholds, but goes
+        through the images once a fold and trains each class more often.
+        """
         index = source.index
         truth_rows = np.flatnonzero(index.truth_label >= 0)
-        truths = HeldRows(source, truth_rows).take(truth_rows).half()
-        miners = self._miners(truths, index.truth_label[truth_rows], self._solvers(rng))
-        for miner, weight, bias in zip(miners, self.weight_, self.bias_, strict=True):
-            miner.weight, miner.bias = weight, float(bias)
-        mine(source, miners, self._negatives(index), progress=progress)
-        others = [copy.copy(self) for _ in range(int(fold.max(initial=-1)) + 1)]
-        for other in others:
-            other.weight_, other.bias_ = torch.stack([m.weight for m in miners]), torch.tensor([m.bias for m in miners])
-        for k, (miner, own_rows) in enumerate(zip(miners, _example_rows(miners, index, truth_rows), strict=True)):
-            own_fold = fold[index.image[own_rows]]
-            for own, weight, bias in fold_models(miner, own_fold):
-                other = others[own_fold[own][0]]
-                other.weight_[k], other.bias_[k] = torch.from_numpy(weight), bias
+        truths, truth_fold = HeldRows(source, truth_rows).take(truth_rows).half(), fold[index.image[truth_rows]]
+        numbers = range(int(fold.max(initial=-1)) + 1)
+        miners: list[Miner] = []
+        pool = RowPool()
+        for number in numbers:
+            labels = np.where(truth_fold == number, -1, index.truth_label[truth_rows])
+            miners += self._miners(truths, labels, self._solvers(rng), pool)
+        for miner, weight, bias in zip(miners, self.weight_.repeat(len(numbers), 1), self.bias_.repeat(len(numbers))):
+            if len(miner.positives):
+                miner.weight, miner.bias = weight, float(bias)
+        every = self._negatives(index)
+
+        def negatives(image: int) -> Tensor:
+            is_seen = torch.tensor([number != fold[image] for number in numbers]).repeat_interleave(self.num_classes)
+            return every(image).repeat(1, len(numbers)) & is_seen
+
+        mine(source, miners, negatives, passes=2, progress=progress)
+        others = [copy.copy(self) for _ in numbers]
+        for number, other in enumerate(others):
+            own = miners[number * self.num_classes :][: self.num_classes]
+            other.weight_, other.bias_ = torch.stack([m.weight for m in own]), torch.tensor([m.bias for m in own])
         return others
 
     def _solvers(self, rng: np.random.Generator) -> list[HingeSolver]:
         seeds = rng.integers(2**31, size=self.num_classes)
         return [HingeSolver(self.loss, tol=self.tol, max_iter=self.max_iter, seed=int(seed)) for seed in seeds]
 
-    def _miners(self, truths: Tensor, labels: np.ndarray, solvers: Sequence[HingeSolver]) -> list[Miner]:
-        """A miner for each class, of (P, D) features of the truths and their (P,) classes."""
-        pool, scale = RowPool(), float(self.scale_)
+    def _miners(self, truths: Tensor, labels: np.ndarray, solvers: Sequence[HingeSolver], pool: RowPool) -> list[Miner]:
+        """A miner for each class, of (P, D) features of the truths and their (P,) classes, -1 for none."""
+        scale = float(self.scale_)
         return [
             Miner(truths[torch.from_numpy(labels == k)], solver, scale=scale, rules=self.rules, pool=pool)
             for k, solver in enumerate(solvers)
@@ -211,9 +225,3 @@ class LinearSVM(Classifier):
     def report(self) -> dict[str, object]:
         """Lists over the classes, what was learnt from; ``never_fires`` names classes that could not be trained."""
         return self._report
-
-
-def _example_rows(miners: Sequence[Miner], index: RegionIndex, truth_rows: np.ndarray) -> list[np.ndarray]:
-    """For each class the index rows of ``Miner.examples``: its truths, then its cached negatives."""
-    labels = index.truth_label[truth_rows]
-    return [np.concatenate([truth_rows[labels == k], miner.rows]) for k, miner in enumerate(miners)]

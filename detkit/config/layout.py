@@ -181,7 +181,9 @@ SECTIONS: Mapping[str, Callable[..., Any]] = {
     "COMPUTE": ComputeKeys,
     "FEATURES": FeatureKeys,
 }
-DEFAULT_STAGES = ["Pretrain", "Propose", "Finetune", "Extract", "Classify", "Regress", "Detect", "Evaluate"]
+DEFAULT_STAGES = [
+    "Pretrain", "Propose", "Finetune", "Extract", "Classify", "Regress", "Calibrate", "Detect", "Evaluate"
+]  # fmt: skip
 
 
 def layout() -> Tree:

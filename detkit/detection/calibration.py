@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -89,7 +89,7 @@ class Calibration:
         """The detections that reach their class's threshold, with probabilities for scores where these are known."""
         found = found[found.scores >= self.thresholds[found.labels]]
         known = self.probability(found.scores, found.labels)
-        return found if known is None else Detections(found.boxes, known, found.labels, found.proposal_rows)
+        return found if known is None else replace(found, scores=known)
 
     def state(self) -> dict[str, Tensor]:
         """``thresholds``, ``a`` and ``b``, (K,) each."""

@@ -36,6 +36,11 @@ class Matches:
         true = np.cumsum(self.hits)
         return true / self.num_truths, true / np.arange(1, len(self.hits) + 1)
 
+    def f1(self, threshold: float) -> float:
+        """F1 of the detections that score at least as much; 0 where there are neither these nor truths."""
+        counts = self.scores >= threshold
+        return float(2 * self.hits[counts].sum() / max(counts.sum() + self.num_truths, 1))
+
 
 def grid_ap(recall: np.ndarray, precision: np.ndarray, grid: np.ndarray) -> float:
     """The mean over the grid of the best precision at that recall or beyond. Source: VOC2007 development kit."""

@@ -121,7 +121,7 @@ def test_folds_are_reported_and_change_no_classifier(source):
 
 
 def test_a_folds_classifier_is_the_one_of_the_other_images(source):
-    # With every negative cached both minimise the same objective, of the images without the fold; the scale is shared.
+    # With every negative cached both minimise the same objective, of the images without the fold.
     settings = {"retrain_after": 10**6, "evict_below": -1e9, "hard_margin": -1e8, "tol": 1e-8, "max_iter": 10**5}
     fold = np.arange(12) % 3
     svm = fit(source, target_norm=0.0, **settings)
@@ -145,7 +145,7 @@ def test_mining_for_folds_starts_from_the_model_that_is_there(source):
     svm = fit(source)
     source.sweeps.clear()
     svm.fit_folds(source, np.arange(12) % 3, np.random.default_rng(0))
-    assert source.sweeps == ["take", "blocks"]  # the truths, then one pass for all folds
+    assert source.sweeps == ["take", "blocks", "blocks"]  # the truths, then two passes for all folds together
 
 
 def test_a_single_fold_is_refused():
