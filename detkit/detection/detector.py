@@ -17,7 +17,7 @@ from detkit.classifiers.base import Classifier
 from detkit.config.build import construct
 from detkit.config.layout import RuntimeKeys
 from detkit.data.images import read_image
-from detkit.detection.calibration import Calibration
+from detkit.detection.calibration import Calibration, ScoreKind
 from detkit.detection.model_file import CALIBRATION_FILE, read_model_file
 from detkit.detection.postprocess import Postprocess, finish, select
 from detkit.errors import ModelError
@@ -136,7 +136,7 @@ class Detector:
         self.calibration = calibration or Calibration.none(len(class_names), self.score_kind)
 
     @property
-    def score_kind(self) -> str:
+    def score_kind(self) -> ScoreKind:
         """The classifier's: "margin" or "probability"."""
         return self.scorer.classifier.score_kind
 

@@ -17,6 +17,7 @@ from detkit.detection.calibration import MIN_DETECTIONS, Calibration, ScoreKind,
 from detkit.detection.judge import Judge
 from detkit.detection.model_file import CALIBRATION_FILE
 from detkit.detection.postprocess import Postprocess
+from detkit.errors import ConfigError
 from detkit.evaluation.voc import Matches
 from detkit.progress import Progress, progress
 from detkit.regions.features import StoredFeatures
@@ -59,6 +60,11 @@ class Calibrate(Stage):
     """
 
     settings = {"CALIBRATE": CalibrateSettings}
+
+    def check(self, config: Config) -> None:
+        """Refuses a single fold."""
+        if config.CALIBRATE.FOLDS == 1:
+            raise ConfigError("CALIBRATE.FOLDS 1 leaves no images to learn from; give 0, or 2 or more")
 
     def sections(self, config: Config) -> tuple[str, ...]:
         """What was learnt is in the inputs; here it is which parts read what, the caps and the folds."""
@@ -152,8 +158,8 @@ def calibrate_by_folds(judge: Judge, folds: int, rng: np.random.Generator, progr
     reason = ""
     if classifier.needs_head or not classifier.reads_features:
         reason = f"{type(classifier).__name__} has learnt from every training image; name a split in DATA.VAL"
-    elif folds < 2:
-        reason = f"CALIBRATE.FOLDS is {folds}; give 2 or more"
+    elif folds == 0:
+        reason = "CALIBRATE.FOLDS is 0; give 2 or more"
     elif with_objects < folds:
         reason = f"{with_objects} training images with objects are too few for {folds} folds"
     if reason:

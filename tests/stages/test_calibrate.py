@@ -117,6 +117,12 @@ def test_stored_features_tell_whether_those_of_every_region_are_there(make_index
     assert stored.holds("fc7") and not stored.holds("pool5") and not stored.holds("fc6")
 
 
+def test_a_single_fold_is_refused_before_anything_runs(recipe, capsys):
+    assert main(["train", "--config", str(recipe), "CALIBRATE.FOLDS=1"]) == 2
+    assert "CALIBRATE.FOLDS 1 leaves no images to learn from; give 0, or 2 or more" in capsys.readouterr().err
+    assert not Path("artifacts").exists()
+
+
 MORE = ["DATA.Shapes.TRAIN_IMAGES=24", "FINETUNE.ITERATIONS=40", "POSTPROCESS.ONE_CLASS_PER_REGION=false"]
 
 
