@@ -60,6 +60,7 @@ class Calibrate(Stage):
     """
 
     settings = {"CALIBRATE": CalibrateSettings}
+    neutral = ("POSTPROCESS.TOP_PER_CLASS",)  # a cap over a split that is evaluated
 
     def check(self, config: Config) -> None:
         """Refuses a single fold."""
