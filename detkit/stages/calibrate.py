@@ -180,11 +180,10 @@ def calibrate_by_validation(judge: Judge, progress: Progress | None = None) -> L
 def _learnt(judge: Judge, matches: Sequence[Matches], source: Source) -> Learnt:
     found = Calibration.fit(matches, judge.scorer.classifier.score_kind, source)
     if found.source == "none":
-        right, detections = sum(int(m.hits.sum()) for m in matches), sum(len(m.hits) for m in matches)
-        return _nothing(
-            judge,
-            f"of {detections} detections {right} are right; expected {MIN_DETECTIONS} right and as many wrong ones",
-        )
+        right, wrong = (sum(int((own.hits == is_right).sum()) for own in matches) for is_right in (True, False))
+        few = min(right, wrong) < MIN_DETECTIONS
+        why = f"expected {MIN_DETECTIONS} of each" if few else "better scores are not more often right"
+        return _nothing(judge, f"{right} detections are right, {wrong} wrong: {why}")
     return Learnt(found, judge.class_names, matches)
 
 

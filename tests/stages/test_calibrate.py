@@ -88,7 +88,7 @@ def test_validation_images_are_judged_by_the_classifier_itself(make_index):
     [
         (60, 0, "CALIBRATE.FOLDS is 0; give 2 or more"),
         (4, 5, "4 training images with objects are too few for 5 folds"),
-        (6, 3, "right; expected 10 right and as many wrong ones"),
+        (6, 3, "wrong: expected 10 of each"),
     ],
 )
 def test_what_is_too_little_is_said_and_nothing_learnt(make_index, images, folds, message):
@@ -97,6 +97,15 @@ def test_what_is_too_little_is_said_and_nothing_learnt(make_index, images, folds
     assert learnt.calibration.source == "none" and learnt.calibration.thresholds.tolist() == [0, 0]
     assert message in learnt.reason
     assert learnt.report()["reason"] == learnt.reason
+
+
+def test_scores_that_tell_nothing_are_said_and_give_no_thresholds(make_index):
+    held = scene(make_index, 60, 0)
+    svm = fitted(held)
+    svm.weight_ = -svm.weight_  # what looks most like an object scores least
+    learnt = calibrate_by_validation(judge(scene(make_index, 60, 1, truths=False), svm))
+    assert learnt.calibration.source == "none"
+    assert learnt.reason.endswith("wrong: better scores are not more often right")
 
 
 def test_a_classifier_that_is_the_network_itself_needs_validation_images(make_index):
@@ -148,8 +157,8 @@ def test_thresholds_do_not_depend_on_whether_features_are_stored(recipe, monkeyp
     monkeypatch.setattr("detkit.detection.calibration.MIN_DETECTIONS", 1)
     learnt = []
     for words in (["FEATURES.STORE=disk"], ["FEATURES.STORE=stream"]):
-        place = [f"ARTIFACTS={words[0]}", "FINETUNE.ITERATIONS=1"]
-        assert main(["train", "--config", str(recipe), *place, *words, "--until", "Calibrate"]) == 0
+        asked = ["train", "--config", str(recipe), *MORE, f"ARTIFACTS={words[0]}", *words, "--until", "Calibrate"]
+        assert main(asked) == 0
         (made,) = Path(words[0]).glob("calibrate/*/")
         found = load_calibration(made, 4, "margin")
         assert found.source == "folds"
