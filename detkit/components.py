@@ -39,6 +39,7 @@ BUILT_IN = (
     "detkit.stages.extract",
     "detkit.stages.classify",
     "detkit.stages.regress",
+    "detkit.stages.calibrate",
     "detkit.stages.detect",
     "detkit.stages.evaluate",
 )

@@ -88,7 +88,7 @@ def make_index():
 
 
 RECIPE = """
-STAGES: [Pretrain, Propose, Finetune, Extract, Classify, Regress, Detect, Evaluate]
+STAGES: [Pretrain, Propose, Finetune, Extract, Classify, Regress, Calibrate, Detect, Evaluate]
 DATA:
   {NAME: Shapes, FINETUNE: train, TRAIN: train, TEST: test, Shapes: {TRAIN_IMAGES: 12, VAL_IMAGES: 4, TEST_IMAGES: 6}}
 PRETRAIN_DATA: {NAME: Shapes, TRAIN: train, VAL: val, Shapes: {FRAMED: true, TRAIN_IMAGES: 16, VAL_IMAGES: 8}}

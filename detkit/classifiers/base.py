@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from abc import abstractmethod
+from collections.abc import Sequence
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -12,7 +14,7 @@ from typing_extensions import Self
 
 from detkit.errors import ComponentError
 from detkit.progress import Progress
-from detkit.regions.source import FeatureSource, LinearHead
+from detkit.regions.source import FeatureSource, LinearHead, SomeImages
 from detkit.structures.state import Learnt
 
 
@@ -42,7 +44,7 @@ class Classifier(Learnt):
         head: LinearHead | None = None,
         progress: Progress | None = None,
     ) -> Self:
-        """Learns from the regions of ``source.index``.
+        """Learns from the regions of ``source.index`` alone; what was learnt before is forgotten.
 
         Args:
             source: the features of the classifier's layer.
@@ -50,6 +52,23 @@ class Classifier(Learnt):
             head: the fine-tuned head, None where no network was fine-tuned.
             progress: told of each image that was read.
         """
+
+    def fit_folds(
+        self, source: FeatureSource, fold: np.ndarray, rng: np.random.Generator, *, progress: Progress | None = None
+    ) -> Sequence[Self]:
+        """For each fold a classifier like this one that has not learnt from its images; this one stays as it is.
+
+        Here every one is fitted anew, which costs a ``fit`` a fold. Override it where there is a shorter way.
+
+        Args:
+            source: what this classifier was fitted on.
+            fold: (I,) int64 fold 0..F-1 of each image.
+            rng: the only randomness.
+            progress: told of each image that was read.
+        """
+        numbers = range(int(fold.max(initial=-1)) + 1)
+        sources = [SomeImages(source, np.flatnonzero(fold != number)) for number in numbers]
+        return [copy.deepcopy(self).fit(own, rng, progress=progress) for own in sources]
 
     @abstractmethod
     def score(self, features: Tensor) -> Tensor:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import copy
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Literal
 
 import numpy as np
@@ -19,6 +20,7 @@ from detkit.config.ranges import Fraction, NonNegative, Positive
 from detkit.errors import ConfigError, DataError
 from detkit.progress import Progress
 from detkit.regions.held import HeldRows
+from detkit.regions.index import RegionIndex
 from detkit.regions.label import svm_labels
 from detkit.regions.source import FeatureSource, LinearHead, norm_sample
 from detkit.registry import CLASSIFIERS
@@ -118,26 +120,13 @@ class LinearSVM(Classifier):
                 f"LinearSVM: none of the {index.num_images} training images has a ground truth to learn from"
             )
         truth_rows, truths = self._first_sweep(source, rng)
-        scale = float(self.scale_)
-        solvers = [
-            HingeSolver(self.loss, tol=self.tol, max_iter=self.max_iter, seed=int(seed))
-            for seed in rng.integers(2**31, size=self.num_classes)
-        ]
-        labels, pool = torch.from_numpy(index.truth_label[truth_rows]), RowPool()
-        miners = [
-            Miner(truths[labels == k], solver, scale=scale, rules=self.rules, pool=pool)
-            for k, solver in enumerate(solvers)
-        ]
-
-        def negatives(image: int) -> Tensor:
-            own_labels = torch.from_numpy(index.truth_label[index.rows(image)])
-            return svm_labels(*index.overlaps(image), own_labels, self.negative_iou, self.ignore) == -1
-
-        mine(source, miners, negatives, passes=self.passes, progress=progress)
+        solvers = self._solvers(rng)
+        miners = self._miners(truths, index.truth_label[truth_rows], solvers, RowPool())
+        mine(source, miners, self._negatives(index), passes=self.passes, progress=progress)
         self.weight_ = torch.stack([m.weight for m in miners])
         self.bias_ = torch.tensor([m.bias for m in miners])
         self._report = {
-            "scale": scale,
+            "scale": float(self.scale_),
             "positives": [len(m.positives) for m in miners],
             "cached_negatives": [len(m.rows) for m in miners],
             "trainings": [len(m.objectives) for m in miners],
@@ -149,9 +138,65 @@ class LinearSVM(Classifier):
         }
         if self.folds:
             fold = image_folds(index.num_images, self.folds, rng)[index.image]
-            rows = [np.concatenate([truth_rows[(labels == k).numpy()], m.rows]) for k, m in enumerate(miners)]
+            labels = index.truth_label[truth_rows]
+            rows = [np.concatenate([truth_rows[labels == k], m.rows]) for k, m in enumerate(miners)]
             self._report["held_out"] = [held_out(m, fold[own]) for m, own in zip(miners, rows, strict=True)]
         return self
+
+    def fit_folds(
+        self, source: FeatureSource, fold: np.ndarray, rng: np.random.Generator, *, progress: Progress | None = None
+    ) -> Sequence[Self]:
+        """Mines for all folds together, from this classifier's models on.
+
+        The first pass finds what is hard for these, and ends with a training without each fold. The second finds what
+        is hard for the models of the folds. Mining from nothing for each fold gives the same thresholds, but goes
+        through the images once a fold and trains each class more often.
+        """
+        index = source.index
+        truth_rows = np.flatnonzero(index.truth_label >= 0)
+        truths, truth_fold = HeldRows(source, truth_rows).take(truth_rows).half(), fold[index.image[truth_rows]]
+        numbers = range(int(fold.max(initial=-1)) + 1)
+        miners: list[Miner] = []
+        pool = RowPool()
+        for number in numbers:
+            labels = np.where(truth_fold == number, -1, index.truth_label[truth_rows])
+            miners += self._miners(truths, labels, self._solvers(rng), pool)
+        for miner, weight, bias in zip(miners, self.weight_.repeat(len(numbers), 1), self.bias_.repeat(len(numbers))):
+            if len(miner.positives):
+                miner.weight, miner.bias = weight, float(bias)
+        every = self._negatives(index)
+
+        def negatives(image: int) -> Tensor:
+            is_seen = torch.tensor([number != fold[image] for number in numbers]).repeat_interleave(self.num_classes)
+            return every(image).repeat(1, len(numbers)) & is_seen
+
+        mine(source, miners, negatives, passes=2, progress=progress)
+        others = [copy.copy(self) for _ in numbers]
+        for number, other in enumerate(others):
+            own = miners[number * self.num_classes :][: self.num_classes]
+            other.weight_, other.bias_ = torch.stack([m.weight for m in own]), torch.tensor([m.bias for m in own])
+        return others
+
+    def _solvers(self, rng: np.random.Generator) -> list[HingeSolver]:
+        seeds = rng.integers(2**31, size=self.num_classes)
+        return [HingeSolver(self.loss, tol=self.tol, max_iter=self.max_iter, seed=int(seed)) for seed in seeds]
+
+    def _miners(self, truths: Tensor, labels: np.ndarray, solvers: Sequence[HingeSolver], pool: RowPool) -> list[Miner]:
+        """A miner for each class, of (P, D) features of the truths and their (P,) classes, -1 for none."""
+        scale = float(self.scale_)
+        return [
+            Miner(truths[torch.from_numpy(labels == k)], solver, scale=scale, rules=self.rules, pool=pool)
+            for k, solver in enumerate(solvers)
+        ]
+
+    def _negatives(self, index: RegionIndex) -> Callable[[int], Tensor]:
+        """Of an image (n, K) bool: which rows are negatives of each class."""
+
+        def negatives(image: int) -> Tensor:
+            own_labels = torch.from_numpy(index.truth_label[index.rows(image)])
+            return svm_labels(*index.overlaps(image), own_labels, self.negative_iou, self.ignore) == -1
+
+        return negatives
 
     def _first_sweep(self, source: FeatureSource, rng: np.random.Generator) -> tuple[np.ndarray, Tensor]:
         """Sets the scale; gives the (P,) rows of all ground truths and their (P, D) float16 features."""

@@ -51,8 +51,8 @@ class Miner:
         pool: where cached features lie; None makes one for this miner alone.
 
     Attributes:
-        weight: (D,) float32, for scaled features.
-        bias: -inf before the first training, so that nothing fires.
+        weight: (D,) float32, for scaled features; set it with ``bias`` to mine from a model that is there already.
+        bias: -inf while there is no model, so that nothing fires.
         objectives: the objective's value after each training, on the cache of that moment.
     """
 
@@ -81,6 +81,11 @@ class Miner:
         """(n,) int64 index rows of the cached negatives, in the order in which they came."""
         return np.fromiter(self._cache, np.int64, len(self._cache))
 
+    @property
+    def has_model(self) -> bool:
+        """Whether it can tell hard negatives from easy ones."""
+        return self.bias > -float("inf")
+
     def see(
         self, start: int, features: Tensor, negatives: np.ndarray, margins: np.ndarray, *, is_last: bool = False
     ) -> None:
@@ -95,13 +100,13 @@ class Miner:
         """
         if len(self.positives) == 0:
             return
-        hard = negatives[margins > self.rules.hard_margin] if self.objectives else negatives
+        hard = negatives[margins > self.rules.hard_margin] if self.has_model else negatives
         new = [row for row in hard.tolist() if row not in self._cache]
         for row in new:
             self._cache[row] = None
             self._pool.keep(row, features[row - start])
         self._added += len(new)
-        if is_last or not self.objectives or self._added > self.rules.retrain_after:
+        if is_last or not self.has_model or self._added > self.rules.retrain_after:
             self._retrain()
 
     def examples(self) -> Tensor:

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ from detkit.system.clock import Clock
 
 if TYPE_CHECKING:
     import numpy as np
+    from torch import Tensor
 
     from detkit.detection.detector import Detector
     from detkit.proposals.base import ProposalGenerator
@@ -35,15 +36,26 @@ def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     parser = commands.add_parser(
         "detect",
         help="find objects in images or folders with a trained model",
-        description="Writes a picture with boxes for each image, and detections.json: image, boxes (x1 y1 x2 y2 in "
-        "pixels, x2 and y2 exclusive), class, score, score kind. An image that cannot be read has its error there, and "
-        "the exit code is 2.",
+        description="Writes a picture with boxes for each image, and detections.json: image, score kind, and for each "
+        "object box (x1 y1 x2 y2 in pixels, x2 and y2 exclusive), class, score, and the probability that it is right "
+        "where the model knows one. An image that cannot be read has its error there, and the exit code is 2.",
     )
     parser.add_argument("--model", required=True, metavar="FOLDER", help="a model folder, RUN/model")
     parser.add_argument("images", nargs="+", metavar="IMAGE|FOLDER|PATTERN")
     parser.set_defaults(places="--output")
     parser.add_argument("--output", default="detections", metavar="FOLDER", help="default: detections/")
-    parser.add_argument("--min-score", type=float, metavar="X", help="default: margin 0 or probability 0.5")
+    parser.add_argument(
+        "--min-score",
+        type=float,
+        metavar="X",
+        help="the least score of every class; default: the threshold that the model has learnt for each, "
+        "margin 0 or probability 0.5 where it has learnt none",
+    )
+    parser.add_argument(
+        "--one-class-per-region",
+        action="store_true",
+        help="a region is found for its best class only; by default each class keeps its own, as in evaluation",
+    )
     parser.add_argument("--project", metavar="FOLDER", help="of a model with components of its own: where they are")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     parser.add_argument("--no-pictures", action="store_true", help="write the JSON alone")
@@ -85,6 +97,9 @@ def run(args: argparse.Namespace) -> int:
         load_components()  # first: a package that is installed, too, is not imported again
         import_named(args.project, "--project")
     detector = detkit.load(args.model, device=args.device)
+    if detector.calibration.source == "none" and args.min_score is None:
+        least = float(detector.calibration.thresholds[0])
+        print(f"this model has learnt no thresholds: shown is what scores at least {least:g} ({detector.score_kind})")
     output.mkdir(parents=True, exist_ok=True)
     answer = output / "detections.json"
     written = [answer, *(output / f"{name}.png" for name, _ in files)]
@@ -96,7 +111,8 @@ def run(args: argparse.Namespace) -> int:
     if text := excess_of_workers(workers):
         print(f"--workers: {text}", file=sys.stderr)
     pictures = None if args.no_pictures else output
-    found, clocks = detected(detector, files, pictures, min_score=args.min_score, workers=workers)
+    asked = {"min_score": args.min_score, "one_class_per_region": args.one_class_per_region}
+    found, clocks = detected(detector, files, pictures, workers=workers, **asked)
     wall = time.perf_counter() - start
     if args.profile:
         for entry, clock in zip(found, clocks, strict=True):
@@ -146,6 +162,7 @@ def detected(
     pictures: Path | None,
     *,
     min_score: float | None = None,
+    one_class_per_region: bool = False,
     workers: int,
 ) -> tuple[list[dict[str, Any]], list[Clock]]:
     """What the JSON says of each image, and the time of its stages.
@@ -157,6 +174,7 @@ def detected(
         files: for each image the name of its picture, without the ending, and its file.
         pictures: the folder of the pictures; None for none.
         min_score: as ``Detector.detect`` takes it.
+        one_class_per_region: the same.
         workers: processes; 0 reads each image when it is its turn.
     """
     from detkit.progress import progress
@@ -175,8 +193,17 @@ def detected(
                 found.append({"image": str(path), "error": item})
             else:
                 clock.seconds |= item.seconds
-                objects = detector.detect(item.image, min_score, proposals=item.proposals, clock=clock)
-                found.append({"image": str(path), **_plain(objects, detector)})
+                objects = detector.detect(
+                    item.image,
+                    min_score,
+                    one_class_per_region=one_class_per_region,
+                    proposals=item.proposals,
+                    clock=clock,
+                )
+                probabilities = detector.probabilities(objects)
+                found.append({"image": str(path), **_plain(objects, probabilities, detector)})
+                if probabilities is not None:
+                    objects = replace(objects, scores=probabilities)
                 if pictures is not None:
                     waiting.append(artist.submit(_draw, pictures / f"{name}.png", item.image, objects, labels, clock))
             while len(waiting) > PICTURES_BEHIND:
@@ -212,7 +239,8 @@ class _Reader:
             with clock("decode"):
                 image = read_image(self.files[i][1])
             with clock("proposals"):
-                proposals = checked_proposals(self.generator, self.generator.propose(image), image, "")
+                name = self.files[i][1].stem
+                proposals = checked_proposals(self.generator, self.generator.propose(image, name), image, name)
         except DataError as error:
             return str(error)
         return _Item(image, proposals, clock.seconds)
@@ -225,15 +253,16 @@ def _draw(picture: Path, image: np.ndarray, objects: Detections, labels: Labels,
         write_image(picture, draw_detections(image, objects, labels))
 
 
-def _plain(objects: Detections, detector: Detector) -> dict[str, Any]:
+def _plain(objects: Detections, probabilities: Tensor | None, detector: Detector) -> dict[str, Any]:
     names = detector.class_names
-    return {
-        "score_kind": detector.score_kind,
-        "detections": [
-            {"box": [round(v, 2) for v in box.tolist()], "class": names[label], "score": round(score, 5)}
-            for box, label, score in zip(objects.boxes, objects.labels.tolist(), objects.scores.tolist(), strict=True)
-        ],
-    }
+    plain: list[dict[str, Any]] = [
+        {"box": [round(v, 2) for v in box.tolist()], "class": names[label], "score": round(score, 5)}
+        for box, label, score in zip(objects.boxes, objects.labels.tolist(), objects.scores.tolist(), strict=True)
+    ]
+    if probabilities is not None:
+        for one, probability in zip(plain, probabilities.tolist(), strict=True):
+            one["probability"] = round(probability, 5)
+    return {"score_kind": detector.score_kind, "detections": plain}
 
 
 def _profile(clocks: Sequence[Clock], wall: float) -> str:

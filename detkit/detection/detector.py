@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,19 +17,17 @@ from detkit.classifiers.base import Classifier, checked_scores
 from detkit.config.build import construct
 from detkit.config.layout import RuntimeKeys
 from detkit.data.images import read_image
-from detkit.detection.model_file import read_model_file
+from detkit.detection.calibration import Calibration, ScoreKind
+from detkit.detection.model_file import CALIBRATION_FILE, read_model_file
 from detkit.detection.postprocess import Postprocess, finish, select
 from detkit.errors import ModelError
 from detkit.proposals.base import ProposalGenerator, checked_proposals
 from detkit.regions.network import RegionNetwork
 from detkit.registry import BACKBONES, BOX_HEADS, CLASSIFIERS, PROPOSAL_GENERATORS, REGION_EXTRACTORS
 from detkit.structures import Boxes, Detections, Proposals
-from detkit.structures.state import load_learnt
+from detkit.structures.state import load_learnt, read_tensors
 from detkit.system.clock import Clock
 from detkit.system.compute import Compute
-
-SHOWN_FROM = {"margin": 0.0, "probability": 0.5}
-"""The least score that is shown where the caller gives none."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +74,7 @@ class RegionScorer:
         return list(layers)
 
     def candidates(
-        self, boxes: Boxes, features: Mapping[str, Tensor], settings: Postprocess, min_score: float = -np.inf
+        self, boxes: Boxes, features: Mapping[str, Tensor], settings: Postprocess, min_score: float | Tensor = -np.inf
     ) -> Candidates:
         """The candidates of one image.
 
@@ -84,7 +82,7 @@ class RegionScorer:
             boxes: its N proposals.
             features: {layer: (N, D) float32} for each of ``layers``.
             settings: caps.
-            min_score: regions that score less are none.
+            min_score: regions that score less are none; for all classes or (K,) for each.
         """
         scored = self.classifier.score(features[self.classifier_layer])
         rows, labels, scores = select(
@@ -92,12 +90,24 @@ class RegionScorer:
         )
         reads = self.box_head.reads_features
         own = features[self.box_layer][rows] if reads else torch.zeros(len(rows), 0)
-        plain = boxes[rows]
-        refined = checked_moves(self.box_head, self.box_head.refine(own, boxes[rows], labels), len(rows))
-        if settings.refine_above is not None:
-            moved = (scores > settings.refine_above)[:, None]
-            refined = Boxes(torch.where(moved, refined.tensor, plain.tensor))
-        return Candidates(rows, labels, scores, plain, refined)
+        refined = self.refined(boxes[rows], own, labels, scores, settings)
+        return Candidates(rows, labels, scores, boxes[rows], refined)
+
+    def refined(self, boxes: Boxes, features: Tensor, labels: Tensor, scores: Tensor, settings: Postprocess) -> Boxes:
+        """(M,) boxes, not clipped, after the box head has moved those that the settings let it move.
+
+        Args:
+            boxes: M candidates.
+            features: (M, D) of the box head's layer; (M, 0) for one that reads none.
+            labels: (M,) their classes.
+            scores: (M,).
+            settings: from which score on candidates are moved.
+        """
+        refined = checked_moves(self.box_head, self.box_head.refine(features, boxes, labels), len(boxes))
+        if settings.refine_above is None:
+            return refined
+        moved = (scores > settings.refine_above)[:, None]
+        return Boxes(torch.where(moved, refined.tensor, boxes.tensor))
 
 
 class Detector:
@@ -108,7 +118,8 @@ class Detector:
         generator: finds proposals.
         network: computes features.
         scorer: classifier and box head.
-        settings: caps and non-maximum suppression.
+        settings: caps and non-maximum suppression, as they were evaluated.
+        calibration: from which score each class is shown, and its probabilities; None where nothing was learnt.
     """
 
     def __init__(
@@ -119,25 +130,24 @@ class Detector:
         network: RegionNetwork,
         scorer: RegionScorer,
         settings: Postprocess,
+        calibration: Calibration | None = None,
     ) -> None:
         self.class_names = class_names
         self.generator, self.network, self.scorer, self.settings = generator, network, scorer, settings
+        self.calibration = calibration or Calibration.none(len(class_names), self.score_kind)
 
     @property
-    def score_kind(self) -> str:
+    def score_kind(self) -> ScoreKind:
         """The classifier's: "margin" or "probability"."""
         return self.scorer.classifier.score_kind
-
-    @property
-    def shown_from(self) -> float:
-        """The least score that is shown by default: margin 0, probability 0.5."""
-        return SHOWN_FROM[self.score_kind]
 
     def detect(
         self,
         image: np.ndarray | str | Path,
         min_score: float | None = None,
         *,
+        one_class_per_region: bool = False,
+        image_id: str = "",
         proposals: Proposals | None = None,
         clock: Clock | None = None,
     ) -> Detections:
@@ -145,12 +155,15 @@ class Detector:
 
         Args:
             image: (H, W, 3) uint8 RGB, or the path of a file.
-            min_score: the least score; by default 0 for margins and 0.5 for probabilities.
+            min_score: the least score of every class; by default each has the threshold of ``calibration``.
+            one_class_per_region: whether a region may be found for one class only, the best, whatever the model's
+                settings say.
+            image_id: under which stored proposals lie; by default the file's name without its ending.
             proposals: of this image, where its generator ran already.
             clock: is told of the stages decode, proposals, warp, network and classify.
 
         Raises:
-            DataError: the file is no readable image.
+            DataError: the file is no readable image, or nothing is stored for its id where proposals are.
             ValueError: the array is no (H, W, 3) uint8 image.
         """
         clock = clock or Clock()
@@ -161,13 +174,21 @@ class Detector:
                 f"detect: expected an (H, W, 3) uint8 RGB image with pixels, got {pixels.dtype} {pixels.shape}"
             )
         with clock("proposals"):
+            known_as = image_id or ("" if isinstance(image, np.ndarray) else Path(image).stem)
             if proposals is None:
-                proposals = checked_proposals(self.generator, self.generator.propose(pixels), pixels, "")
+                proposals = checked_proposals(
+                    self.generator, self.generator.propose(pixels, known_as), pixels, known_as
+                )
         features = self.network.of_image(pixels, proposals.boxes, self.scorer.layers, clock)
-        least = self.shown_from if min_score is None else min_score
+        least = self.calibration.thresholds if min_score is None else min_score
+        settings = replace(self.settings, one_class_per_region=True) if one_class_per_region else self.settings
         with clock("classify"):
-            found = self.scorer.candidates(proposals.boxes, features, self.settings, least)
-            return finish(found.refined, found.scores, found.labels, found.rows, proposals.image_size, self.settings)
+            found = self.scorer.candidates(proposals.boxes, features, settings, least)
+            return finish(found.refined, found.scores, found.labels, found.rows, proposals.image_size, settings)
+
+    def probabilities(self, found: Detections) -> Tensor | None:
+        """(N,) float32: how probable it is that each detection is right; None where the model does not tell."""
+        return self.calibration.probability(found.scores, found.labels)
 
 
 def load(model: str | Path, *, device: str = "auto", compile: bool = False) -> Detector:
@@ -205,12 +226,24 @@ def _assemble(folder: Path, described: dict[str, Any], compute: Compute) -> Dete
         parts["classifier"], described["classifier_layer"], parts["box_head"], described["box_head_layer"]
     )
     return Detector(
+        calibration=_calibration(folder, described, parts["classifier"]),
         class_names=tuple(described["class_names"]),
         generator=construct(PROPOSAL_GENERATORS, described["proposals"]),
         network=RegionNetwork(backbone, extractor, compute=compute, batch=RuntimeKeys().batch),
         scorer=scorer,
         settings=Postprocess(**described["postprocess"]),
     )
+
+
+def _calibration(folder: Path, described: dict[str, Any], classifier: Classifier) -> Calibration | None:
+    if described["calibration"] == "none":
+        return None
+    file, num_classes = folder / CALIBRATION_FILE, len(described["class_names"])
+    state = read_tensors(file)
+    try:
+        return Calibration.of(state, num_classes, classifier.score_kind, described["calibration"])
+    except ModelError as error:
+        raise ModelError(f"{file}: {error}") from error
 
 
 def _refuse_larger(chosen: dict[str, Any], file: Path) -> None:

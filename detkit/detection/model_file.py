@@ -4,21 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 
 from detkit.components import load_components
 from detkit.config.check import checked
 from detkit.config.project import import_bundled
+from detkit.config.ranges import NonNegative
 from detkit.config.schema import Field, fields_of
 from detkit.config.yaml_file import MAX_BYTES, NOT_YAML, PlainLoader
+from detkit.detection.calibration import Source
 from detkit.detection.postprocess import Postprocess
 from detkit.errors import ModelError
 from detkit.registry import BACKBONES, BOX_HEADS, CLASSIFIERS, PROPOSAL_GENERATORS, REGION_EXTRACTORS
 from detkit.system.reading import bounded_text
 
 MODEL_FILE = "model.yaml"
+CALIBRATION_FILE = "calibration.safetensors"
+FORMAT = 1
+"""Raised with each change after which an older detkit would read a model wrongly; files without a number are 0."""
+
+OLDER = {"format": 0, "calibration": "none"}
+"""What holds for a file that lacks a key of a later format."""
+
 REGISTRIES = {
     "proposals": PROPOSAL_GENERATORS,
     "backbone": BACKBONES,
@@ -27,7 +36,13 @@ REGISTRIES = {
     "box_head": BOX_HEADS,
 }
 """The components of a detector, by their keys in MODEL_FILE."""
-PLAIN = {"class_names": list[str], "classifier_layer": str, "box_head_layer": str}
+PLAIN = {
+    "format": Annotated[int, NonNegative],
+    "class_names": list[str],
+    "classifier_layer": str,
+    "box_head_layer": str,
+    "calibration": Source,
+}
 DTYPE = {"DTYPE": Field(Literal["float32", "bfloat16"], "float32")}
 MOVED = {("WarpedCrops", "PIXELS"): "FEATURE_PIXELS"}
 """Keys of components that models of earlier versions hold, and those that say the same today."""
@@ -47,7 +62,10 @@ def read_model_file(folder: Path) -> dict[str, Any]:
         described = yaml.load(bounded_text(file, MAX_BYTES), PlainLoader)
     except (OSError, *NOT_YAML) as error:
         raise ModelError(f"model {file}: not readable as YAML; export it again with detkit train") from error
-    missing = sorted(set(DESCRIBED) - set(described if isinstance(described, dict) else ()))
+    described = described if isinstance(described, dict) else {}
+    _refuse_newer(file, described.get("format", 0))
+    described = {**OLDER, **described}
+    missing = sorted(set(DESCRIBED) - set(described))
     if missing:
         raise ModelError(f"model {file}: {', '.join(missing)} missing; export it again with detkit train")
     load_components()
@@ -70,6 +88,14 @@ def _no_model(folder: Path) -> str:
     inner = folder / "model"
     hint = f"; did you mean {inner}?" if (inner / MODEL_FILE).is_file() else ""
     return f"no {MODEL_FILE} there{hint}"
+
+
+def _refuse_newer(file: Path, version: Any) -> None:
+    if isinstance(version, int) and version > FORMAT:
+        raise ModelError(
+            f"model {file}: its format is {version}, this detkit reads formats up to {FORMAT}; update detkit, or "
+            "train the model with this version"
+        )
 
 
 def _component(file: Path, key: str, described: Mapping[str, Any]) -> dict[str, Any]:

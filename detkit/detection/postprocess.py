@@ -24,7 +24,8 @@ class Postprocess:
         top_per_class: times the number of images, the most candidates of one class in a whole split; 0 sets no cap.
             It applies where a split is evaluated, not where single images are detected.
         nms_iou: a box whose IoU with a better one of its class exceeds this is suppressed.
-        one_class_per_region: whether a region is a candidate of its best class only.
+        one_class_per_region: whether a region is a candidate of one class only: of those for which it scores enough,
+            the one with the best score. ``detkit detect --one-class-per-region`` does it with any model.
         refine_above: candidates that score more are moved by the box head, the others keep their proposal's box; null
             moves all, as the paper does.
     """
@@ -36,7 +37,7 @@ class Postprocess:
     refine_above: float | None = None
 
 
-def select(scores: Tensor, settings: Postprocess, min_score: float = -np.inf) -> tuple[Tensor, Tensor, Tensor]:
+def select(scores: Tensor, settings: Postprocess, min_score: float | Tensor = -np.inf) -> tuple[Tensor, Tensor, Tensor]:
     """The candidates of one image: for each class its best regions, by class, then by falling score.
 
     A tie between regions goes to the lower row, a tie between the classes of one region to the lower class.
@@ -45,7 +46,7 @@ def select(scores: Tensor, settings: Postprocess, min_score: float = -np.inf) ->
     Args:
         scores: (N, K) float32, no NaN.
         settings: the cap per image, and whether a region may be a candidate of several classes.
-        min_score: the least score of a candidate.
+        min_score: the least score of a candidate, of all classes or (K,) of each.
 
     Returns:
         rows, labels (int64) and scores (float32) of M candidates.
@@ -53,7 +54,7 @@ def select(scores: Tensor, settings: Postprocess, min_score: float = -np.inf) ->
     allowed = (scores > -np.inf) & (scores >= min_score)
     if settings.one_class_per_region and scores.numel():
         # argmax promises no order among equals; the first class of the stable sort is the lowest.
-        best = scores.sort(dim=1, descending=True, stable=True).indices[:, :1]
+        best = torch.where(allowed, scores, -torch.inf).sort(dim=1, descending=True, stable=True).indices[:, :1]
         allowed &= torch.zeros_like(allowed).scatter_(1, best, True)
     ranked = torch.where(allowed, scores, -torch.inf).sort(dim=0, descending=True, stable=True)
     by_class, rows = (t[: settings.top_per_image].T for t in ranked)

@@ -22,10 +22,12 @@ class Matches:
     """The detections of one class that count, best first.
 
     Args:
+        scores: (N,) float64.
         hits: (N,) bool, True where the detection finds a ground truth.
         num_truths: the ground truths to be found.
     """
 
+    scores: np.ndarray
     hits: np.ndarray
     num_truths: int
 
@@ -33,6 +35,11 @@ class Matches:
         """(N,) recall and (N,) precision after each detection."""
         true = np.cumsum(self.hits)
         return true / self.num_truths, true / np.arange(1, len(self.hits) + 1)
+
+    def f1(self, threshold: float) -> float:
+        """F1 of the detections that score at least as much; 0 where there are neither these nor truths."""
+        counts = self.scores >= threshold
+        return float(2 * self.hits[counts].sum() / max(counts.sum() + self.num_truths, 1))
 
 
 def grid_ap(recall: np.ndarray, precision: np.ndarray, grid: np.ndarray) -> float:
@@ -135,7 +142,10 @@ class VOC(Evaluator):
         candidates = np.flatnonzero(reaches & ~found["ignored"])
         hits[candidates[np.unique(found["truth"][candidates], return_index=True)[1]]] = True
         counts = ~(reaches & found["ignored"])
-        return [Matches(hits[counts & (found["label"] == k)], int(n)) for k, n in enumerate(self._num_truths)]
+        of_class = [counts & (found["label"] == k) for k in range(len(self.class_names))]
+        return [
+            Matches(found["score"][own], hits[own], int(n)) for own, n in zip(of_class, self._num_truths, strict=True)
+        ]
 
     def _summary(self, ap: list[float | None]) -> dict[str, Any]:
         known = [a for a in ap if a is not None]

@@ -149,6 +149,14 @@ class StoredFeatures(RegionFeatures):
         with safe_open(first, "pt") as stored:
             return int(stored.get_slice(layer).get_shape()[1])
 
+    def holds(self, layer: str) -> bool:
+        """Whether a layer of every region is stored, not of some alone."""
+        for image, rows in self.every_row():
+            with safe_open(feature_file(self.folder, image), "pt") as stored:
+                if layer not in stored.keys() or stored.get_slice(layer).get_shape()[0] < len(rows):  # noqa: SIM118
+                    return False
+        return True
+
     def images(self, requests: Sequence[Request], layers: Sequence[str]) -> Iterator[tuple[int, dict[str, Tensor]]]:
         """Reads one file an image."""
         for image, rows in requests:

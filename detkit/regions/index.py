@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
@@ -114,6 +114,21 @@ class RegionIndex:
         """(n, K) float64 class overlaps of one image's rows with its used and with its ignored truths."""
         truths, boxes = self.truths(image), self.boxes[self.rows(image)]
         return tuple(class_overlaps(boxes, t, self.num_classes) for t in (truths.used, truths.ignored))  # type: ignore[return-value]
+
+    def of_images(self, images: np.ndarray) -> tuple[RegionIndex, np.ndarray]:
+        """The index of (M,) ascending images alone, and the rows of this one that it holds."""
+        rows = np.flatnonzero(np.isin(self.image, images))
+        counts = np.diff(self.offsets)[images]
+        part = replace(
+            self,
+            samples=[self.samples[image] for image in images],
+            boxes=self.boxes[rows],
+            image=np.repeat(np.arange(len(images), dtype=np.int64), counts),
+            truth_label=self.truth_label[rows],
+            label=self.label[rows],
+            offsets=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+        )
+        return part, rows
 
     def by_image(self, rows: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
         """Each image that occurs in ``rows`` (any order), with the positions within ``rows`` that lie in it."""

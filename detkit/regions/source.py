@@ -70,6 +70,30 @@ class ArraySource(FeatureSource):
                 yield image, self._features[rows]
 
 
+class SomeImages(FeatureSource):
+    """The features of some images of a source; the others are unknown to its index.
+
+    Args:
+        source: features of all images.
+        images: (M,) int64 ascending positions of the images.
+    """
+
+    def __init__(self, source: FeatureSource, images: np.ndarray) -> None:
+        self.index, self._rows = source.index.of_images(images)
+        self.dim = source.dim
+        self._source, self._position = source, {int(image): at for at, image in enumerate(images)}
+
+    def take(self, rows: np.ndarray) -> Tensor:
+        """(M, D) float32 features of these rows, in this order."""
+        return self._source.take(self._rows[rows])
+
+    def blocks(self) -> Iterator[tuple[int, Tensor]]:
+        """(image, (n, D) float32 features of all its rows) in list order; images without rows are left out."""
+        for image, features in self._source.blocks():
+            if image in self._position:
+                yield self._position[image], features
+
+
 def norm_sample(
     index: RegionIndex, rng: np.random.Generator, num_images: int = NORM_IMAGES, num_rows: int = NORM_ROWS
 ) -> np.ndarray:

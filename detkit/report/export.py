@@ -9,9 +9,21 @@ from typing import Any
 import yaml
 
 from detkit.config.node import Config
-from detkit.detection.model_file import MODEL_FILE, REGISTRIES
-from detkit.run.kinds import BOX_HEAD, BOX_HEAD_FILE, CLASSIFIER, CLASSIFIER_FILE, NETWORK, NETWORK_FILE
+from detkit.detection.calibration import Calibration
+from detkit.detection.model_file import CALIBRATION_FILE, FORMAT, MODEL_FILE, REGISTRIES
+from detkit.registry import CLASSIFIERS
+from detkit.run.kinds import (
+    BOX_HEAD,
+    BOX_HEAD_FILE,
+    CALIBRATION,
+    CLASSIFIER,
+    CLASSIFIER_FILE,
+    NETWORK,
+    NETWORK_FILE,
+)
 from detkit.run.runner import Run
+from detkit.run.shards import save_tensors
+from detkit.stages.calibrate import load_calibration
 from detkit.stages.common import read_layer
 from detkit.system.files import replacing_folder, writing
 
@@ -27,6 +39,8 @@ SLOT_OF = {
 def export_model(run: Run) -> Path | None:
     """Writes RUN/model from the run's artefacts: weights as safetensors, and model.yaml on how they fit together.
 
+    It detects as the run was evaluated, but for the cap over a whole split.
+
     Returns:
         The folder, or None where the recipe has not learnt classifiers and a box head.
     """
@@ -35,25 +49,38 @@ def export_model(run: Run) -> Path | None:
     if network is None or classifier is None or box_head is None:
         return None
     folder = run.folder / "model"
-    described = _description(run.config, run.datasets("TRAIN").class_names, run.compute.name)
+    names, calibration = run.datasets("TRAIN").class_names, calibration_of(run)
+    described = _description(run.config, names, run.compute.name, calibration)
     text = yaml.safe_dump(described, sort_keys=False, allow_unicode=True)
     with writing(folder), replacing_folder(folder) as partial:
         for source in (network / NETWORK_FILE, classifier / CLASSIFIER_FILE, box_head / BOX_HEAD_FILE):
             shutil.copyfile(source, partial / source.name)
+        if calibration.source != "none":
+            save_tensors(partial / CALIBRATION_FILE, calibration.state())
         (partial / MODEL_FILE).write_text(text, encoding="utf-8")
     return folder
 
 
-def _description(config: Config, class_names: tuple[str, ...], dtype: str) -> dict[str, Any]:
+def calibration_of(run: Run) -> Calibration:
+    """The thresholds and probabilities that a run has learnt; those that hold without where it has not."""
+    num_classes = len(run.datasets("TRAIN").class_names)
+    score_kind = CLASSIFIERS.get(run.config.CLASSIFIER.NAME).score_kind
+    found = run.find(CALIBRATION, "VAL") or run.find(CALIBRATION, "TRAIN")
+    return load_calibration(found, num_classes, score_kind) if found else Calibration.none(num_classes, score_kind)
+
+
+def _description(config: Config, class_names: tuple[str, ...], dtype: str, calibration: Calibration) -> dict[str, Any]:
     parts = {key: config.component(slot) for key, slot in SLOT_OF.items()}
     classes = {key: registry.get(parts[key]["NAME"]) for key, registry in REGISTRIES.items()}
     settings = {k.lower(): v for k, v in config.selected()["POSTPROCESS"].items()}
     return {
+        "format": FORMAT,
         "class_names": list(class_names),
         **parts,
         "classifier_layer": read_layer(config, "CLASSIFIER"),
         "box_head_layer": read_layer(config, "BOX_HEAD"),
-        "postprocess": {**settings, "one_class_per_region": True},
+        "postprocess": settings,
+        "calibration": calibration.source,
         "compute": {"dtype": dtype.removesuffix("-compiled")},
         "import_paths": {parts[key]["NAME"]: f"{c.__module__}.{c.__qualname__}" for key, c in classes.items()},
     }

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import logging
+import math
 import shutil
 from collections.abc import Mapping
 from typing import Any
 
 from detkit.data.images import read_image
-from detkit.detection.detector import SHOWN_FROM
 from detkit.evaluation.coco_files import write_coco
 from detkit.evaluation.table import metrics_table
 from detkit.evaluation.voc_files import write_voc
-from detkit.registry import CLASSIFIERS
-from detkit.report.export import export_model
+from detkit.report.export import calibration_of, export_model
 from detkit.report.notices import notices
 from detkit.report.pretrained import export_weights, pretraining_results
 from detkit.run.artifacts import read_result
@@ -128,9 +127,9 @@ def _draw_pictures(run: Run) -> list[str]:
     shown = range(min(PICTURES, len(dataset)))
     images = [read_image(dataset[i].path) for i in shown]
     truths = [dataset[i].annotations for i in shown]
-    least = SHOWN_FROM[CLASSIFIERS.get(run.config.CLASSIFIER.NAME).score_kind]
-    found = [detections[i] for i in shown]
-    grid = picture_grid(images, found, dataset.class_names, truths=truths, min_score=least)
+    calibration = calibration_of(run)
+    found = [calibration.shown(detections[i]) for i in shown]
+    grid = picture_grid(images, found, dataset.class_names, truths=truths, min_score=-math.inf)
     write_image(run.folder / "pictures.png", grid)
     return []
 

@@ -106,6 +106,21 @@ def a_missing_head_is_an_error_exactly_where_it_is_needed(make: Any) -> None:
     expect_raises(ConfigError, lambda: classifier.fit(_source(), np.random.default_rng(1)), "fit without a head")
 
 
+def folds_give_a_classifier_each_and_leave_their_own_as_it_is(make: Any) -> None:
+    """``fit_folds``: the third image holds all truths of class 1, so what has not learnt from it differs there."""
+    if _new(make).needs_head:
+        return
+    source, features = _source(), torch.rand(5, D)
+    classifier = _fit(make, source)
+    before = classifier.score(features)
+    others = classifier.fit_folds(source, np.array([0, 1, 0]), np.random.default_rng(1))
+    expect(len(others) == 2, f"fit_folds gave {len(others)} classifiers for two folds")
+    first, second = (other.score(features) for other in others)
+    expect(first.shape == second.shape == (5, K), f"a fold's scores are {tuple(first.shape)}, expected {(5, K)}")
+    expect(not torch.equal(first[:, 1], second[:, 1]), "a fold's classifier has learnt from the fold's images")
+    expect_same(classifier.score(features), before, "the classifier's own scores after fit_folds")
+
+
 def the_report_is_json(make: Any) -> None:
     """Without NaN."""
     json.dumps(_fit(make).report(), allow_nan=False)
@@ -119,5 +134,6 @@ CHECKS = (
     the_same_generator_gives_the_same_scores,
     a_broken_state_is_refused_by_name,
     a_missing_head_is_an_error_exactly_where_it_is_needed,
+    folds_give_a_classifier_each_and_leave_their_own_as_it_is,
     the_report_is_json,
 )

@@ -4,6 +4,7 @@ import torch
 
 from detkit.classifiers.linear_svm import LinearSVM
 from detkit.errors import ConfigError, DataError
+from detkit.regions.source import SomeImages
 
 SQUARE, CLOSE, FAR = [0, 0, 20, 20], [0, 0, 20, 14], [60, 60, 90, 90]
 
@@ -124,6 +125,34 @@ def test_folds_are_reported_and_change_no_classifier(source):
     first, second, third = folded.report()["held_out"]
     assert first["truths_found"] == second["truths_found"] == 1.0 and first["negatives_refused"] > 0.9
     assert third == {"truths_found": None, "negatives_refused": None}
+
+
+def test_a_folds_classifier_is_the_one_of_the_other_images(source):
+    # With every negative cached both minimise the same objective, of the images without the fold.
+    settings = {"retrain_after": 10**6, "evict_below": -1e9, "hard_margin": -1e8, "tol": 1e-8, "max_iter": 10**5}
+    fold = np.arange(12) % 3
+    svm = fit(source, target_norm=0.0, **settings)
+    others = svm.fit_folds(source, fold, np.random.default_rng(0))
+    for number, other in enumerate(others):
+        peer = fit(SomeImages(source, np.flatnonzero(fold != number)), target_norm=0.0, **settings)
+        assert torch.allclose(other.weight_, peer.weight_, atol=1e-4)
+        assert torch.allclose(other.bias_, peer.bias_, atol=1e-4)
+        assert not torch.allclose(other.weight_, svm.weight_, atol=1e-4)
+
+
+def test_a_class_whose_truths_all_lie_in_one_fold_does_not_fire_there(source):
+    # even images hold class 0, odd ones class 1; every negative stays cached
+    svm = fit(source, evict_below=-1e9, hard_margin=-1e8)
+    first, second = svm.fit_folds(source, np.arange(12) % 2, np.random.default_rng(0))
+    assert first.bias_.isneginf().tolist() == [True, False, True]
+    assert second.bias_.isneginf().tolist() == [False, True, True]
+
+
+def test_mining_for_folds_starts_from_the_model_that_is_there(source):
+    svm = fit(source)
+    source.sweeps.clear()
+    svm.fit_folds(source, np.arange(12) % 3, np.random.default_rng(0))
+    assert source.sweeps == ["take", "blocks", "blocks"]  # the truths, then two passes for all folds together
 
 
 def test_a_single_fold_is_refused():

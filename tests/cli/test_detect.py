@@ -18,9 +18,11 @@ from detkit.box_heads.identity import Identity
 from detkit.classifiers.linear_svm import LinearSVM
 from detkit.cli.detect import _profile
 from detkit.cli.main import main
+from detkit.detection.calibration import Calibration
 from detkit.detection.detector import Detector, RegionScorer
 from detkit.detection.postprocess import Postprocess
 from detkit.errors import DetkitError
+from detkit.proposals.precomputed import Precomputed
 from detkit.proposals.sliding_window import SlidingWindow
 from detkit.regions.network import RegionNetwork
 from detkit.regions.warped_crops import WarpedCrops
@@ -60,6 +62,66 @@ def model(tmp_path, monkeypatch):
     )
     monkeypatch.setattr(detkit, "load", lambda folder, device: detector)
     return ["detect", "--model", "any", "--min-score", "-100"]
+
+
+def calibrated(model):
+    """Lets the model know curves: margins are half as steep as probabilities, and what scores at least 1 is shown."""
+    detector = detkit.load("any", "cpu")
+    half = torch.full((2,), -0.5)
+    detector.calibration = Calibration(torch.ones(2), half, torch.zeros(2), "margin", "folds")
+    return [word for word in model if word not in ("--min-score", "-100")]
+
+
+def test_thresholds_decide_what_is_shown_and_probabilities_stand_beside_margins(model, photos, capsys):
+    words = [*calibrated(model), "--workers", "0", "--no-pictures", str(photos / "a.png")]
+    assert main(words) == 0
+    (entry,) = json.loads(Path("detections/detections.json").read_text())
+    assert entry["score_kind"] == "margin" and entry["detections"]
+    for thing in entry["detections"]:
+        assert thing["score"] >= 1
+        assert thing["probability"] == pytest.approx(1 / (1 + np.exp(-thing["score"] / 2)), abs=1e-4)
+    assert "no thresholds" not in capsys.readouterr().out
+    assert main([*words, "--min-score", "-100"]) == 0
+    (every,) = json.loads(Path("detections/detections.json").read_text())
+    assert min(thing["score"] for thing in every["detections"]) < 1
+
+
+def test_pictures_show_probabilities(model, photos, monkeypatch):
+    drawn = []
+    monkeypatch.setattr("detkit.cli.detect._draw", lambda path, image, objects, *_: drawn.append(objects.scores))
+    assert main([*calibrated(model), "--workers", "0", str(photos / "a.png")]) == 0
+    (entry,) = json.loads(Path("detections/detections.json").read_text())
+    assert drawn[0].tolist() == pytest.approx([t["probability"] for t in entry["detections"]], abs=1e-5)
+
+
+def test_a_model_without_thresholds_says_once_what_is_shown(model, photos, capsys):
+    words = [word for word in model if word not in ("--min-score", "-100")]
+    assert main([*words, "--workers", "0", "--no-pictures", str(photos)]) == 0
+    said = capsys.readouterr().out
+    assert said.count("this model has learnt no thresholds: shown is what scores at least 0 (margin)") == 1
+    for entry in json.loads(Path("detections/detections.json").read_text()):
+        assert all("probability" not in thing for thing in entry["detections"])
+
+
+def test_one_class_per_region_leaves_fewer_detections(model, photos):
+    counts = []
+    for words in ([], ["--one-class-per-region"]):
+        assert main([*model, *words, "--workers", "0", "--no-pictures", str(photos / "a.png")]) == 0
+        counts.append(len(json.loads(Path("detections/detections.json").read_text())[0]["detections"]))
+    assert 0 < counts[1] < counts[0]
+
+
+def test_stored_proposals_are_found_by_the_files_names(model, photos, tmp_path):
+    detector = detkit.load("any", "cpu")
+    (tmp_path / "stored").mkdir()
+    for name, box in (("a", [0, 0, 20, 20]), ("b", [5, 5, 30, 30])):
+        np.savez(tmp_path / "stored" / f"{name}.npz", boxes=np.array([box], float))
+    detector.generator = Precomputed(path=str(tmp_path / "stored"))
+    for workers in ("0", "1"):
+        assert main([*model, "--workers", workers, "--no-pictures", str(photos)]) == 0
+        first, second = json.loads(Path("detections/detections.json").read_text())
+        assert {tuple(thing["box"]) for thing in first["detections"]} == {(0, 0, 20, 20)}
+        assert {tuple(thing["box"]) for thing in second["detections"]} == {(5, 5, 30, 30)}
 
 
 @pytest.fixture

@@ -8,9 +8,13 @@ from detkit.backbones.tiny import TinyNet
 from detkit.backbones.weights import save_weights
 from detkit.box_heads.identity import Identity
 from detkit.classifiers.linear_svm import LinearSVM
+from detkit.detection.calibration import Calibration
 from detkit.detection.detector import Detector, RegionScorer
 from detkit.detection.postprocess import Postprocess
+from detkit.errors import DataError
+from detkit.proposals.precomputed import Precomputed
 from detkit.structures import Boxes, Proposals
+from detkit.visualize import write_image
 
 
 class ToTheRight(Identity):
@@ -43,7 +47,7 @@ class Given:
     def __init__(self, boxes, margins):
         self.boxes, self.margins = boxes, margins
 
-    def propose(self, image):
+    def propose(self, image, image_id=""):
         return Proposals.unranked(Boxes.of(self.boxes), image.shape[:2])
 
     def of_image(self, image, boxes, layers, *clock):
@@ -63,6 +67,70 @@ def test_the_cap_comes_before_suppression(scorer):
     boxes = [[0, 0, 10, 10], [0, 0, 10, 10], [50, 0, 60, 10]]
     assert detected(scorer, boxes, [3.0, 2.0, 1.0], top_per_image=2) == [[5, 0, 15, 10]]
     assert len(detected(scorer, boxes, [3.0, 2.0, 1.0])) == 2
+
+
+def two_classes(calibration=None, **settings):
+    """A detector of two classes whose margins are the two features of each region, side by side in the image."""
+    svm = LinearSVM(num_classes=2, feature_dim=2)
+    svm.load({"weight": torch.eye(2), "bias": torch.zeros(2), "scale": torch.ones(())})
+    scorer = RegionScorer(svm, "fc7", Identity(num_classes=2, feature_dim=1), "pool5")
+    given = Given([[0, 0, 10, 10], [20, 0, 30, 10]], [])
+    given.of_image = lambda *_: {"fc7": torch.tensor([[-0.4, 0.4], [0.9, 0.6]])}
+    return Detector(
+        class_names=("cat", "dog"),
+        generator=given,
+        network=given,
+        scorer=scorer,
+        settings=Postprocess(**settings),
+        calibration=calibration,
+    )
+
+
+def found_by(detector, *min_score, **settings):
+    """Each detection as its region's left edge and its class."""
+    found = detector.detect(np.zeros((50, 100, 3), np.uint8), *min_score, **settings)
+    return sorted(zip(found.boxes.tensor[:, 0].tolist(), found.labels.tolist(), strict=True))
+
+
+LEARNT = Calibration(torch.tensor([-0.5, 0.5]), torch.tensor([-2.0, -1.0]), torch.zeros(2), "margin", "folds")
+
+
+def test_each_class_is_shown_from_its_own_threshold_and_a_given_score_holds_for_all():
+    detector = two_classes(LEARNT)
+    assert found_by(detector) == [(0, 0), (20, 0), (20, 1)]  # the first region's .4 as a dog is below .5
+    assert found_by(detector, 0.3) == [(0, 1), (20, 0), (20, 1)]
+    assert found_by(two_classes()) == [(0, 1), (20, 0), (20, 1)]  # margins of 0 and more
+
+
+def test_probabilities_are_told_where_curves_were_learnt():
+    image = np.zeros((50, 100, 3), np.uint8)
+    detector = two_classes(LEARNT)
+    found = detector.detect(image)
+    # .9 and -.4 as a cat, 1 / (1 + exp(-1.8)) and 1 / (1 + exp(.8)); .6 as a dog, 1 / (1 + exp(-.6))
+    assert found.scores.tolist() == pytest.approx([0.9, 0.6, -0.4])
+    assert detector.probabilities(found).tolist() == pytest.approx([0.85815, 0.64566, 0.31003], abs=1e-5)
+    plain = two_classes()
+    assert plain.probabilities(plain.detect(image)) is None
+
+
+def test_a_region_is_found_for_one_class_only_where_the_model_or_the_caller_says_so():
+    # Of those for which the first region scores enough: only as a cat, though its margin as a dog is better.
+    assert found_by(two_classes(LEARNT), one_class_per_region=True) == [(0, 0), (20, 0)]
+    assert found_by(two_classes(LEARNT, one_class_per_region=True)) == [(0, 0), (20, 0)]
+
+
+@pytest.mark.parametrize("as_path", [True, False])
+def test_stored_proposals_are_found_by_the_images_name_or_the_given_id(tmp_path, as_path):
+    np.savez(tmp_path / "000012.npz", boxes=np.array([[20.0, 0, 30, 10], [0, 0, 10, 10]]))
+    pixels = np.zeros((50, 100, 3), np.uint8)
+    write_image(tmp_path / "000012.png", pixels)
+    detector = two_classes()
+    detector.generator = Precomputed(path=str(tmp_path))
+    words = {"image": tmp_path / "000012.png"} if as_path else {"image": pixels, "image_id": "000012"}
+    found = detector.detect(**words, min_score=0.7)
+    assert found.boxes.tensor.tolist() == [[0, 0, 10, 10]]  # the second of the stored ones
+    with pytest.raises(DataError, match="no proposals for image ''"):
+        detector.detect(pixels)
 
 
 class TimesTen(ToTheRight):

@@ -37,6 +37,19 @@ def test_one_class_per_region_leaves_the_best_and_of_equals_the_lower_class():
     assert triples(select(scores, Postprocess(one_class_per_region=True))) == [(1, 0, 3), (0, 1, 2)]
 
 
+def test_a_threshold_of_each_class_holds_for_its_own_scores():
+    scores = torch.tensor([[0.25, 0.25], [-0.5, 0.75]])
+    chosen = select(scores, Postprocess(), torch.tensor([-0.5, 0.5]))
+    assert triples(chosen) == [(0, 0, 0.25), (1, 0, -0.5), (1, 1, 0.75)]
+
+
+def test_one_class_per_region_is_the_best_of_those_that_score_enough():
+    # .4 is better than -.4, but below its class's threshold
+    scores = torch.tensor([[-0.4, 0.4], [0.9, 0.6]])
+    chosen = select(scores, Postprocess(one_class_per_region=True), torch.tensor([-0.5, 0.5]))
+    assert [(row, label) for row, label, _ in triples(chosen)] == [(1, 0), (0, 0)]
+
+
 def test_one_class_per_region_is_settled_before_the_cap():
     # Row 0 is class 1's; so class 0's single place goes to row 1 although row 0 scores more.
     scores = torch.tensor([[8.0, 9.0], [7.0, 0.0]])

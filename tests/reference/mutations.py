@@ -447,7 +447,7 @@ ROWS = (
     Mutation(
         "first image's hard negatives only",
         MINING,
-        "if self.objectives else negatives",
+        "if self.has_model else negatives",
         "if True else negatives",
         "classifiers/test_mining.py",
     ),

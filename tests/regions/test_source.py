@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from detkit.regions.source import ArraySource, LinearHead, norm_sample
+from detkit.regions.source import ArraySource, LinearHead, SomeImages, norm_sample
 
 FAR = [50, 50, 60, 60]
 
@@ -57,3 +57,20 @@ def test_array_source_gives_rows_and_blocks_as_they_were_handed_in(make_index):
     assert [(image, len(block)) for image, block in source.blocks()] == [(0, 2), (2, 1)]
     with pytest.raises(ValueError, match=r"expected \(3, D\), got \(2, 2\)"):
         ArraySource(index, np.zeros((2, 2)))
+
+
+def test_some_images_have_rows_and_blocks_of_their_own(index, array_source):
+    # images of 3, 0, 5 and 1 rows; of the last two there are rows 3 to 8
+    source = array_source(index, np.arange(9)[:, None] * [1.0, 2.0])
+    part = SomeImages(source, np.array([1, 2, 3]))
+    assert part.index.num_images == 3 and len(part.index) == 6 and part.index.image.tolist() == [1] * 5 + [2]
+    assert [s.image_id for s in part.index.samples] == [index.samples[i].image_id for i in (1, 2, 3)]
+    assert part.take(np.array([5, 0])).tolist() == [[8, 16], [3, 6]]
+    assert [(image, len(rows), rows[0, 0]) for image, rows in part.blocks()] == [(1, 5, 3), (2, 1, 8)]
+
+
+def test_some_images_keep_their_truths(make_index, array_source):
+    index = make_index([([FAR], [1], [FAR]), ([FAR], [0], [FAR])], 2)
+    part = SomeImages(array_source(index, np.zeros((4, 2))), np.array([1])).index
+    assert part.truth_label.tolist() == [0, -1] and part.label.tolist() == [0, 0]
+    assert part.overlaps(0)[0].tolist() == [[1, 0], [1, 0]]

@@ -47,7 +47,7 @@ ARTIFACTS: artifacts
 OUTPUT_DIR: run
 """
 EVENTS = ("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir")
-STAGES = ("pretrain", "propose", "finetune", "extract", "classify", "regress", "detect", "evaluate")
+STAGES = ("pretrain", "propose", "finetune", "extract", "classify", "regress", "calibrate", "detect", "evaluate")
 OUTPUTS = ("results.json", "pictures.png", "detections", "model")
 
 

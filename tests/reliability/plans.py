@@ -31,6 +31,7 @@ STEPS = {
     "y": "extract test",
     "C": "classify train",
     "R": "regress train",
+    "K": "calibrate train",
     "D": "detect test",
     "E": "evaluate test",
 }

@@ -28,7 +28,7 @@ PRETRAIN_FOLDERS = ["PRETRAIN_DATA.NAME=ImageFolders", "PRETRAIN_DATA.ImageFolde
 SQUEEZENET = ["BACKBONE.NAME=TorchvisionBackbone", "BACKBONE.TorchvisionBackbone.ARCH=squeezenet1_1"]
 SQUEEZENET += ["CLASSIFIER.LAYER=pool5", "FEATURES.LAYERS=[pool5]"]
 WINDOWS = ["PROPOSALS.NAME=SlidingWindow"]
-ALL, NETWORK = "abcFxyCRDE", "PFxyCRDE"
+ALL, NETWORK = "abcFxyCRKDE", "PFxyCRKDE"
 
 # What chooses a component; its section; the steps that a key changes; the keys, each with another legal value.
 TABLE = [
@@ -58,26 +58,26 @@ TABLE = [
     (
         ["REGION_EXTRACTOR.NAME=SharedMap", "FINETUNE.ALLOW_WHOLE_IMAGES=true"],
         "REGION_EXTRACTOR.SharedMap",
-        "FxyCRDE",
+        "FxyCRKDE",
         {"LONG_SIDE": 1000, "SHORT_SIDES": [300, 600], "PADDING": 2, "SAMPLING_RATIO": 2},
     ),
     (
         ["REGION_SAMPLER.NAME=ImageCentric"],
         "REGION_SAMPLER.ImageCentric",
-        "FxyCRDE",
+        "FxyCRKDE",
         {"BATCH_SIZE": 64, "FOREGROUND_FRACTION": 0.5, "IMAGES_PER_BATCH": 4},
     ),
     (
         ["BOX_HEAD.NAME=SGDLinear"],
         "BOX_HEAD.SGDLinear",
-        "RDE",
+        "RKDE",
         {"BATCH_SIZE": 64, "EPOCHS": 2, "LR": 0.1, "MIN_IOU": 0.5, "MOMENTUM": 0.5, "TARGET_NORM": 10.0}
         | {"WEIGHT_DECAY": 0.5, "WIDTHS": "inclusive"},
     ),
     (FLAT, "DATA.VOC", ALL, {"ROOT": "other", "SPLIT_SEED": 1, "TEST_FRACTION": 0.4}),
-    (FLAT, "DATA.VOC", "FxyCRDE", {"CLASSES": ["square", "circle"]}),
+    (FLAT, "DATA.VOC", "FxyCRKDE", {"CLASSES": ["square", "circle"]}),
     (FLAT, "DATA.VOC", "", {"OTHER_CLASSES": "drop", "DRAW_SPLITS": True, "MAX_MEGAPIXELS": 1.0}),
-    ([*FLAT, "DATA.FINETUNE=val"], "DATA.VOC", "aFxyCRDE", {"VAL_FRACTION": 0.4}),
+    ([*FLAT, "DATA.FINETUNE=val"], "DATA.VOC", "aFxyCRKDE", {"VAL_FRACTION": 0.4}),
     (COCO, "DATA.COCO", ALL, {"IMAGES": "other/JPEGImages", "ANNOTATIONS": "fewer_{split}.json"}),
     (COCO, "DATA.COCO", "FxyCRDE", {"CLASSES": ["square", "circle"]}),
     (COCO, "DATA.COCO", "", {"OTHER_CLASSES": "drop", "MAX_MEGAPIXELS": 1.0}),

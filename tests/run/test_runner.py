@@ -105,11 +105,11 @@ def test_a_changed_setting_makes_only_what_depends_on_it_again(recipe):
     before = finished()
     train(recipe, "POSTPROCESS.NMS_IOU=0.4", "RUNTIME.BATCH=32")
     new = {name.split("/")[0] for name in finished() if name not in before}
-    assert new == {"detect", "evaluate"}
+    assert new == {"calibrate", "detect", "evaluate"}
     old = finished()
     train(recipe, "FINETUNE.LR=0.03", "FINETUNE.CHECKPOINT_EVERY=7")
     new = {name.split("/")[0] for name in finished() if name not in old}
-    assert new == {"finetune", "extract", "classify", "regress", "detect", "evaluate"}
+    assert new == {"finetune", "extract", "classify", "regress", "calibrate", "detect", "evaluate"}
 
 
 def test_interrupted_run_goes_on_and_ends_with_the_same_bits(recipe, monkeypatch, capsys):
@@ -151,7 +151,7 @@ def test_until_stops_and_from_makes_the_rest_again(recipe):
     before = finished()
     train(recipe, "--from", "classify")
     again = {name.split("/")[0] for name, at in finished().items() if before[name] != at}
-    assert again == {"classify", "regress", "detect", "evaluate"}
+    assert again == {"classify", "regress", "calibrate", "detect", "evaluate"}
 
 
 def test_fresh_until_a_stage_leaves_the_later_results(recipe):

@@ -1,0 +1,110 @@
+"""Detections of images with known objects, each told right or wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from detkit.classifiers.base import Classifier
+from detkit.detection.detector import RegionScorer
+from detkit.detection.postprocess import Postprocess, finish, select
+from detkit.evaluation.voc import VOC, Matches
+from detkit.progress import Progress
+from detkit.regions.features import RegionFeatures
+from detkit.regions.index import RegionIndex
+
+CANDIDATES_PER_TRUTH = 30
+"""Of each class so many regions are looked at, the best: some lie around each object, and only few are shown."""
+
+HELD_CANDIDATES = 2_000_000
+"""Candidates that are held before the worst of each class are let go."""
+
+
+@dataclass(frozen=True, eq=False)
+class Judge:
+    """Images whose detections are told right or wrong.
+
+    Args:
+        scorer: the layers that are read, and the box head.
+        features: of every region of the I images; ground-truth rows are no candidates.
+        box_features: what the box head reads, of the same regions; only candidates are asked for.
+        class_names: the K classes.
+        settings: caps and suppression.
+    """
+
+    scorer: RegionScorer
+    features: RegionFeatures
+    box_features: RegionFeatures
+    class_names: Sequence[str]
+    settings: Postprocess
+
+    def matches(
+        self, classifiers: Sequence[Classifier], fold: np.ndarray, progress: Progress | None = None
+    ) -> list[Matches]:
+        """For each class its best detections, as VOC counts them at IoU 0.5: difficult objects are ignored.
+
+        They are made as in evaluation, but for the cap over the split: of each class ``CANDIDATES_PER_TRUTH`` regions
+        for each of its objects remain, before the box head and suppression.
+
+        Args:
+            classifiers: F of them.
+            fold: (I,) int64 which classifier scores each image.
+            progress: told of each image that was read.
+        """
+        index, layer, head = self.features.index, self.scorer.box_layer, self.scorer.box_head
+        rows, labels, scores = self._candidates(classifiers, fold, progress)
+        places = dict(index.by_image(rows.numpy()))
+        wanted = [(image, np.unique(rows[at])) for image, at in places.items()]
+        given = self.box_features.images(wanted, [layer]) if head.reads_features else iter(())
+        voc = VOC(class_names=self.class_names)
+        for image, sample in enumerate(index.samples):
+            at = places.get(image, np.zeros(0, np.int64))
+            own, own_labels, own_scores = rows[at], labels[at], scores[at]
+            read = torch.zeros(len(at), 0)
+            if head.reads_features and len(at):
+                read = next(given)[1][layer][own.unique(return_inverse=True)[1]]
+            boxes = self.scorer.refined(index.boxes[own], read, own_labels, own_scores, self.settings)
+            voc.add(sample, finish(boxes, own_scores, own_labels, own, sample.size, self.settings))
+        return voc.matches(0.5)
+
+    def _candidates(
+        self, classifiers: Sequence[Classifier], fold: np.ndarray, progress: Progress | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Index rows, labels and scores of the candidates, image by image."""
+        index = self.features.index
+        most = CANDIDATES_PER_TRUTH * _num_truths(index)
+        found = [(torch.zeros(0, dtype=torch.int64), torch.zeros(0, dtype=torch.int64), torch.zeros(0))]
+        held = 0
+        for image, values in self.features.source(self.scorer.classifier_layer).blocks():
+            first = index.rows(image).start
+            proposals = torch.from_numpy(np.flatnonzero(index.truth_label[index.rows(image)] < 0))
+            rows, labels, scores = select(classifiers[int(fold[image])].score(values[proposals]), self.settings)
+            found.append((first + proposals[rows], labels, scores))
+            held += len(rows)
+            if held > HELD_CANDIDATES:
+                found = [_best(found, most)]
+                held = len(found[0][0])
+            if progress is not None:
+                progress.update()
+        return _best(found, most)
+
+
+def _best(found: Sequence[tuple[Tensor, Tensor, Tensor]], most: np.ndarray) -> tuple[Tensor, Tensor, Tensor]:
+    """Of each class the ``most`` best candidates, in the order in which they came."""
+    rows, labels, scores = (torch.cat(column) for column in zip(*found, strict=True))
+    kept = [torch.zeros(0, dtype=torch.int64)]
+    for label, count in enumerate(most.tolist()):
+        own = (labels == label).nonzero()[:, 0]
+        kept.append(own[scores[own].argsort(descending=True, stable=True)[:count]])
+    order = torch.cat(kept).sort().values
+    return rows[order], labels[order], scores[order]
+
+
+def _num_truths(index: RegionIndex) -> np.ndarray:
+    """(K,) the ground truths of each class; of one without any, one."""
+    labels = [s.annotations.labels.numpy() for s in index.samples if s.annotations is not None]
+    return np.bincount(np.concatenate([np.zeros(0, np.int64), *labels]), minlength=index.num_classes).clip(min=1)

@@ -1,0 +1,197 @@
+"""The stage that learns from which score a class is shown, and how probable a detection is."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+
+from detkit.classifiers.folds import image_folds
+from detkit.config.node import Config
+from detkit.config.ranges import NonNegative
+from detkit.detection.calibration import MIN_DETECTIONS, Calibration, ScoreKind, Source
+from detkit.detection.judge import Judge
+from detkit.detection.postprocess import Postprocess
+from detkit.errors import ConfigError
+from detkit.evaluation.voc import Matches
+from detkit.progress import Progress, progress
+from detkit.regions.features import StoredFeatures
+from detkit.registry import STAGES
+from detkit.run.artifacts import read_result
+from detkit.run.kinds import (
+    BOX_HEAD,
+    CALIBRATION,
+    CALIBRATION_FILE,
+    CLASSIFIER,
+    NETWORK,
+    PROPOSALS,
+    REPORT_FILE,
+)
+from detkit.run.shards import save_tensors
+from detkit.run.stage import Context, Need, Reads, Stage
+from detkit.stages.common import FEATURE_SECTIONS, region_features, region_index, stored_features
+from detkit.stages.detect import load_scorer
+from detkit.structures.state import read_tensors
+from detkit.system.files import write_json
+from detkit.system.seeding import rng_for
+
+log = logging.getLogger("detkit")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CalibrateSettings:
+    """How thresholds and probabilities are learnt, config section CALIBRATE.
+
+    Args:
+        folds: into how many folds the training images are split; each is judged by classifiers that have not learnt
+            from it. 0 learns none, so margins are shown from 0.
+    """
+
+    folds: Annotated[int, NonNegative] = 5
+
+
+@STAGES.register()
+class Calibrate(Stage):
+    """A threshold and a curve of probability for each class, from images that the judged classifiers have not seen.
+
+    The images are those of the training split, in folds, or validation images where there are any. The network has
+    seen the training images, the box head too.
+    Source: Platt, Probabilistic outputs for support vector machines, 1999, for the folds.
+    """
+
+    gives = CALIBRATION
+    settings = {"CALIBRATE": CalibrateSettings}
+
+    def check(self, config: Config) -> None:
+        """Refuses a single fold."""
+        if config.CALIBRATE.FOLDS == 1:
+            raise ConfigError("CALIBRATE.FOLDS 1 leaves no images to learn from; give 0, or 2 or more")
+
+    def roles(self, config: Config) -> tuple[str, ...]:
+        """The split that is judged: validation images where the recipe has some, else the training images."""
+        return ("VAL",) if config.DATA.VAL else ("TRAIN",)
+
+    def needs(self, config: Config, role: str) -> Mapping[str, Need]:
+        """The network, the split's proposals, the classifiers, the box head and stored features."""
+        return {
+            "network": Need(NETWORK),
+            "proposals": Need(PROPOSALS, role),
+            "classifier": Need(CLASSIFIER, "TRAIN"),
+            "box_head": Need(BOX_HEAD, "TRAIN"),
+            **stored_features(config, role),
+        }
+
+    def reads(self, config: Config, role: str) -> Reads:
+        """Which parts read what, the caps and the folds, and the ground truths."""
+        keys = ("DATA.TRAIN_DIFFICULT", "PROPOSALS.TRAIN_MAX_BOXES", "SEED", "CALIBRATE")
+        return Reads(
+            settings=("CLASSIFIER", "BOX_HEAD", "POSTPROCESS", *FEATURE_SECTIONS, *keys),
+            not_hashed=("POSTPROCESS.TOP_PER_CLASS",),  # a cap over a split that is evaluated
+            annotated=(role,),
+        )
+
+    def run(self, context: Context) -> None:
+        """Writes calibration.safetensors and report.json, whose ``source`` tells what was learnt from."""
+        config, inputs, role = context.config, context.inputs, context.role
+        most = config.PROPOSALS.TRAIN_MAX_BOXES if role == "TRAIN" else 0
+        index = region_index(context, role, with_truths=role == "TRAIN", max_boxes=most)
+        names = context.dataset(role).class_names
+        scorer = load_scorer(config, inputs["classifier"], inputs["box_head"], len(names))
+        features = region_features(context, index)
+        boxes = features
+        if isinstance(features, StoredFeatures) and not features.holds(scorer.box_layer):
+            without = {label: path for label, path in inputs.items() if label != "features"}
+            boxes = region_features(replace(context, inputs=without), index)
+        judge = Judge(scorer, features, boxes, names, config.settings("POSTPROCESS", Postprocess))
+        with progress("calibrate", 2 * index.num_images, "image") as bar:
+            if role == "TRAIN":
+                learnt = calibrate_by_folds(judge, config.CALIBRATE.FOLDS, rng_for(config.SEED, "calibrate"), bar)
+            else:
+                learnt = calibrate_by_validation(judge, bar)
+        if learnt.reason:
+            log.warning("calibrate: no threshold or probability was learnt: %s", learnt.reason)
+        save_tensors(context.folder / CALIBRATION_FILE, learnt.calibration.state())
+        write_json(context.folder / REPORT_FILE, learnt.report())
+
+
+def load_calibration(folder: Path, num_classes: int, score_kind: ScoreKind) -> Calibration:
+    """What the stage wrote."""
+    source = read_result(folder / REPORT_FILE)["source"]
+    return Calibration.of(read_tensors(folder / CALIBRATION_FILE), num_classes, score_kind, source)
+
+
+@dataclass(frozen=True, eq=False)
+class Learnt:
+    """What came of a calibration.
+
+    Args:
+        calibration: thresholds and curves.
+        class_names: the K classes.
+        matches: for each class the detections that it was learnt from; none where there are none.
+        reason: why nothing was learnt; empty where something was.
+    """
+
+    calibration: Calibration
+    class_names: Sequence[str]
+    matches: Sequence[Matches] = ()
+    reason: str = ""
+
+    def report(self) -> dict[str, Any]:
+        """``source``, ``reason``, and for each class its threshold, objects, and F1 there on the judged images."""
+        thresholds = self.calibration.thresholds.tolist()
+        classes = {
+            name: {"threshold": threshold, "objects": own.num_truths, "f1": own.f1(threshold)}
+            for name, threshold, own in zip(self.class_names, thresholds, self.matches)
+        }
+        return {"source": self.calibration.source, "reason": self.reason, "classes": classes}
+
+
+def calibrate_by_folds(judge: Judge, folds: int, rng: np.random.Generator, progress: Progress | None = None) -> Learnt:
+    """Learns from the images that the classifier was fitted on, each judged by one that has not learnt from its fold.
+
+    Args:
+        judge: the images, and the fitted classifier.
+        folds: how many; 0 for none.
+        rng: draws the folds.
+        progress: told of each image that is read: twice of each, where the classifier has a short way to its folds.
+    """
+    classifier, index = judge.scorer.classifier, judge.features.index
+    with_objects = int(np.unique(index.image[index.truth_label >= 0]).size)
+    reason = ""
+    if classifier.needs_head or not classifier.reads_features:
+        reason = f"{type(classifier).__name__} has learnt from every training image; name a split in DATA.VAL"
+    elif folds == 0:
+        reason = "CALIBRATE.FOLDS is 0; give 2 or more"
+    elif with_objects < folds:
+        reason = f"{with_objects} training images with objects are too few for {folds} folds"
+    if reason:
+        return _nothing(judge, reason)
+    fold = image_folds(index.num_images, folds, rng)
+    source = judge.features.source(judge.scorer.classifier_layer)
+    classifiers = classifier.fit_folds(source, fold, rng, progress=progress)
+    return _learnt(judge, judge.matches(classifiers, fold, progress), "folds")
+
+
+def calibrate_by_validation(judge: Judge, progress: Progress | None = None) -> Learnt:
+    """Learns from images that neither the classifier nor the network has learnt from."""
+    fold = np.zeros(judge.features.index.num_images, np.int64)
+    return _learnt(judge, judge.matches([judge.scorer.classifier], fold, progress), "validation")
+
+
+def _learnt(judge: Judge, matches: Sequence[Matches], source: Source) -> Learnt:
+    found = Calibration.fit(matches, judge.scorer.classifier.score_kind, source)
+    if found.source == "none":
+        right, wrong = (sum(int((own.hits == is_right).sum()) for own in matches) for is_right in (True, False))
+        few = min(right, wrong) < MIN_DETECTIONS
+        why = f"expected {MIN_DETECTIONS} of each" if few else "better scores are not more often right"
+        return _nothing(judge, f"{right} detections are right, {wrong} wrong: {why}")
+    return Learnt(found, judge.class_names, matches)
+
+
+def _nothing(judge: Judge, reason: str) -> Learnt:
+    kind = judge.scorer.classifier.score_kind
+    return Learnt(Calibration.none(len(judge.class_names), kind), judge.class_names, reason=reason)
