@@ -58,6 +58,26 @@ def test_forward_is_advance_of_the_map(backbone, crops):
 
 
 @torch.no_grad()
+def test_advance_is_the_own_pooling_and_what_follows_it(backbone, crops):
+    maps = backbone.map(crops)
+    pooled, names = backbone.pool(maps), list(backbone.layers)
+    expected = maps.shape if backbone.takes_any_map else (2, backbone.map_channels, *backbone.pool_size)
+    assert pooled.shape == expected
+    found, whole = backbone.after_pool(pooled, names), backbone.advance(maps, names)
+    assert list(found) == names and all(torch.equal(found[name], whole[name]) for name in names)
+
+
+@torch.no_grad()
+def test_regions_pooled_in_another_way_enter_behind_the_pooling(backbone):
+    pooled = torch.rand(2, backbone.map_channels, *backbone.pool_size)
+    found = backbone.after_pool(pooled, list(backbone.layers))
+    assert torch.equal(found[next(iter(backbone.layers))], pooled.flatten(1))
+    assert {name: rows.shape for name, rows in found.items()} == {
+        name: (2, spec.dim) for name, spec in backbone.layers.items()
+    }
+
+
+@torch.no_grad()
 def test_map_takes_any_image_size(backbone):
     height, width = backbone.input_size + 3 * backbone.stride, backbone.input_size + backbone.stride
     maps = backbone.map(torch.zeros(1, 3, height, width))
