@@ -39,6 +39,8 @@ class Backbone(nn.Module, ABC):
         map_origin: pixel coordinate, x and y alike, on which the map's first cell is centred.
         map_size: (height, width) of the map of one crop.
         map_channels: channels of the map.
+        levels: bins on a side of each level of the pyramid of maxima that ``pool`` makes of maps of any size; empty
+            where the network keeps its own pooling.
         takes_any_map: whether the network pools nothing and ``after_pool`` averages maps of any size.
         layers: the named layers in forward order; the first is what ``pool`` gives, or, where maps of any size are
             averaged, their average in a grid; the last one carries the fine-tuning head.
@@ -50,6 +52,7 @@ class Backbone(nn.Module, ABC):
     map_origin: float
     map_size: tuple[int, int]
     map_channels: int
+    levels: tuple[int, ...] = ()
     takes_any_map: bool = False
     layers: Mapping[str, LayerSpec]
     preprocessing: Preprocessing
