@@ -8,11 +8,11 @@ from typing import Any
 
 
 def ap_table(columns: Mapping[str, Mapping[str, Any]]) -> str:
-    """AP in percent, a line for each class and one for the mean.
+    """AP in percent, a line for each class, one for the mean and, where a column has one, its 95 % interval.
 
     Args:
-        columns: by heading, what the VOC evaluator gives: {"mAP": fraction, "AP": {class: fraction or None}}. A class
-            that a column lacks, or has no ground truth of, shows a dash.
+        columns: by heading, what the VOC evaluator gives: {"mAP": fraction, "AP": {class: fraction or None}}, perhaps
+            with "interval": [low, high]. A class that a column lacks, or has no ground truth of, shows a dash.
 
     Returns:
         Lines without a trailing newline; an empty text without columns.
@@ -23,6 +23,8 @@ def ap_table(columns: Mapping[str, Mapping[str, Any]]) -> str:
     rows = [["class", *columns]]
     rows += [[name, *(_percent(c["AP"].get(name)) for c in columns.values())] for name in class_names]
     rows.append(["mAP", *(_percent(c["mAP"]) for c in columns.values())])
+    if any("interval" in c for c in columns.values()):
+        rows.append(["95 %", *("-".join(map(_percent, c.get("interval", [None]))) for c in columns.values())])
     return aligned(rows)
 
 

@@ -52,6 +52,7 @@ SEARCH, GROUPING, LABEL = (
 OPTIM, SVM, MINING = "detkit/training/optim.py", "detkit/classifiers/linear_svm.py", "detkit/classifiers/mining.py"
 HINGE, CODING, RIDGE = "detkit/classifiers/hinge.py", "detkit/box_heads/coding.py", "detkit/box_heads/ridge.py"
 POST, VOC, LRN = "detkit/detection/postprocess.py", "detkit/evaluation/voc.py", "detkit/backbones/lrn.py"
+CURVES, BOOTSTRAP = "detkit/evaluation/curves.py", "detkit/evaluation/bootstrap.py"
 CAFFENET, SOLVER, DETECT = "detkit/backbones/caffenet.py", "detkit/training/solver.py", "detkit/stages/detect.py"
 
 ROWS = (
@@ -624,6 +625,20 @@ ROWS = (
     Mutation(
         "overlap must exceed 0.5", VOC, "strict_iou: bool = False", "strict_iou: bool = True", "evaluation/test_voc.py"
     ),
+    Mutation(
+        "copies of an image count once among the misses",
+        BOOTSTRAP,
+        "seen, true = (added @ by_image).cumsum(0)",
+        "seen, true = (added @ by_image.clip(max=1)).cumsum(0)",
+        "evaluation/test_bootstrap.py",
+    ),
+    Mutation(
+        "classes that a draw lacks count as nought",
+        BOOTSTRAP,
+        "/ known.sum(0)",
+        "/ len(aps)",
+        "evaluation/test_bootstrap.py",
+    ),
     Mutation("STRICT_IOU without effect", VOC, "if self.strict_iou else", "if False else", "evaluation/test_voc.py"),
     Mutation("difficult objects to be found", VOC, "labels[~ignored]", "labels", "evaluation/test_voc.py"),
     Mutation(
@@ -642,8 +657,8 @@ ROWS = (
     ),
     Mutation(
         "area without the envelope",
-        VOC,
-        "envelope = np.maximum.accumulate(precision[::-1])[::-1]",
+        CURVES,
+        "envelope: np.ndarray = np.maximum.accumulate(precision[::-1])[::-1]",
         "envelope = precision",
         "evaluation/test_voc.py",
     ),
