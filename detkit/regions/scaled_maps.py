@@ -22,7 +22,7 @@ from detkit.structures import Boxes
 class ScaledMaps(RegionExtractor):
     """Convolves the image once in each scale that its regions take, and pools every region from the map of one scale.
 
-    A region takes the scale in which its area has nearest to a crop's number of pixels. With several scales, training
+    A region takes the scale that ``nearest`` says. With several scales, training
     makes each map a second time for its gradient, so that only one map's layers are in memory at once.
 
     Args:
@@ -53,6 +53,22 @@ class ScaledMaps(RegionExtractor):
         """(n, 4) float64: the part of the image that each of n regions is pooled from; the region itself."""
         return boxes
 
+    def nearest(self, areas: np.ndarray, size: np.ndarray, scaled: np.ndarray) -> np.ndarray:
+        """(n,) int64, the scale of each area: the one in which it has nearest to a crop's number of pixels.
+
+        Args:
+            areas: (n, 4) float64 in pixels of the image.
+            size: (2,) float64, width and height of the image.
+            scaled: (S, 2) float64, width and height of the image in each scale.
+        """
+        pixels = np.outer((areas[:, 2:] - areas[:, :2]).prod(1), (scaled / size).prod(1))
+        scale: np.ndarray = np.abs(pixels - self.input_size**2).argmin(1)
+        return scale
+
+    def stretch(self, size: np.ndarray, scaled: np.ndarray) -> np.ndarray:
+        """(S, 2): length in each scaled image per pixel of the image; arguments as for ``nearest``."""
+        return scaled / size
+
     def placed(self, areas: np.ndarray, stretch: np.ndarray) -> np.ndarray:
         """(n, 4): where the areas lie in the scaled image; ``stretch`` (n, 4) is its length per pixel, x y x y."""
         return areas * stretch
@@ -79,15 +95,14 @@ class ScaledMaps(RegionExtractor):
         height, width = image.shape[:2]
         scales = [min(short / min(height, width), self.long_side / max(height, width)) for short in self.short_sides]
         sizes = [(max(1, round(width * scale)), max(1, round(height * scale))) for scale in scales]
-        stretch = np.array([[size[0] / width, size[1] / height] * 2 for size in sizes])
+        size, scaled = np.array([width, height], np.float64), np.array(sizes, np.float64)
         areas, flips = self.areas(boxes.numpy().astype(np.float64)), np.asarray(flips, bool)
         areas[flips, ::2] = width - areas[flips, 2::-2]
-        pixels = np.outer((areas[:, 2:] - areas[:, :2]).prod(1), stretch[:, 0] * stretch[:, 1])
-        scale = np.abs(pixels - self.input_size**2).argmin(1)
+        scale = self.nearest(areas, size, scaled)
         images = {
             f"image{s}": cv2.resize(image, sizes[s], interpolation=cv2.INTER_LINEAR) for s in np.unique(scale).tolist()
         }
-        placed = self.placed(areas, stretch[scale]).astype(np.float32)
+        placed = self.placed(areas, np.tile(self.stretch(size, scaled)[scale], 2)).astype(np.float32)
         return {"scale": scale, **images, "areas": placed, "flips": flips}
 
     def forward(
