@@ -101,6 +101,17 @@ def test_gradients_reach_every_parameter(backbone, crops):
     assert all(g is not None for g in torch.autograd.grad(loss, list(backbone.parameters()), allow_unused=True))
 
 
+@torch.no_grad()
+def test_parameters_are_registered_in_the_order_of_the_forward_pass(backbone, crops):
+    ran = []
+    layers = {name: m for name, m in backbone.named_modules() if list(m.parameters(recurse=False))}
+    hooks = [m.register_forward_hook(lambda *_, name=name: ran.append(name)) for name, m in layers.items()]
+    backbone(crops, [backbone.last_layer])
+    for hook in hooks:
+        hook.remove()
+    assert ran == list(layers)
+
+
 def test_preprocessing_fits_the_crop(backbone):
     side = backbone.input_size
     pixels = torch.randint(0, 256, (2, side, side, 3), dtype=torch.uint8)
