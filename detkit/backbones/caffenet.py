@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from detkit.backbones.base import Backbone, LayerSpec
 from detkit.backbones.lrn import local_response_norm
 from detkit.backbones.preprocessing import Preprocessing
+from detkit.backbones.pyramid import pool5_shape, pyramid_pool
 from detkit.config.ranges import Fraction, Positive
 from detkit.errors import ConfigError
 from detkit.registry import BACKBONES
@@ -35,6 +36,7 @@ class _GroupedAlexNet(Backbone):
         input_size: Annotated[int, Positive] = 227,
         init: Literal["published", "he"] = "published",
         dropout: Annotated[float, Fraction] = 0.5,
+        levels: tuple[Annotated[int, Positive], ...] = (),
     ) -> None:
         super().__init__()
         if input_size < SMALLEST_INPUT:
@@ -43,7 +45,7 @@ class _GroupedAlexNet(Backbone):
                 f"allowed: {SMALLEST_INPUT} or more, 227 for the published weights"
             )
         side = _pooled(_pooled((input_size - 11) // 4 + 1))
-        pool5 = LayerSpec((256, _pooled(side), _pooled(side)))
+        pool5 = pool5_shape(256, _pooled(side), levels)
         self.input_size = input_size
         self.stride = 16
         self.map_origin = 17.5
@@ -51,6 +53,7 @@ class _GroupedAlexNet(Backbone):
         self.map_channels = 256
         self.layers = {"pool5": pool5, "fc6": LayerSpec((4096,)), "fc7": LayerSpec((4096,))}
         self.preprocessing = Preprocessing.of("BGR", 1.0, (104.007, 116.669, 122.679), (1, 1, 1))
+        self.levels = tuple(levels)
         self.dropout = dropout
         self.conv1 = nn.Conv2d(3, 96, 11, stride=4)
         self.conv2 = nn.Conv2d(96, 256, 5, padding=2, groups=2)
@@ -69,9 +72,13 @@ class _GroupedAlexNet(Backbone):
         x = _relu(self.conv4(x))
         return _relu(self.conv5(x))
 
-    def advance(self, maps: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
+    def pool(self, maps: Tensor) -> Tensor:
+        """(N, 256, h, w): the pyramid, or 6 x 6 maxima for a crop of 227 px."""
+        return pyramid_pool(maps, self.levels) if self.levels else _pool(maps)
+
+    def after_pool(self, pooled: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
         """``pool5`` (order C, H, W; 9216 at 227 px), ``fc6`` and ``fc7`` after ReLU and, in train mode, dropout."""
-        out = {"pool5": _pool(maps).flatten(1)}
+        out = {"pool5": pooled.flatten(1)}
         if "fc6" in layers or "fc7" in layers:
             out["fc6"] = F.dropout(_relu(self.fc6(out["pool5"])), self.dropout, self.training)
         if "fc7" in layers:
@@ -101,6 +108,8 @@ class CaffeNet(_GroupedAlexNet):
         init: "published" draws Caffe's Gaussians, with biases of 1 behind conv2, conv4, conv5, fc6 and fc7; "he"
             scales the Gaussians to the fan-in, with biases of 0.
         dropout: share of fc6 and fc7 that is dropped in train mode.
+        levels: pool5 is a pyramid of maxima with so many bins on a side of each level. One level of 6 equals the
+            network's own pooling at 227 px, which an empty list keeps; with others fc6 is a new layer.
     """
 
     norm_first = False
@@ -116,6 +125,8 @@ class AlexNet(_GroupedAlexNet):
         init: "published" draws Caffe's Gaussians, with biases of 0.1 behind conv2, conv4, conv5, fc6 and fc7; "he"
             scales the Gaussians to the fan-in, with biases of 0.
         dropout: share of fc6 and fc7 that is dropped in train mode.
+        levels: pool5 is a pyramid of maxima with so many bins on a side of each level. One level of 6 equals the
+            network's own pooling at 227 px, which an empty list keeps; with others fc6 is a new layer.
     """
 
     norm_first = True

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from detkit.backbones.base import Backbone, LayerSpec
 from detkit.backbones.preprocessing import Preprocessing
+from detkit.backbones.pyramid import pool5_shape, pyramid_pool
 from detkit.config.ranges import Fraction, Positive
 from detkit.errors import ConfigError
 from detkit.registry import BACKBONES
@@ -24,6 +25,7 @@ class TinyNet(Backbone):
         width: channels of the last map; the first convolution has half as many.
         fc_dim: length of fc6 and fc7.
         dropout: share of fc6 and fc7 that is dropped in train mode.
+        levels: pool5 is a pyramid of maxima with so many bins on a side of each level; empty pools 2 x 2 cells.
     """
 
     def __init__(
@@ -33,6 +35,7 @@ class TinyNet(Backbone):
         width: Annotated[int, Positive] = 32,
         fc_dim: Annotated[int, Positive] = 256,
         dropout: Annotated[float, Fraction] = 0.0,
+        levels: tuple[Annotated[int, Positive], ...] = (),
     ) -> None:
         super().__init__()
         if input_size < 8:
@@ -43,6 +46,7 @@ class TinyNet(Backbone):
         self.map_origin = 0.5
         self.map_size = (side, side)
         self.map_channels = width
+        self.levels = tuple(levels)
         self.dropout = dropout
         self.preprocessing = Preprocessing.of("RGB", 1 / 255, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
         first = (width + 1) // 2
@@ -50,7 +54,7 @@ class TinyNet(Backbone):
         self.conv2 = nn.Conv2d(first, width, 3, padding=1)
         self.conv3 = nn.Conv2d(width, width, 3, padding=1)
         self.conv4 = nn.Conv2d(width, width, 3, padding=1)
-        pool5 = LayerSpec((width, side // 2, side // 2))
+        pool5 = pool5_shape(width, side // 2, levels)
         self.fc6 = nn.Linear(pool5.dim, fc_dim)
         self.fc7 = nn.Linear(fc_dim, fc_dim)
         self.layers = {"pool5": pool5, "fc6": LayerSpec((fc_dim,)), "fc7": LayerSpec((fc_dim,))}
@@ -65,9 +69,13 @@ class TinyNet(Backbone):
         x = F.max_pool2d(x, 3, stride=2, padding=1)
         return F.relu(self.conv4(F.relu(self.conv3(x))))
 
-    def advance(self, maps: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
-        """``pool5``, the maximum of 2 x 2 cells, ``fc6`` and ``fc7`` after ReLU and, in train mode, dropout."""
-        out = {"pool5": F.max_pool2d(maps, 2).flatten(1)}
+    def pool(self, maps: Tensor) -> Tensor:
+        """The pyramid, or the maximum of 2 x 2 cells."""
+        return pyramid_pool(maps, self.levels) if self.levels else F.max_pool2d(maps, 2)
+
+    def after_pool(self, pooled: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
+        """``pool5``, ``fc6`` and ``fc7`` after ReLU and, in train mode, dropout."""
+        out = {"pool5": pooled.flatten(1)}
         if "fc6" in layers or "fc7" in layers:
             out["fc6"] = F.dropout(F.relu(self.fc6(out["pool5"])), self.dropout, self.training)
         if "fc7" in layers:

@@ -14,6 +14,7 @@ from typing_extensions import Self
 
 from detkit.backbones.base import Backbone, LayerSpec
 from detkit.backbones.preprocessing import Preprocessing
+from detkit.backbones.pyramid import pool5_shape, pyramid_pool
 from detkit.config.ranges import NonNegative, Positive
 from detkit.errors import ConfigError
 from detkit.registry import BACKBONES
@@ -59,6 +60,9 @@ class TorchvisionBackbone(Backbone):
         arch: torchvision's name of the network.
         input_size: side of the crop; 0 takes 224 for vgg16 and 227 for the others.
         grid: cells on each side of ``pool5`` of a network without fully connected layers.
+        levels: pool5 is a pyramid of maxima with so many bins on a side of each level, whose mean is ``final`` where
+            there are no fully connected layers; empty keeps the network's own pooling. With levels of other length
+            than the own pooling (6 x 6 of alexnet, 7 x 7 of vgg16), fc6 is a new layer.
 
     Raises:
         ConfigError: the crop is too small for the network.
@@ -72,6 +76,7 @@ class TorchvisionBackbone(Backbone):
         ] = "alexnet",
         input_size: Annotated[int, NonNegative] = 0,
         grid: Annotated[int, Positive] = 3,
+        levels: tuple[Annotated[int, Positive], ...] = (),
     ) -> None:
         from torchvision import models  # slow to import, and evaluation needs no network
 
@@ -80,23 +85,27 @@ class TorchvisionBackbone(Backbone):
         self.arch = arch
         self.grid = grid
         self.has_fc = facts.has_fc
-        self.takes_any_map = not facts.has_fc
+        self.levels = tuple(levels)
+        self.takes_any_map = not facts.has_fc and not levels
         self.input_size = input_size or facts.input_size
         self.stride = facts.stride
         self.map_origin = facts.origin
         self.preprocessing = Preprocessing.of("RGB", 1 / 255, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
         net = getattr(models, arch)(weights=None)
-        if self.has_fc:
-            self.pool5 = net.features.pop(-1)
-            self.avgpool = net.avgpool
-            self.classifier = net.classifier[:-1]
+        own_pooling = net.features.pop(-1) if self.has_fc else nn.Identity()
         self.body = [name for name, _ in net.named_children() if name not in ("avgpool", "classifier", "fc")]
         for name in self.body:
             self.add_module(name, getattr(net, name))
+        if self.has_fc:
+            self.pool5 = own_pooling
+            self.avgpool = net.avgpool
+            self.classifier = net.classifier[:-1]
         self.map_channels, *size = self._map_shape()
         self.map_size = (size[0], size[1])
         self.layers = self._layers()
+        if self.has_fc:
+            self._read_pool5()
         self.train(self.training)
 
     def map(self, images: Tensor) -> Tensor:
@@ -106,12 +115,18 @@ class TorchvisionBackbone(Backbone):
             x = getattr(self, name)(x)
         return x
 
-    def advance(self, maps: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
+    def pool(self, maps: Tensor) -> Tensor:
+        """The pyramid, or the last pooling of AlexNet and VGG16 and the average behind it; the maps of the others."""
+        if self.levels:
+            return pyramid_pool(maps, self.levels)
+        return self.avgpool(self.pool5(maps)) if self.has_fc else maps
+
+    def after_pool(self, pooled: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
         """pool5, fc6 and fc7, or pool5 and final."""
         if not self.has_fc:
-            cells = {"pool5": self.grid, "final": 1}
-            return {name: F.adaptive_avg_pool2d(maps, cells[name]).flatten(1) for name in layers}
-        x = self.avgpool(self.pool5(maps)).flatten(1)
+            cells = {"pool5": self.pool_size, "final": (1, 1)}
+            return {name: F.adaptive_avg_pool2d(pooled, cells[name]).flatten(1) for name in layers}
+        x = pooled.flatten(1)
         out = {"pool5": x}
         for name, part in (("fc6", slice(0, 3)), ("fc7", slice(3, 6))):
             if name in layers or "fc7" in layers:
@@ -140,8 +155,14 @@ class TorchvisionBackbone(Backbone):
 
     def _layers(self) -> dict[str, LayerSpec]:
         if not self.has_fc:
-            channels = self.map_channels
-            return {"pool5": LayerSpec((channels, self.grid, self.grid)), "final": LayerSpec((channels,))}
-        height, width = self.avgpool.output_size
-        pool5 = LayerSpec((self.map_channels, height, width))
+            pool5 = pool5_shape(self.map_channels, self.grid, self.levels)
+            return {"pool5": pool5, "final": LayerSpec((self.map_channels,))}
+        pool5 = pool5_shape(self.map_channels, self.avgpool.output_size[0], self.levels)
         return {"pool5": pool5, "fc6": LayerSpec((4096,)), "fc7": LayerSpec((4096,))}
+
+    def _read_pool5(self) -> None:
+        """Gives fc6 the length of pool5 where torchvision's has another."""
+        at = next(i for i, layer in enumerate(self.classifier) if isinstance(layer, nn.Linear))
+        dim, fc6 = self.layers["pool5"].dim, self.classifier[at]
+        if fc6.in_features != dim:
+            self.classifier[at] = nn.Linear(dim, fc6.out_features)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from detkit.backbones.base import Backbone
 from detkit.backbones.networks import nearest_network, network_name
@@ -30,7 +30,8 @@ def load_weights(backbone: Backbone, spec: str) -> None:
     """Fills a backbone and gives it the preprocessing of its weights, where their source says one.
 
     Tensors that the backbone has no place for, as the head of the pre-trained classifier, are left out and named in the
-    log. BatchNorm's counters may be missing.
+    log. BatchNorm's counters may be missing. Where the backbone pools a pyramid of which the weights know nothing, the
+    layer that reads it keeps its random numbers, and the log says so.
 
     Args:
         backbone: changed in place, and only when everything fits.
@@ -108,6 +109,14 @@ def _fill(backbone: Backbone, weights: Weights) -> None:
     if form is None:
         name = network_name(backbone)
         _log.info("weights %s: they do not say how pixels were prepared: as %s has it", weights.source, name)
+    if new := _new_layer(backbone, weights):
+        _log.warning(
+            "weights %s: %s stays random, as it reads %d numbers of the pyramid %s and theirs does not; tune it",
+            weights.source,
+            new,
+            backbone.layers[next(iter(backbone.layers))].dim,
+            list(backbone.levels),
+        )
     if unused := sorted(set(weights.tensors) - set(backbone.state_dict())):
         _log.info("weights %s: not used: %s", weights.source, ", ".join(unused))
 
@@ -118,7 +127,13 @@ def _fitting(backbone: Backbone, weights: Weights) -> dict[str, Tensor]:
     if weights.network not in ("", name):
         raise WeightsError(f"weights {weights.source}: they are of {weights.network}, not of {name}")
     own = backbone.state_dict()
-    needed = [key for key in own if key in weights.tensors or not key.endswith("num_batches_tracked")]
+    new = _new_layer(backbone, weights)
+    needed = [
+        key
+        for key in own
+        if (key in weights.tensors or not key.endswith("num_batches_tracked"))
+        and not (new and key.startswith(f"{new}."))
+    ]
     for key in needed:
         given = weights.tensors.get(key)
         if given is None or given.shape != own[key].shape:
@@ -133,6 +148,17 @@ def _fitting(backbone: Backbone, weights: Weights) -> dict[str, Tensor]:
             f"weights {weights.source}: the mean image is {tuple(form.mean.shape)}, but {name} needs {(3, side, side)}"
         )
     return {key: weights.tensors[key] for key in needed}
+
+
+def _new_layer(backbone: Backbone, weights: Weights) -> str:
+    """The fully connected layer that reads the pyramid, where that of the weights reads something else; else ""."""
+    if not backbone.levels:
+        return ""
+    name, layer = next(((n, m) for n, m in backbone.named_modules() if isinstance(m, nn.Linear)), ("", None))
+    given = weights.tensors.get(f"{name}.weight")
+    if layer is None or given is None or given.ndim != 2 or len(given) != layer.out_features:
+        return ""
+    return name if given.shape[1] != layer.in_features else ""
 
 
 def _sha256(path: Path) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from detkit.evaluation.voc import Matches
+from detkit.evaluation.curves import Matches
 from detkit.structures import Detections
 from detkit.structures.state import checked_state
 
@@ -175,7 +175,7 @@ def _joined(matches: Sequence[Matches]) -> Matches:
     scores = np.concatenate([np.zeros(0), *(own.scores for own in matches)])
     hits = np.concatenate([np.zeros(0, bool), *(own.hits for own in matches)])
     best_first = np.argsort(-scores, kind="stable")
-    return Matches(scores[best_first], hits[best_first], sum(own.num_truths for own in matches))
+    return Matches.of(scores[best_first], hits[best_first], sum(own.num_truths for own in matches))
 
 
 def _link(scores: np.ndarray, score_kind: ScoreKind) -> np.ndarray:

@@ -12,7 +12,8 @@ from torch import Tensor
 from detkit.classifiers.base import Classifier
 from detkit.detection.detector import RegionScorer
 from detkit.detection.postprocess import Postprocess, finish, select
-from detkit.evaluation.voc import VOC, Matches
+from detkit.evaluation.curves import Matches
+from detkit.evaluation.voc import VOC
 from detkit.progress import Progress
 from detkit.regions.features import RegionFeatures
 from detkit.regions.index import RegionIndex

@@ -8,12 +8,12 @@ from typing import Any
 
 
 def ap_table(columns: Mapping[str, Mapping[str, Any]]) -> str:
-    """AP in percent, a line for each class and one for the mean.
+    """AP in percent, a line for each class, one for the mean and, where a column has one, its 95 % interval.
 
     Args:
         columns: by heading, what an evaluator gives: {"AP": {class: fraction or None}} and, if it has one, "mAP"; else
-            the mean is taken over the classes that have a number. A class that a column lacks, or has no ground truth
-            of, shows a dash.
+            the mean is taken over the classes that have a number. It may have "interval": [low, high]. A class that a
+            column lacks, or has no ground truth of, shows a dash.
 
     Returns:
         Lines without a trailing newline; an empty text without columns.
@@ -24,6 +24,8 @@ def ap_table(columns: Mapping[str, Mapping[str, Any]]) -> str:
     rows = [["class", *columns]]
     rows += [[name, *(_percent(c["AP"].get(name)) for c in columns.values())] for name in class_names]
     rows.append(["mAP", *(_percent(_mean_ap(c)) for c in columns.values())])
+    if any("interval" in c for c in columns.values()):
+        rows.append(["95 %", *("-".join(map(_percent, c.get("interval", [None]))) for c in columns.values())])
     return aligned(rows)
 
 

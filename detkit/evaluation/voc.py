@@ -3,54 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any, Literal
 
 import numpy as np
 
-from detkit.config.ranges import Fraction
+from detkit.config.ranges import Fraction, NonNegative
 from detkit.errors import ConfigError, DataError
 from detkit.evaluation.base import Evaluator
+from detkit.evaluation.bootstrap import Measure, map_interval
+from detkit.evaluation.curves import Matches, area_ap, grid_ap
 from detkit.registry import EVALUATORS
 from detkit.structures import OTHER_CLASS, Detections, Sample
 
 GRIDS = {"numpy": np.arange(0, 1.1, 0.1), "exact": np.arange(11) / 10}
-
-
-@dataclass(frozen=True)
-class Matches:
-    """The detections of one class that count, best first.
-
-    Args:
-        scores: (N,) float64.
-        hits: (N,) bool, True where the detection finds a ground truth.
-        num_truths: the ground truths to be found.
-    """
-
-    scores: np.ndarray
-    hits: np.ndarray
-    num_truths: int
-
-    def curve(self) -> tuple[np.ndarray, np.ndarray]:
-        """(N,) recall and (N,) precision after each detection."""
-        true = np.cumsum(self.hits)
-        return true / self.num_truths, true / np.arange(1, len(self.hits) + 1)
-
-    def f1(self, threshold: float) -> float:
-        """F1 of the detections that score at least as much; 0 where there are neither these nor truths."""
-        counts = self.scores >= threshold
-        return float(2 * self.hits[counts].sum() / max(counts.sum() + self.num_truths, 1))
-
-
-def grid_ap(recall: np.ndarray, precision: np.ndarray, grid: np.ndarray) -> float:
-    """The mean over the grid of the best precision at that recall or beyond. Source: VOC2007 development kit."""
-    return float(np.mean([precision[recall >= r].max(initial=0.0) for r in grid]))
-
-
-def area_ap(recall: np.ndarray, precision: np.ndarray) -> float:
-    """The area under the precision envelope that never rises. Source: VOC2010 development kit."""
-    envelope = np.maximum.accumulate(precision[::-1])[::-1]
-    return float(np.sum(np.diff(recall, prepend=0.0) * envelope))
 
 
 @EVALUATORS.register()
@@ -71,6 +37,8 @@ class VOC(Evaluator):
         grid: recall levels of VOC2007. "numpy": the doubles of arange(0, 1.1, 0.1), which published Python figures use
             and which lie a little above 0.3, 0.6 and 0.7; "exact": the tenths.
         strict_iou: whether the overlap must exceed the threshold; the development kit is content with equality.
+        draws: sets of as many test images, drawn with replacement, that give the 95 % interval of mAP; 0 for none,
+            1000 is usual.
 
     Raises:
         ConfigError: no IoU, or one twice.
@@ -83,18 +51,20 @@ class VOC(Evaluator):
         iou: tuple[Annotated[float, Fraction], ...] = (0.5,),
         grid: Literal["numpy", "exact"] = "numpy",
         strict_iou: bool = False,
+        draws: Annotated[int, NonNegative] = 0,
     ) -> None:
         if not iou or len(set(iou)) < len(iou):
             raise ConfigError(
                 f"EVALUATION.VOC.IOU: {list(iou)} is not allowed; give one threshold or several different ones"
             )
         self.class_names, self.iou, self.grid, self.strict_iou = tuple(class_names), tuple(iou), grid, strict_iou
+        self.draws = draws
         self.reset()
 
     def reset(self) -> None:
         """Forgets every image."""
         self._detections: list[np.ndarray] = []
-        self._num_truths = np.zeros(len(self.class_names), dtype=np.int64)
+        self._truths: list[np.ndarray] = []
         self._num_seen = 0
 
     def add(self, sample: Sample, detections: Detections) -> None:
@@ -104,7 +74,7 @@ class VOC(Evaluator):
             raise ValueError(f"image {sample.image_id} has no annotations; VOC needs the ground truth")
         ignored = truths.ignored.numpy()
         labels = truths.labels.numpy()
-        self._num_truths += np.bincount(labels[~ignored], minlength=len(self.class_names))
+        self._truths.append(np.bincount(labels[~ignored], minlength=len(self.class_names)))
         found = np.zeros(len(detections), dtype=_FOUND)
         found["score"], found["label"] = detections.scores.numpy(), detections.labels.numpy()
         overlaps = detections.boxes.iou(truths.boxes).numpy()
@@ -115,22 +85,25 @@ class VOC(Evaluator):
             found["truth"] = best + self._num_seen
         else:
             found["iou"] = -1
+        found["image"] = len(self._detections)
         self._num_seen += len(labels)
         self._detections.append(found)
 
     def compute(self) -> dict[str, dict[str, Any]]:
-        """{"VOC07": {"mAP": fraction, "AP": {class: fraction, or None without ground truth}}, "VOC10": the same}."""
-        if not self._num_truths.any():
+        """{"VOC07": {"mAP": fraction, "AP": {class: fraction, or None without ground truth}}, "VOC10": the same}.
+
+        With ``draws``, ``interval`` holds the ends of the 95 % interval of mAP; see ``map_interval``.
+        """
+        if not any(truths.any() for truths in self._truths):
             raise DataError(
                 f"VOC: no ground truth in {len(self._detections)} images that is not difficult; "
                 f"expected objects of {', '.join(self.class_names)}; choose another split or check the class names"
             )
         metrics: dict[str, dict[str, Any]] = {}
         for iou in self.iou:
-            curves = [m.curve() if m.num_truths else None for m in self.matches(iou)]
-            suffix = "" if iou == 0.5 else f"@{iou}"
-            metrics["VOC07" + suffix] = self._summary([c and grid_ap(*c, GRIDS[self.grid]) for c in curves])
-            metrics["VOC10" + suffix] = self._summary([c and area_ap(*c) for c in curves])
+            matches, suffix = self.matches(iou), "" if iou == 0.5 else f"@{iou}"
+            metrics["VOC07" + suffix] = self._summary(matches, partial(grid_ap, grid=GRIDS[self.grid]))
+            metrics["VOC10" + suffix] = self._summary(matches, area_ap)
         return metrics
 
     def matches(self, iou: float) -> list[Matches]:
@@ -142,16 +115,29 @@ class VOC(Evaluator):
         candidates = np.flatnonzero(reaches & ~found["ignored"])
         hits[candidates[np.unique(found["truth"][candidates], return_index=True)[1]]] = True
         counts = ~(reaches & found["ignored"])
-        of_class = [counts & (found["label"] == k) for k in range(len(self.class_names))]
+        truths = np.array(self._truths, np.int64).reshape(-1, len(self.class_names))
+        of_class = (np.flatnonzero(counts & (found["label"] == k)) for k in range(len(self.class_names)))
         return [
-            Matches(found["score"][own], hits[own], int(n)) for own, n in zip(of_class, self._num_truths, strict=True)
+            Matches(found["score"][rows], hits[rows], found["image"][rows], truths[:, k])
+            for k, rows in enumerate(of_class)
         ]
 
-    def _summary(self, ap: list[float | None]) -> dict[str, Any]:
-        known = [a for a in ap if a is not None]
-        return {"mAP": float(np.mean(known)), "AP": dict(zip(self.class_names, ap))}
+    def _summary(self, matches: Sequence[Matches], measure: Measure) -> dict[str, Any]:
+        ap = [float(measure(*m.curve())) if m.num_truths else None for m in matches]
+        summary = {"mAP": float(np.mean([a for a in ap if a is not None])), "AP": dict(zip(self.class_names, ap))}
+        if self.draws:
+            drawn = map_interval(matches, measure, draws=self.draws)
+            summary["interval"] = [drawn.low, drawn.high]
+        return summary
 
 
 _FOUND = np.dtype(
-    [("score", np.float64), ("label", np.int64), ("iou", np.float64), ("truth", np.int64), ("ignored", bool)]
+    [
+        ("score", np.float64),
+        ("label", np.int64),
+        ("image", np.int64),
+        ("iou", np.float64),
+        ("truth", np.int64),
+        ("ignored", bool),
+    ]
 )

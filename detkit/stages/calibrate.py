@@ -17,7 +17,7 @@ from detkit.detection.calibration import MIN_DETECTIONS, Calibration, ScoreKind,
 from detkit.detection.judge import Judge
 from detkit.detection.postprocess import Postprocess
 from detkit.errors import ConfigError
-from detkit.evaluation.voc import Matches
+from detkit.evaluation.curves import Matches
 from detkit.progress import Progress, progress
 from detkit.regions.features import StoredFeatures
 from detkit.registry import STAGES

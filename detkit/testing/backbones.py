@@ -89,14 +89,34 @@ def gradients_reach_every_parameter(make: Any) -> None:
     expect(not without, f"no gradient reaches {', '.join(without)}")
 
 
+@torch.no_grad()
 def parameters_stand_in_the_order_of_the_forward_pass(make: Any) -> None:
-    """So that FINETUNE.TUNE_FROM freezes what lies before a layer: those of ``map`` come first."""
+    """So that FINETUNE.TUNE_FROM freezes what lies before a layer."""
     backbone, crops = _new(make)
-    names, parameters = zip(*backbone.named_parameters(), strict=True)
-    found = torch.autograd.grad(backbone.map(crops).sum(), parameters, allow_unused=True)
-    in_map = [gradient is not None for gradient in found]
-    late = [name for name, own, before in zip(names, in_map, [True, *in_map], strict=False) if own and not before]
-    expect(not late, f"{', '.join(late)} belong to the map, but are registered behind parameters that do not")
+    layers = {name: m for name, m in backbone.named_modules() if list(m.parameters(recurse=False))}
+    ran: list[str] = []
+    hooks = [m.register_forward_hook(lambda *_, name=name: ran.append(name)) for name, m in layers.items()]
+    backbone(crops, [backbone.last_layer])
+    for hook in hooks:
+        hook.remove()
+    found = list(dict.fromkeys(ran))
+    expect(found == list(layers), f"modules run in the order {found}, but are registered as {list(layers)}")
+
+
+@torch.no_grad()
+def advance_is_the_own_pooling_and_what_follows_it(make: Any) -> None:
+    """Regions that were pooled in another way enter behind it."""
+    backbone, crops = _new(make)
+    maps, names = backbone.map(crops), list(backbone.layers)
+    pooled = backbone.pool(maps)
+    shape = tuple(maps.shape) if backbone.takes_any_map else (2, backbone.map_channels, *backbone.pool_size)
+    expect(tuple(pooled.shape) == shape, f"pool gave {tuple(pooled.shape)}, expected {shape}")
+    found, whole = backbone.after_pool(pooled, names), backbone.advance(maps, names)
+    for name in names:
+        expect_same(found[name], whole[name], f"{name} by pool and after_pool")
+    entered = backbone.after_pool(torch.rand(2, backbone.map_channels, *backbone.pool_size), names)
+    for name, spec in backbone.layers.items():
+        expect(entered[name].shape == (2, spec.dim), f"after_pool gave {tuple(entered[name].shape)} of {name}")
 
 
 def preprocessing_fits_the_crop(make: Any) -> None:
@@ -140,6 +160,7 @@ CHECKS = (
     a_row_does_not_depend_on_its_neighbours,
     gradients_reach_every_parameter,
     parameters_stand_in_the_order_of_the_forward_pass,
+    advance_is_the_own_pooling_and_what_follows_it,
     preprocessing_fits_the_crop,
     it_can_be_made_without_numbers,
     saved_weights_come_back,

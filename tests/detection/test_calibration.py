@@ -5,7 +5,7 @@ from sklearn.linear_model import LogisticRegression
 
 from detkit.detection.calibration import Calibration, expected_f1, fit_platt
 from detkit.errors import ModelError
-from detkit.evaluation.voc import Matches
+from detkit.evaluation.curves import Matches
 from detkit.structures import Boxes, Detections
 
 
@@ -14,7 +14,7 @@ def drawn(num_right, num_wrong, seed, shift=0.0):
     rng = np.random.default_rng(seed)
     scores = np.concatenate([rng.normal(shift, 0.5, num_right), rng.normal(shift - 1, 0.3, num_wrong)])
     best_first = np.argsort(-scores)
-    return Matches(scores[best_first], (np.arange(len(scores)) < num_right)[best_first], round(1.2 * num_right))
+    return Matches.of(scores[best_first], (np.arange(len(scores)) < num_right)[best_first], round(1.2 * num_right))
 
 
 def test_platts_curve_of_two_scores_meets_his_targets():
@@ -83,7 +83,7 @@ def test_each_class_has_its_own_threshold_and_curve():
 
 
 def test_a_class_with_few_detections_takes_the_curve_of_all_together():
-    many, few, none = drawn(100, 900, 0), drawn(9, 100, 1), Matches(np.zeros(0), np.zeros(0, bool), 3)
+    many, few, none = drawn(100, 900, 0), drawn(9, 100, 1), Matches.of(np.zeros(0), np.zeros(0, bool), 3)
     learnt = Calibration.fit([many, few, none], "margin", "folds")
     alone = Calibration.fit([many], "margin", "folds")
     assert learnt.thresholds[1] == learnt.thresholds[2]
@@ -92,7 +92,7 @@ def test_a_class_with_few_detections_takes_the_curve_of_all_together():
 
 def test_a_class_whose_better_scores_are_less_often_right_takes_the_curve_of_all_together():
     upside_down = drawn(100, 900, 1)
-    upside_down = Matches(-upside_down.scores[::-1], upside_down.hits[::-1], upside_down.num_truths)
+    upside_down = Matches.of(-upside_down.scores[::-1], upside_down.hits[::-1], upside_down.num_truths)
     learnt = Calibration.fit([drawn(1000, 9000, 0), upside_down], "margin", "folds")
     assert bool((learnt.a < 0).all())
 
@@ -108,7 +108,7 @@ def test_probabilities_are_calibrated_by_their_log_odds():
     own = drawn(100, 900, 0)
     s = 1 / (1 + np.exp(-own.scores))
     as_margins = Calibration.fit([own], "margin", "validation")
-    learnt = Calibration.fit([Matches(s, own.hits, own.num_truths)], "probability", "validation")
+    learnt = Calibration.fit([Matches.of(s, own.hits, own.num_truths)], "probability", "validation")
     margin = float(as_margins.thresholds[0])
     assert float(learnt.thresholds[0]) == pytest.approx(1 / (1 + np.exp(-margin)), rel=1e-5)
     scores, label = torch.tensor([0.0, 0.6, 1.0]), torch.zeros(3, dtype=torch.int64)

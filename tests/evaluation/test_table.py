@@ -52,3 +52,8 @@ def test_all_metrics_stand_below_one_another():
         "COCO\n  AP       50.4\n  APsmall     -",
         "ProposalRecall\n  recall 0.5    94.8\n  boxes          950",
     ]
+
+
+def test_an_interval_stands_below_the_mean():
+    lines = ap_table({"a": {**BEFORE, "interval": [0.4321, 0.561]}, "b": AFTER}).splitlines()
+    assert [line.split() for line in lines[-2:]] == [["mAP", "50.0", "100.0"], ["95", "%", "43.2-56.1", "-"]]

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from detkit.errors import ConfigError, DataError
-from detkit.evaluation.voc import VOC, area_ap, grid_ap
+from detkit.evaluation.curves import area_ap, grid_ap
+from detkit.evaluation.voc import VOC
 from detkit.structures import OTHER_CLASS, Annotations, Boxes, Detections, Sample
 
 UNIT = [0, 0, 10, 10]

@@ -54,6 +54,8 @@ SEARCH, GROUPING, LABEL = (
 OPTIM, SVM, MINING = "detkit/training/optim.py", "detkit/classifiers/linear_svm.py", "detkit/classifiers/mining.py"
 HINGE, CODING, RIDGE = "detkit/classifiers/hinge.py", "detkit/box_heads/coding.py", "detkit/box_heads/ridge.py"
 POST, VOC, LRN = "detkit/detection/postprocess.py", "detkit/evaluation/voc.py", "detkit/backbones/lrn.py"
+PYRAMID = "projects/spp_net/pyramid.py"
+CURVES, BOOTSTRAP = "detkit/evaluation/curves.py", "detkit/evaluation/bootstrap.py"
 CAFFENET, SOLVER, DETECT = "detkit/backbones/caffenet.py", "detkit/training/solver.py", "detkit/stages/detect.py"
 
 ROWS = (
@@ -633,6 +635,20 @@ ROWS = (
     Mutation(
         "overlap must exceed 0.5", VOC, "strict_iou: bool = False", "strict_iou: bool = True", "evaluation/test_voc.py"
     ),
+    Mutation(
+        "copies of an image count once among the misses",
+        BOOTSTRAP,
+        "seen, true = (added @ by_image).cumsum(0)",
+        "seen, true = (added @ by_image.clip(max=1)).cumsum(0)",
+        "evaluation/test_bootstrap.py",
+    ),
+    Mutation(
+        "classes that a draw lacks count as nought",
+        BOOTSTRAP,
+        "/ known.sum(0)",
+        "/ len(aps)",
+        "evaluation/test_bootstrap.py",
+    ),
     Mutation("STRICT_IOU without effect", VOC, "if self.strict_iou else", "if False else", "evaluation/test_voc.py"),
     Mutation("difficult objects to be found", VOC, "labels[~ignored]", "labels", "evaluation/test_voc.py"),
     Mutation(
@@ -651,8 +667,8 @@ ROWS = (
     ),
     Mutation(
         "area without the envelope",
-        VOC,
-        "envelope = np.maximum.accumulate(precision[::-1])[::-1]",
+        CURVES,
+        "envelope: np.ndarray = np.maximum.accumulate(precision[::-1])[::-1]",
         "envelope = precision",
         "evaluation/test_voc.py",
     ),
@@ -676,6 +692,59 @@ ROWS = (
         "np.greater if self.strict else np.greater_equal",
         "np.greater",
         "evaluation/test_recall.py",
+    ),
+    # SPP-net
+    Mutation(
+        "windows without a margin",
+        PYRAMID,
+        "inward = (0.5 - self.margin)",
+        "inward = 0.5",
+        "projects/spp_net/test_pyramid.py",
+    ),
+    Mutation(
+        "the last pixel of a window exclusive",
+        PYRAMID,
+        "(areas - [0, 0, 1, 1])",
+        "areas",
+        "projects/spp_net/test_pyramid.py",
+    ),
+    Mutation(
+        "corners that crossed stay so",
+        PYRAMID,
+        "torch.where(crossed, middle, end)",
+        "torch.where(crossed, low, end)",
+        "projects/spp_net/test_pyramid.py",
+    ),
+    Mutation(
+        "corners without half a cell of the first",
+        PYRAMID,
+        "first = backbone.map_origin - 0.5",
+        "first = backbone.map_origin - backbone.stride / 2",
+        "projects/spp_net/test_pyramid.py",
+    ),
+    Mutation(
+        "windows of a whole crop", PYRAMID, "WINDOW = 208 / 224", "WINDOW = 1.0", "projects/spp_net/test_pyramid.py"
+    ),
+    Mutation(
+        "scaled by lengths, not between the ends",
+        PYRAMID,
+        "(scaled.min(1) - 1).clip(min=1) / max(size.min() - 1, 1)",
+        "scaled.min(1) / size.min()",
+        "projects/spp_net/test_pyramid.py",
+    ),
+    Mutation(
+        "the wanted side rounded up",
+        PYRAMID,
+        "+ 0.5)\n        scale",
+        "+ 1.0)\n        scale",
+        "projects/spp_net/test_pyramid.py",
+    ),
+    Mutation(
+        "levels of the network's own pooling only",
+        PYRAMID,
+        "backbone.levels or backbone.pool_size[:1]",
+        "backbone.pool_size[:1]",
+        "projects/spp_net/test_pyramid.py",
     ),
 )
 

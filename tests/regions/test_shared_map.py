@@ -32,8 +32,8 @@ class MeanOfFive(Backbone):
         self.maps_made += len(images)
         return F.avg_pool2d(images, 5, stride=4) * self.gain
 
-    def advance(self, maps, layers):
-        return {"pool5": maps.flatten(1)}
+    def after_pool(self, pooled, layers):
+        return {"pool5": pooled.flatten(1)}
 
 
 def unscaled(image, input_size, padding=2, **settings):
@@ -123,7 +123,7 @@ def test_windows_scale_with_the_image():
     prepared = SharedMap(input_size=227, short_sides=(600,)).prepare(
         np.zeros((300, 400, 3), np.uint8), Boxes.of([[100, 100, 295, 295]]), np.zeros(1, bool)
     )
-    np.testing.assert_allclose(prepared["windows"], [[168, 168, 622, 622]], atol=1e-3)
+    np.testing.assert_allclose(prepared["areas"], [[168, 168, 622, 622]], atol=1e-3)
 
 
 def test_scales_follow_the_crop_unless_they_are_given():
@@ -141,7 +141,7 @@ def test_each_region_takes_the_scale_in_which_it_has_nearest_to_a_crops_pixels()
     # 60: 35, 70, 140 px; 290: 169, 338, 675 px, of which 28,493 is nearer than 113,964; 98: 57, 114, 228 px
     assert prepared["scale"].tolist() == [1, 2, 0, 2, 1]
     assert [prepared[f"image{s}"].shape[:2] for s in range(3)] == [(150, 200), (300, 400), (600, 800)]
-    widths = prepared["windows"][:, 2] - prepared["windows"][:, 0]
+    widths = prepared["areas"][:, 2] - prepared["areas"][:, 0]
     np.testing.assert_allclose(widths, np.array([195, 120, 145, 196, 390]) * 227 / 195, rtol=1e-6)
 
 
@@ -224,6 +224,6 @@ def test_networks_that_average_the_map_get_the_averages_of_all_its_bins(image, l
     extractor = SharedMap(input_size=96, padding=4, short_sides=(150,))
     inputs = extractor.prepare(image, Boxes.of([[10, 10, 70, 60], [0, 30, 140, 90]]), np.array([False, True]))
     found = extractor.forward(backbone, [inputs], layers)
-    backbone.takes_any_map = False  # so that every bin is pooled, and advance averages
+    backbone.takes_any_map = False  # so that every bin is pooled, and after_pool averages
     torch.testing.assert_close(found, extractor.forward(backbone, [inputs], layers), atol=1e-5, rtol=1e-4)
     assert found["final" if layers == ["final"] else "pool5"].std() > 0

@@ -1,0 +1,103 @@
+"""Regions pooled from the map of the whole image to a pyramid of maxima."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+from torchvision.ops import roi_pool
+
+from detkit.backbones.base import Backbone
+from detkit.config.ranges import NonNegative, Positive
+from detkit.regions.scaled_maps import ScaledMaps
+from detkit.registry import REGION_EXTRACTORS
+
+SHORT_SIDES = (480, 576, 688, 864, 1200)
+"""Shorter sides of an image for a network of 224 px. Source: SPP-net, section 4.1."""
+
+WINDOW = 208 / 224
+"""Side of a region, in sides of a crop, that the released code scales to: 13 cells of 16 pixels."""
+
+
+@REGION_EXTRACTORS.register()
+class SpatialPyramid(ScaledMaps):
+    """Convolves the image, pools the cells of each region to a pyramid of maxima and runs the remaining layers on it.
+
+    The levels of the pyramid are the backbone's key LEVELS; where that is empty, the one level of its own pooling. A
+    region takes the cells whose centres lie in it, and each level cuts them into n x n bins: of L cells, bin i has
+    those from floor(i * L / n) to ceil((i + 1) * L / n). No bin is empty.
+
+    Args:
+        input_size: the backbone's crop side.
+        short_sides: lengths to which the shorter side of the image is scaled. Empty takes the published five for a
+            network of 224 px, in proportion for others.
+        long_side: length that the longer side may not exceed; such an image is scaled less. 0 takes three times the
+            longest of ``short_sides``.
+        nearest_by: which scale a region takes. "pixels": the one in which it has nearest to a crop's number of pixels,
+            as the paper says; "side": the one nearest to that in which it would have 208/224 of a crop's side, as the
+            released code does.
+        margin: how far outside of the region a cell's centre may lie, in strides of the map. 1.5 of 16 pixels is the
+            released code's, 0 the paper's.
+
+    Source: SPP-net, sections 2.2 and 4.1, appendix A; its released code for what is rounded.
+    """
+
+    def __init__(
+        self,
+        *,
+        input_size: int,
+        short_sides: tuple[Annotated[int, Positive], ...] = (),
+        long_side: Annotated[int, NonNegative] = 0,
+        nearest_by: Literal["pixels", "side"] = "pixels",
+        margin: Annotated[float, NonNegative] = 1.5 / 16,
+    ) -> None:
+        sides = short_sides or tuple(round(side * input_size / 224) for side in SHORT_SIDES)
+        super().__init__(input_size, sides, long_side or 3 * max(sides))
+        self.nearest_by = nearest_by
+        self.margin = margin
+
+    def nearest(self, areas: np.ndarray, size: np.ndarray, scaled: np.ndarray) -> np.ndarray:
+        """By the number of pixels or by the side."""
+        if self.nearest_by == "pixels":
+            return super().nearest(areas, size, scaled)
+        sides = np.sqrt((areas[:, 2:] - areas[:, :2]).prod(1)).clip(min=1e-6)
+        wanted = np.floor(WINDOW * self.input_size * size.min() / sides + 0.5)
+        scale: np.ndarray = np.abs(wanted[:, None] - scaled.min(1)).argmin(1)
+        return scale
+
+    def stretch(self, size: np.ndarray, scaled: np.ndarray) -> np.ndarray:
+        """The first and the last pixel of the image's shorter side fall on those of the scaled one."""
+        factors = (scaled.min(1) - 1).clip(min=1) / max(size.min() - 1, 1)
+        return np.repeat(factors[:, None], 2, 1)
+
+    def placed(self, areas: np.ndarray, stretch: np.ndarray) -> np.ndarray:
+        """The first and the last pixel of each region, counted from 0."""
+        return (areas - [0, 0, 1, 1]) * stretch
+
+    def pooled(self, backbone: Backbone, maps: Tensor, areas: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
+        """The maxima enter the backbone behind its own pooling."""
+        regions = torch.cat([areas[:, :1], self.cells(backbone, areas[:, 1:], maps.shape[2:])], 1)
+        maps = maps.float()
+        bins = [roi_pool(maps, regions, n).flatten(2) for n in backbone.levels or backbone.pool_size[:1]]
+        return backbone.after_pool(torch.cat(bins, 2).unflatten(2, backbone.pool_size), layers)
+
+    def cells(self, backbone: Backbone, pixels: Tensor, size: Sequence[int]) -> Tensor:
+        """(n, 4) float32 first and last cell, x and y, that each region takes of a map of this height and width.
+
+        Args:
+            backbone: says where the cells of its map lie.
+            pixels: (n, 4) first and last pixel, counted from 0.
+            size: height and width of the map.
+        """
+        inward = (0.5 - self.margin) * backbone.stride
+        first = backbone.map_origin - 0.5  # pixel 0 is centred on 0.5
+        low = ((pixels[:, :2] - first + inward) / backbone.stride + 0.5).floor()
+        high = ((pixels[:, 2:] - first - inward) / backbone.stride - 0.5).ceil()
+        middle = ((low + high) / 2).floor()
+        crossed = low > high
+        ends = [torch.where(crossed, middle, end) for end in (low, high)]
+        last = torch.tensor(size, device=pixels.device).flip(0) - 1
+        return torch.cat([torch.minimum(end.clamp(min=0), last) for end in ends], 1)
