@@ -11,13 +11,13 @@ from typing import Any, Literal, cast
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from detkit.backbones.caffe_files import read_caffemodel, read_mean_image
 from detkit.backbones.preprocessing import Preprocessing
 from detkit.errors import WeightsError
-from detkit.system.reading import refuse_bomb
+from detkit.system.reading import reason, refuse_bomb
+from detkit.system.tensor_files import read_tensor_file, whole_tensor
 
 MEAN_IMAGE = "preprocessing.mean"
 """The tensor of a .safetensors file that holds a mean image; a mean colour stands in the metadata."""
@@ -122,23 +122,18 @@ def companion_files(path: Path) -> list[Path]:
     return found
 
 
-def _whole(file: Any, name: str) -> Tensor:
-    tensor: Tensor = file.get_tensor(name)
-    return tensor
-
-
 def _outline(file: Any, name: str) -> Tensor:
     """A tensor of the stored shape without numbers; the mean image with them, which are few."""
-    return _whole(file, name) if name == MEAN_IMAGE else torch.empty(file.get_slice(name).get_shape(), device="meta")
+    return (
+        whole_tensor(file, name) if name == MEAN_IMAGE else torch.empty(file.get_slice(name).get_shape(), device="meta")
+    )
 
 
-def _from_safetensors(path: Path, read: Callable[[Any, str], Tensor] = _whole) -> Weights:
+def _from_safetensors(path: Path, read: Callable[[Any, str], Tensor] = whole_tensor) -> Weights:
     try:
-        with safe_open(path, "pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: read(file, name) for name in file.keys()}  # noqa: SIM118 (no mapping)
-    except (SafetensorError, OSError, ValueError, RuntimeError, LookupError, TypeError, AttributeError) as error:
-        raise WeightsError(f"weights {path}: not a safetensors file: {_one_line(error)}") from error
+        tensors, metadata = read_tensor_file(path, read)
+    except OSError as error:
+        raise WeightsError(f"weights {path}: not a safetensors file: {reason(error)}") from error
     mean_image = tensors.pop(MEAN_IMAGE, None)
     form = _preprocessing(path, metadata, mean_image) if "std" in metadata else None
     return Weights(_widened(tensors, str(path)), form, metadata.get("network", ""), str(path))

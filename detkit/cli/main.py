@@ -62,7 +62,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"detkit {args.command}: {error}", file=sys.stderr)
         return 2
     except RuntimeError as error:  # torch raises it wherever this process happens to be when a worker ends
-        if "DataLoader worker" not in str(error):
+        from detkit.system.stream import is_lost_worker
+
+        if not is_lost_worker(error):
             raise
         print(
             f"detkit {args.command}: a worker process was ended from outside ({error}); most often memory ran out: use "

@@ -8,12 +8,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
 from detkit.errors import ComponentError, ModelError
 from detkit.system.reading import reason
+from detkit.system.tensor_files import read_tensor_file
+
+NUMBERS = {torch.float32, torch.float16, torch.bfloat16, torch.float64, torch.int64, torch.int32}
+"""Types of tensors that can become float32."""
 
 
 class Learnt(ABC):
@@ -43,8 +45,8 @@ def read_tensors(file: Path) -> dict[str, Tensor]:
         ModelError: it is missing or damaged.
     """
     try:
-        return load_file(file)
-    except (OSError, SafetensorError, ValueError, RuntimeError, LookupError, TypeError, AttributeError) as error:
+        return read_tensor_file(file)[0]
+    except OSError as error:
         raise ModelError(
             f"{file}: missing or damaged, it cannot be read: {reason(error)}; delete {file.parent} and make it again "
             "with detkit train"
@@ -89,7 +91,7 @@ def load_learnt(component: Learnt, file: Path) -> None:
     state = read_tensors(file)
     try:
         component.load(state)
-    except (ModelError, RuntimeError) as error:  # torch's own, of types that it can do nothing with
+    except ModelError as error:
         raise ModelError(f"{file}: {error}") from error
 
 
@@ -116,7 +118,7 @@ def checked_state(owner: str, state: Mapping[str, Tensor], shapes: Mapping[str, 
 
 
 def _is_sound(values: Tensor) -> bool:
-    if values.is_complex():
+    if values.dtype not in NUMBERS:
         return False
     numbers = values.to(torch.float32)
     return bool((torch.isfinite(numbers) | ((numbers == -torch.inf) & (numbers.ndim == 1))).all())

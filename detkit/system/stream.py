@@ -88,6 +88,18 @@ def in_processes(make: Callable[[int], Item], start: int, stop: int, workers: in
         yield item
 
 
+def is_lost_worker(error: RuntimeError) -> bool:
+    """Whether torch's watch over the workers of ``in_processes`` has raised the error, by where it was raised.
+
+    What ``make`` raises comes out of another module, which raises it again.
+    """
+    last = error.__traceback__
+    while last is not None and last.tb_next is not None:
+        last = last.tb_next
+    name = last.tb_frame.f_globals["__name__"] if last is not None else ""
+    return str(name).startswith("torch.utils.data.")
+
+
 class _Made(TorchDataset, Generic[Item]):
     """Gives an error of the caller as an item: the loader would wrap its one line into a traceback."""
 

@@ -19,8 +19,6 @@ from detkit.system.processes import started_by_torchrun
 
 Item = TypeVar("Item")
 
-LOSSES = ("gloo", "NCCL", "nccl", "onnection", "roken pipe")
-"""Words of the messages with which a collective operation fails when a process at its other end is gone."""
 PATIENCE = timedelta(days=20)
 """How long a process waits for another one that lives; it learns at once of one that has ended."""
 
@@ -116,6 +114,7 @@ class World:
     def add_up(self, tensors: Iterable[Tensor]) -> None:
         """Replaces each tensor by its sum over all processes."""
         if self.size > 1:
+            tensors = [_sound(tensor) for tensor in tensors]
             with _others():
                 for work in [dist.all_reduce(tensor, async_op=True) for tensor in tensors]:
                     work.wait()
@@ -123,6 +122,7 @@ class World:
     def copy_first(self, tensors: Iterable[Tensor]) -> None:
         """Replaces each tensor by that of process 0."""
         if self.size > 1:
+            tensors = [_sound(tensor) for tensor in tensors]
             with _others():
                 for tensor in tensors:
                     dist.broadcast(tensor, 0)
@@ -131,7 +131,7 @@ class World:
         """The next tensor that a process sent, put into ``like``, a tensor of its shape and type on the CPU."""
         if like.numel():
             with _others():
-                dist.recv(like, rank)
+                dist.recv(_sound(like), rank)
         return like
 
     def _told(self, value: Any, rank: int) -> Any:
@@ -158,7 +158,7 @@ class Outbox:
         """Hands over a tensor on the CPU; waits where too many are on their way."""
         if tensor.numel():
             with _others():
-                self._sent.append((dist.isend(tensor, 0), tensor))
+                self._sent.append((dist.isend(_sound(tensor), 0), tensor))
         self._wait(self.ahead)
 
     def close(self) -> None:
@@ -175,13 +175,28 @@ ALONE = World()
 """The one process of a run that torchrun did not start."""
 
 
+def _sound(tensor: Tensor) -> Tensor:
+    """The tensor, in one piece as the library asks for.
+
+    Raises:
+        ValueError: it is not.
+    """
+    if torch.empty_like(tensor, device="meta").stride() != tensor.stride():  # keeps strides that leave no gaps
+        raise ValueError(f"a tensor that goes to other processes must lie in one piece, got strides {tensor.stride()}")
+    return tensor
+
+
 @contextmanager
 def _others() -> Iterator[None]:
-    """Turns what the library raises when a process at the other end is gone into one line."""
+    """Turns what the library raises when a process at the other end is gone into one line.
+
+    NCCL and the store raise a DistError then, gloo a plain RuntimeError. Nothing else in here raises one: ``_sound``
+    has looked at the tensors before, and what is wrong with the device has a class of its own.
+    """
     try:
         yield
     except RuntimeError as error:
-        if not isinstance(error, dist.DistError) and not any(word in str(error) for word in LOSSES):
+        if not isinstance(error, dist.DistError) and type(error) is not RuntimeError:
             raise
         raise ProcessLostError(
             "another process of this run has ended; where it could, it said why. The same command goes on from here"

@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from detkit.errors import ModelError
 from detkit.system.files import replacing
+from detkit.system.reading import reason
+from detkit.system.tensor_files import read_tensor_file
 
 META = "detkit"
 
@@ -38,8 +39,7 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         ModelError: the file is no such checkpoint.
     """
     try:
-        with safe_open(path, "pt") as stored:
-            meta = json.loads((stored.metadata() or {})[META])
-            return {name: stored.get_tensor(name) for name in stored.keys()}, meta  # noqa: SIM118
-    except (OSError, SafetensorError, KeyError, ValueError) as error:
-        raise ModelError(f"{path}: not a checkpoint of detkit ({error}); delete it to start again") from error
+        tensors, metadata = read_tensor_file(path)
+        return tensors, json.loads(metadata.get(META, ""))
+    except (OSError, json.JSONDecodeError) as error:
+        raise ModelError(f"{path}: not a checkpoint of detkit ({reason(error)}); delete it to start again") from error

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from detkit.errors import DataError
-from detkit.system.stream import in_processes, in_threads
+from detkit.system.stream import in_processes, in_threads, is_lost_worker
 
 
 def square(i):
@@ -129,3 +129,14 @@ def test_workers_resize_after_this_process_has_used_opencv_threads():
     expected = resize(cv2.GaussianBlur(image, (9, 9), 2), 0)
     assert list(in_processes(partial(resize, cv2.GaussianBlur(image, (9, 9), 2)), 0, 4, 2)) == [expected] * 4
     cv2.setNumThreads(threads)
+
+
+def test_a_worker_that_is_ended_is_known_by_who_says_so_not_by_the_words():
+    error = RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed.")
+    assert not is_lost_worker(error)
+    with pytest.raises(RuntimeError) as own:
+        raise error
+    assert not is_lost_worker(own.value)
+    with pytest.raises(RuntimeError) as of_the_watch:
+        exec("raise RuntimeError('gone')", {"__name__": "torch.utils.data._utils.signal_handling"})
+    assert is_lost_worker(of_the_watch.value)
