@@ -27,9 +27,10 @@ class LayerSpec:
 
 
 class Backbone(nn.Module, ABC):
-    """A network in two parts: ``map`` (convolutions, any image size) and ``advance`` (what follows the last map).
+    """A network in three parts: ``map`` (convolutions, any image size), ``pool`` (to one size) and ``after_pool``.
 
-    ``forward`` on crops is ``advance(map(crops))``, so warped crops and shared maps run through the same layers.
+    ``advance`` is the last two in turn and ``forward`` on crops is ``advance(map(crops))``, so warped crops, shared
+    maps and regions that were pooled in another way run through the same layers.
     Train or eval mode is the caller's; BatchNorm statistics stay frozen in either.
 
     Attributes:
@@ -38,8 +39,9 @@ class Backbone(nn.Module, ABC):
         map_origin: pixel coordinate, x and y alike, on which the map's first cell is centred.
         map_size: (height, width) of the map of one crop.
         map_channels: channels of the map.
-        takes_any_map: whether ``advance`` takes maps of any size, because it averages them.
-        layers: the named layers in forward order; the last one carries the fine-tuning head.
+        takes_any_map: whether the network pools nothing and ``after_pool`` averages maps of any size.
+        layers: the named layers in forward order; the first is what ``pool`` gives, or, where maps of any size are
+            averaged, their average in a grid; the last one carries the fine-tuning head.
         preprocessing: how pixels become input; replaced by that of the weights when weights are loaded.
     """
 
@@ -56,13 +58,33 @@ class Backbone(nn.Module, ABC):
     def map(self, images: Tensor) -> Tensor:
         """(B, C, h, w) feature map of preprocessed images (B, 3, H, W)."""
 
+    def pool(self, maps: Tensor) -> Tensor:
+        """(N, C, h, w): the network's own pooling of maps of the size ``map_size``; the maps where it has none."""
+        return maps
+
     @abstractmethod
+    def after_pool(self, pooled: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
+        """The named layers, each (N, D), of regions that are pooled already. Differentiable.
+
+        Args:
+            pooled: (N, C, h, w) in place of what ``pool`` gives: of the size ``pool_size``, or of any where
+                ``takes_any_map``.
+            layers: names from ``layers``.
+        """
+
     def advance(self, maps: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
         """The named layers, each (N, D), of maps (N, C, h, w) of the size ``map_size``. Differentiable."""
+        return self.after_pool(self.pool(maps), layers)
 
     def forward(self, crops: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
         """The named layers, each (N, D), of preprocessed crops (N, 3, S, S). Differentiable."""
         return self.advance(self.map(crops), layers)
+
+    @property
+    def pool_size(self) -> tuple[int, int]:
+        """(height, width) of the first layer, to which regions are pooled where this replaces the network's pooling."""
+        _, height, width = next(iter(self.layers.values())).shape
+        return height, width
 
     @property
     def last_layer(self) -> str:

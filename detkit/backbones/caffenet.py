@@ -69,9 +69,13 @@ class _GroupedAlexNet(Backbone):
         x = _relu(self.conv4(x))
         return _relu(self.conv5(x))
 
-    def advance(self, maps: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
+    def pool(self, maps: Tensor) -> Tensor:
+        """(N, 256, h, w); 6 x 6 for a crop of 227 px."""
+        return _pool(maps)
+
+    def after_pool(self, pooled: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
         """``pool5`` (order C, H, W; 9216 at 227 px), ``fc6`` and ``fc7`` after ReLU and, in train mode, dropout."""
-        out = {"pool5": _pool(maps).flatten(1)}
+        out = {"pool5": pooled.flatten(1)}
         if "fc6" in layers or "fc7" in layers:
             out["fc6"] = F.dropout(_relu(self.fc6(out["pool5"])), self.dropout, self.training)
         if "fc7" in layers:

@@ -65,9 +65,13 @@ class TinyNet(Backbone):
         x = F.max_pool2d(x, 3, stride=2, padding=1)
         return F.relu(self.conv4(F.relu(self.conv3(x))))
 
-    def advance(self, maps: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
-        """``pool5``, the maximum of 2 x 2 cells, ``fc6`` and ``fc7`` after ReLU and, in train mode, dropout."""
-        out = {"pool5": F.max_pool2d(maps, 2).flatten(1)}
+    def pool(self, maps: Tensor) -> Tensor:
+        """The maximum of 2 x 2 cells."""
+        return F.max_pool2d(maps, 2)
+
+    def after_pool(self, pooled: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
+        """``pool5``, ``fc6`` and ``fc7`` after ReLU and, in train mode, dropout."""
+        out = {"pool5": pooled.flatten(1)}
         if "fc6" in layers or "fc7" in layers:
             out["fc6"] = F.dropout(F.relu(self.fc6(out["pool5"])), self.dropout, self.training)
         if "fc7" in layers:

@@ -106,12 +106,16 @@ class TorchvisionBackbone(Backbone):
             x = getattr(self, name)(x)
         return x
 
-    def advance(self, maps: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
+    def pool(self, maps: Tensor) -> Tensor:
+        """The last pooling of AlexNet and VGG16 and the average behind it; the maps of the others."""
+        return self.avgpool(self.pool5(maps)) if self.has_fc else maps
+
+    def after_pool(self, pooled: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
         """pool5, fc6 and fc7, or pool5 and final."""
         if not self.has_fc:
             cells = {"pool5": self.grid, "final": 1}
-            return {name: F.adaptive_avg_pool2d(maps, cells[name]).flatten(1) for name in layers}
-        x = self.avgpool(self.pool5(maps)).flatten(1)
+            return {name: F.adaptive_avg_pool2d(pooled, cells[name]).flatten(1) for name in layers}
+        x = pooled.flatten(1)
         out = {"pool5": x}
         for name, part in (("fc6", slice(0, 3)), ("fc7", slice(3, 6))):
             if name in layers or "fc7" in layers:

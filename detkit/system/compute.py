@@ -22,7 +22,7 @@ Module = TypeVar("Module", bound=nn.Module)
 
 CPUINFO = Path("/proc/cpuinfo")
 FAST_BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
-COMPILED = ("map", "advance")
+COMPILED = ("map", "advance", "after_pool")
 """The methods of a module that are compiled."""
 
 
@@ -79,7 +79,7 @@ class Compute:
     def prepare(self, module: Module) -> Module:
         """The same module on the device, in channels-last memory; compiled if it is in eval mode and that is on.
 
-        A backbone's ``map`` and ``advance`` are compiled one by one, because the extractors call them so. What is
+        A backbone's methods are compiled one by one, because the extractors call them so. What is
         compiled at its first call and cannot be gives a warning, and the module runs as it is from there on.
         """
         module.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]

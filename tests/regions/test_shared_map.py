@@ -32,8 +32,8 @@ class MeanOfFive(Backbone):
         self.maps_made += len(images)
         return F.avg_pool2d(images, 5, stride=4) * self.gain
 
-    def advance(self, maps, layers):
-        return {"pool5": maps.flatten(1)}
+    def after_pool(self, pooled, layers):
+        return {"pool5": pooled.flatten(1)}
 
 
 def unscaled(image, input_size, padding=2, **settings):
@@ -224,6 +224,6 @@ def test_networks_that_average_the_map_get_the_averages_of_all_its_bins(image, l
     extractor = SharedMap(input_size=96, padding=4, short_sides=(150,))
     inputs = extractor.prepare(image, Boxes.of([[10, 10, 70, 60], [0, 30, 140, 90]]), np.array([False, True]))
     found = extractor.forward(backbone, [inputs], layers)
-    backbone.takes_any_map = False  # so that every bin is pooled, and advance averages
+    backbone.takes_any_map = False  # so that every bin is pooled, and after_pool averages
     torch.testing.assert_close(found, extractor.forward(backbone, [inputs], layers), atol=1e-5, rtol=1e-4)
     assert found["final" if layers == ["final"] else "pool5"].std() > 0

@@ -65,7 +65,7 @@ def test_passes_run_in_the_dtype_and_weights_stay_float32(dtype):
     assert layer.weight.is_contiguous(memory_format=torch.channels_last)
 
 
-def test_map_and_advance_are_compiled_once_and_only_in_eval_mode(monkeypatch, backbone):
+def test_methods_of_a_backbone_are_compiled_once_and_only_in_eval_mode(monkeypatch, backbone):
     compiled = []
     monkeypatch.setattr(torch, "compile", lambda method: compiled.append(method.__name__) or method)
     compute = Compute(torch.device("cpu"), torch.float32, True)
@@ -73,7 +73,7 @@ def test_map_and_advance_are_compiled_once_and_only_in_eval_mode(monkeypatch, ba
     assert compiled == []
     net = compute.prepare(backbone().eval())
     assert compute.prepare(net) is net
-    assert compiled == ["map", "advance"]
+    assert compiled == ["map", "advance", "after_pool"]
 
 
 def test_nothing_is_compiled_unless_asked_for(monkeypatch, backbone, cpu):

@@ -31,8 +31,8 @@ class ToyBackbone(Backbone):
     def map(self, images):
         return self.conv(images).relu()
 
-    def advance(self, maps, layers):
-        pool5 = maps.flatten(1)
+    def after_pool(self, pooled, layers):
+        pool5 = pooled.flatten(1)
         final = nn.functional.dropout(self.fc(pool5).relu(), 0.2, self.training)
         return {name: {"pool5": pool5, "final": final}[name] for name in layers}
 
