@@ -123,7 +123,7 @@ def test_windows_scale_with_the_image():
     prepared = SharedMap(input_size=227, short_sides=(600,)).prepare(
         np.zeros((300, 400, 3), np.uint8), Boxes.of([[100, 100, 295, 295]]), np.zeros(1, bool)
     )
-    np.testing.assert_allclose(prepared["windows"], [[168, 168, 622, 622]], atol=1e-3)
+    np.testing.assert_allclose(prepared["areas"], [[168, 168, 622, 622]], atol=1e-3)
 
 
 def test_scales_follow_the_crop_unless_they_are_given():
@@ -141,7 +141,7 @@ def test_each_region_takes_the_scale_in_which_it_has_nearest_to_a_crops_pixels()
     # 60: 35, 70, 140 px; 290: 169, 338, 675 px, of which 28,493 is nearer than 113,964; 98: 57, 114, 228 px
     assert prepared["scale"].tolist() == [1, 2, 0, 2, 1]
     assert [prepared[f"image{s}"].shape[:2] for s in range(3)] == [(150, 200), (300, 400), (600, 800)]
-    widths = prepared["windows"][:, 2] - prepared["windows"][:, 0]
+    widths = prepared["areas"][:, 2] - prepared["areas"][:, 0]
     np.testing.assert_allclose(widths, np.array([195, 120, 145, 196, 390]) * 227 / 195, rtol=1e-6)
 
 

@@ -1,0 +1,130 @@
+"""Regions pooled from maps of the whole image, in one scale or several."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
+
+from detkit.backbones.base import Backbone
+from detkit.errors import ConfigError
+from detkit.regions.base import RegionExtractor, RegionInputs
+from detkit.regions.passes import device_of, in_passes, no_rows
+from detkit.structures import Boxes
+
+
+class ScaledMaps(RegionExtractor):
+    """Convolves the image once in each scale that its regions take, and pools every region from the map of one scale.
+
+    A region takes the scale in which its area has nearest to a crop's number of pixels. With several scales, training
+    makes each map a second time for its gradient, so that only one map's layers are in memory at once.
+
+    Args:
+        input_size: the backbone's crop side.
+        short_sides: lengths to which the shorter side of the image is scaled.
+        long_side: length that the longer side may not exceed; such an image is scaled less. 0 takes one and a half
+            times the longest of ``short_sides``.
+
+    Raises:
+        ConfigError: the longer side would be shorter than the shorter one.
+    """
+
+    per_image = True
+    hands_over_images = True
+
+    def __init__(self, input_size: int, short_sides: Sequence[int], long_side: int) -> None:
+        longest = max(short_sides)
+        if long_side and long_side < longest:
+            raise ConfigError(
+                f"REGION_EXTRACTOR.{type(self).__name__}.LONG_SIDE: {long_side} is less than {longest} of SHORT_SIDES; "
+                f"allowed: {longest} or more, or 0"
+            )
+        self.input_size = input_size
+        self.short_sides = tuple(short_sides)
+        self.long_side = long_side or round(1.5 * longest)
+
+    def areas(self, boxes: np.ndarray) -> np.ndarray:
+        """(n, 4) float64: the part of the image that each of n regions is pooled from; the region itself."""
+        return boxes
+
+    def placed(self, areas: np.ndarray, stretch: np.ndarray) -> np.ndarray:
+        """(n, 4): where the areas lie in the scaled image; ``stretch`` (n, 4) is its length per pixel, x y x y."""
+        return areas * stretch
+
+    @abstractmethod
+    def pooled(self, backbone: Backbone, maps: Tensor, areas: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
+        """The named layers, each (n, D), of areas pooled from maps of one scale. Differentiable in the maps.
+
+        Args:
+            backbone: runs what follows the maps.
+            maps: (B, C, h, w).
+            areas: (n, 5) float32: which map, then what ``placed`` gave.
+            layers: names from ``backbone.layers``.
+        """
+
+    def prepare(self, image: np.ndarray, boxes: Boxes, flips: np.ndarray) -> RegionInputs:
+        """What the scales of all regions need.
+
+        Returns:
+            ``scale`` (n,) int64, which of ``short_sides`` each region takes; ``image<s>`` (h, w, 3) uint8, the image in
+            each of these scales; ``areas`` (n, 4) float32 in their scale and, where mirrored, in the mirrored image;
+            ``flips`` (n,) bool.
+        """
+        height, width = image.shape[:2]
+        scales = [min(short / min(height, width), self.long_side / max(height, width)) for short in self.short_sides]
+        sizes = [(max(1, round(width * scale)), max(1, round(height * scale))) for scale in scales]
+        stretch = np.array([[size[0] / width, size[1] / height] * 2 for size in sizes])
+        areas, flips = self.areas(boxes.numpy().astype(np.float64)), np.asarray(flips, bool)
+        areas[flips, ::2] = width - areas[flips, 2::-2]
+        pixels = np.outer((areas[:, 2:] - areas[:, :2]).prod(1), stretch[:, 0] * stretch[:, 1])
+        scale = np.abs(pixels - self.input_size**2).argmin(1)
+        images = {
+            f"image{s}": cv2.resize(image, sizes[s], interpolation=cv2.INTER_LINEAR) for s in np.unique(scale).tolist()
+        }
+        placed = self.placed(areas, stretch[scale]).astype(np.float32)
+        return {"scale": scale, **images, "areas": placed, "flips": flips}
+
+    def forward(
+        self, backbone: Backbone, inputs: Sequence[RegionInputs], layers: Sequence[str], pad_to: int = 0
+    ) -> dict[str, Tensor]:
+        """Each image is convolved once in each scale, as it is, mirrored or both, as its regions there need."""
+        parts = [self._one_image(backbone, i, layers, pad_to) for i in inputs if len(i["areas"])]
+        if not parts:
+            return no_rows(backbone, layers)
+        return {name: torch.cat([p[name] for p in parts]) for name in layers}
+
+    def _one_image(
+        self, backbone: Backbone, prepared: RegionInputs, layers: Sequence[str], pad_to: int
+    ) -> dict[str, Tensor]:
+        scale = prepared["scale"]
+        rows = [np.flatnonzero(scale == s) for s in np.unique(scale)]
+        parts = []
+        for own in rows:
+            maps, which = self._maps(backbone, prepared[f"image{scale[own[0]]}"], prepared["flips"][own])
+            areas = torch.from_numpy(np.column_stack([which, prepared["areas"][own]]).astype(np.float32))
+
+            def run(some: Tensor, maps: Tensor = maps) -> dict[str, Tensor]:
+                return self.pooled(backbone, maps, some, layers)
+
+            parts.append(in_passes(run, [areas.to(maps.device)], pad_to))
+        back = torch.from_numpy(np.argsort(np.concatenate(rows)))
+        return {name: torch.cat([p[name] for p in parts])[back.to(parts[0][name].device)] for name in layers}
+
+    def _maps(self, backbone: Backbone, scaled: np.ndarray, flips: np.ndarray) -> tuple[Tensor, np.ndarray]:
+        """The maps of the image, of its mirror image or of both, and (n,) which of them each region is pooled from."""
+        pixels = torch.from_numpy(scaled).to(device_of(backbone))[None]
+        image = backbone.preprocessing.without_position()(pixels).contiguous(memory_format=torch.channels_last)
+        mirrored, which = np.unique(flips, return_inverse=True)
+        views = torch.cat([image.flip(-1) if m else image for m in mirrored]) if mirrored.any() else image
+        # A narrow image is filled up with the mean to the side of a crop, below which some networks have no map.
+        missing = [max(0, backbone.input_size - side) for side in views.shape[2:]]
+        views = F.pad(views, (0, missing[1], 0, missing[0]))
+        if torch.is_grad_enabled() and len(self.short_sides) > 1:
+            return checkpoint(backbone.map, views, use_reentrant=False), which
+        return backbone.map(views), which
