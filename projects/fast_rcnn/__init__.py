@@ -3,3 +3,4 @@
 from . import objective as objective
 from . import roi_pool as roi_pool
 from . import sampler as sampler
+from . import svd as svd
