@@ -87,13 +87,15 @@ class TorchvisionBackbone(Backbone):
         self.preprocessing = Preprocessing.of("RGB", 1 / 255, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
         net = getattr(models, arch)(weights=None)
-        if self.has_fc:
-            self.pool5 = net.features.pop(-1)
-            self.avgpool = net.avgpool
-            self.classifier = net.classifier[:-1]
+        pool5 = net.features.pop(-1) if self.has_fc else nn.Identity()
         self.body = [name for name, _ in net.named_children() if name not in ("avgpool", "classifier", "fc")]
+        # In the order of the forward pass, by which the layers before a given one are frozen.
         for name in self.body:
             self.add_module(name, getattr(net, name))
+        if self.has_fc:
+            self.pool5 = pool5
+            self.avgpool = net.avgpool
+            self.classifier = net.classifier[:-1]
         self.map_channels, *size = self._map_shape()
         self.map_size = (size[0], size[1])
         self.layers = self._layers()
