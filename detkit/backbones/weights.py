@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from detkit.backbones.base import Backbone
+from detkit.backbones.factored import take_factors
 from detkit.backbones.networks import nearest_network, network_name
 from detkit.backbones.weight_sources import (
     MEAN_IMAGE,
@@ -30,11 +31,12 @@ def load_weights(backbone: Backbone, spec: str) -> None:
     """Fills a backbone and gives it the preprocessing of its weights, where their source says one.
 
     Tensors that the backbone has no place for, as the head of the pre-trained classifier, are left out and named in the
-    log. BatchNorm's counters may be missing. Where the backbone pools a pyramid of which the weights know nothing, the
-    layer that reads it keeps its random numbers, and the log says so.
+    log. BatchNorm's counters may be missing. A fully connected layer that the file holds as two becomes two. Where the
+    backbone pools a pyramid of which the weights know nothing, the layer that reads it keeps its random numbers, and
+    the log says so.
 
     Args:
-        backbone: changed in place, and only when everything fits.
+        backbone: changed in place; its numbers change only when everything fits.
         spec: a .safetensors, .pth, .pt or .caffemodel file; ``torchvision:NAME`` (``torchvision:DEFAULT``) for weights
             that torchvision downloads. A .caffemodel takes the mean image of the .binaryproto file in its folder.
 
@@ -59,6 +61,7 @@ def refuse_misfit(backbone: Backbone, spec: str) -> None:
     """
     outline = read_outline(spec, getattr(backbone, "arch", ""))
     if outline is not None:
+        take_factors(backbone, outline.tensors)
         _fitting(backbone, outline)
 
 
@@ -97,6 +100,7 @@ def save_weights(path: Path, backbone: Backbone) -> None:
 
 
 def _fill(backbone: Backbone, weights: Weights) -> None:
+    take_factors(backbone, weights.tensors)
     fitting = _fitting(backbone, weights)
     for key, tensor in fitting.items():
         if tensor.is_complex() or not bool(torch.isfinite(tensor).all()):

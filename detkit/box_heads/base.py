@@ -24,11 +24,13 @@ class BoxHead(Learnt):
 
     Attributes:
         reads_features: whether the head looks at features at all.
-        needs_head: the head of the tuned network that ``fit`` needs ("box"), or empty.
+        learns_from_features: whether ``fit`` reads its source, too; where not, no features are extracted for it.
+        needs_head: the head of the tuned network that ``fit`` takes over ("box"), or empty.
         example_keys: the config keys that ``example_rows`` depends on.
     """
 
     reads_features: bool = True
+    learns_from_features: ClassVar[bool] = True
     needs_head: ClassVar[str] = ""
     example_keys: tuple[str, ...] = ()
 

@@ -23,8 +23,42 @@ NORM_ROWS_STORED = 20
 """Regions of an image in that sample: a tenth of the classifier's, because these rows are stored."""
 
 
-class LinearBoxHead(BoxHead):
-    """Four linear outputs per class on scaled features; a class without examples leaves its boxes unmoved.
+class ClassLinear(BoxHead):
+    """Four linear outputs per class on scaled features.
+
+    Args:
+        num_classes: K.
+        feature_dim: D.
+        inclusive: whether widths leave out the last pixel.
+    """
+
+    def __init__(self, num_classes: int, feature_dim: int, inclusive: bool) -> None:
+        self.num_classes, self.feature_dim, self.inclusive = num_classes, feature_dim, inclusive
+        self.weight_ = torch.zeros(num_classes, 4, feature_dim)
+        self.bias_ = torch.zeros(num_classes, 4)
+        self.scale_ = torch.tensor(1.0)
+
+    def refine(self, features: Tensor, boxes: Boxes, labels: Tensor) -> Boxes:
+        """The boxes moved by the transforms of their labels, not clipped."""
+        deltas = torch.zeros(len(boxes), 4)
+        for k in labels.unique().tolist():
+            own = labels == k
+            deltas[own] = features[own] @ (self.weight_[k] * self.scale_).T + self.bias_[k]
+        return decode_boxes(boxes, deltas, inclusive=self.inclusive)
+
+    def state(self) -> dict[str, Tensor]:
+        """Weight (K, 4, D) and bias (K, 4) for scaled features, and the scale ()."""
+        return {"weight": self.weight_, "bias": self.bias_, "scale": self.scale_}
+
+    def load(self, state: Mapping[str, Tensor]) -> None:
+        """Puts back what ``state`` gave."""
+        shapes = {"weight": (self.num_classes, 4, self.feature_dim), "bias": (self.num_classes, 4), "scale": ()}
+        loaded = checked_state(type(self).__name__, state, shapes)
+        self.weight_, self.bias_, self.scale_ = loaded["weight"], loaded["bias"], loaded["scale"]
+
+
+class LinearBoxHead(ClassLinear):
+    """Learns its outputs from regions near ground truths; a class without examples leaves its boxes unmoved.
 
     Args:
         num_classes: K.
@@ -37,11 +71,8 @@ class LinearBoxHead(BoxHead):
     example_keys = ("MIN_IOU", "TARGET_NORM")
 
     def __init__(self, num_classes: int, feature_dim: int, min_iou: float, target_norm: float, inclusive: bool) -> None:
-        self.num_classes, self.feature_dim = num_classes, feature_dim
-        self.min_iou, self.target_norm, self.inclusive = min_iou, target_norm, inclusive
-        self.weight_ = torch.zeros(num_classes, 4, feature_dim)
-        self.bias_ = torch.zeros(num_classes, 4)
-        self.scale_ = torch.tensor(1.0)
+        super().__init__(num_classes, feature_dim, inclusive)
+        self.min_iou, self.target_norm = min_iou, target_norm
         self._report: dict[str, object] = {}
 
     def collect(self, index: RegionIndex) -> BoxExamples:
@@ -76,24 +107,6 @@ class LinearBoxHead(BoxHead):
         if not self.target_norm:
             return np.zeros(0, dtype=np.int64)
         return norm_sample(index, np.random.default_rng(NORM_SEED), num_rows=NORM_ROWS_STORED)
-
-    def refine(self, features: Tensor, boxes: Boxes, labels: Tensor) -> Boxes:
-        """The boxes moved by the transforms of their labels, not clipped."""
-        deltas = torch.zeros(len(boxes), 4)
-        for k in labels.unique().tolist():
-            own = labels == k
-            deltas[own] = features[own] @ (self.weight_[k] * self.scale_).T + self.bias_[k]
-        return decode_boxes(boxes, deltas, inclusive=self.inclusive)
-
-    def state(self) -> dict[str, Tensor]:
-        """Weight (K, 4, D) and bias (K, 4) for scaled features, and the scale ()."""
-        return {"weight": self.weight_, "bias": self.bias_, "scale": self.scale_}
-
-    def load(self, state: Mapping[str, Tensor]) -> None:
-        """Puts back what ``state`` gave."""
-        shapes = {"weight": (self.num_classes, 4, self.feature_dim), "bias": (self.num_classes, 4), "scale": ()}
-        loaded = checked_state(type(self).__name__, state, shapes)
-        self.weight_, self.bias_, self.scale_ = loaded["weight"], loaded["bias"], loaded["scale"]
 
     def report(self) -> dict[str, object]:
         """Lists over the classes; ``unmoved`` names classes without examples."""

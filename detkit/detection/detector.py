@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from detkit.backbones.factored import take_factors
+from detkit.backbones.weight_sources import read_outline
 from detkit.backbones.weights import load_weights
 from detkit.box_heads.base import BoxHead, checked_moves
 from detkit.classifiers.base import Classifier, checked_scores
@@ -251,7 +253,11 @@ def _refuse_larger(chosen: dict[str, Any], file: Path) -> None:
     if not file.is_file():
         raise ModelError(f"model {file}: missing or damaged; export it again with detkit train")
     with torch.device("meta"):
-        needed = sum(t.numel() for t in construct(BACKBONES, chosen).state_dict().values())
+        backbone = construct(BACKBONES, chosen)
+    outline = read_outline(str(file))
+    assert outline is not None
+    take_factors(backbone, outline.tensors)
+    needed = sum(t.numel() for t in backbone.state_dict().values())
     if needed > (there := file.stat().st_size):
         raise ModelError(
             f"model {file}: {there} bytes, but the network of model.yaml has {needed} numbers; export it again"

@@ -101,10 +101,16 @@ class RegionSampler(ABC):
     image_centric: bool = False
 
     @abstractmethod
-    def draw(self, index: RegionIndex, rng: np.random.Generator) -> np.ndarray:
+    def draw(self, index: RegionIndex, rng: np.random.Generator, *, iteration: int = 0, seed: int = 0) -> np.ndarray:
         """(B,) int64 rows of the index, each with a fine-tuning label >= 0.
 
         It depends on its arguments alone; several threads call it at once.
+
+        Args:
+            index: the regions.
+            rng: of this step.
+            iteration: number of the step, for a sampler that goes through the data epoch by epoch.
+            seed: of the run, for what several steps have in common.
 
         Raises:
             DataError: the split has nothing to draw from.

@@ -34,7 +34,7 @@ class FixedFraction(RegionSampler):
         self.num_foreground = int(batch_size * foreground_fraction)
         self.num_background = batch_size - self.num_foreground
 
-    def draw(self, index: RegionIndex, rng: np.random.Generator) -> np.ndarray:
+    def draw(self, index: RegionIndex, rng: np.random.Generator, *, iteration: int = 0, seed: int = 0) -> np.ndarray:
         """(batch_size,) rows, background first.
 
         Raises:

@@ -65,7 +65,7 @@ def layers_read(config: Config, role: str) -> dict[str, str]:
     classifier, head = CLASSIFIERS.get(config.CLASSIFIER.NAME), BOX_HEADS.get(config.BOX_HEAD.NAME)
     reads = {
         "CLASSIFIER": role == "TEST" or classifier.reads_features,
-        "BOX_HEAD": head.reads_features,
+        "BOX_HEAD": head.reads_features and (role == "TEST" or head.learns_from_features),
     }
     return {slot: read_layer(config, slot) for slot, does in reads.items() if does}
 

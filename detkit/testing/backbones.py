@@ -49,6 +49,33 @@ def forward_is_advance_of_the_map(make: Any) -> None:
 
 
 @torch.no_grad()
+def advance_is_the_own_pooling_and_what_follows_it(make: Any) -> None:
+    """``pool`` gives ``pool_size``, or leaves the maps as they are where they are averaged."""
+    backbone, crops = _new(make)
+    maps, names = backbone.map(crops), list(backbone.layers)
+    pooled = backbone.pool(maps)
+    size = backbone.map_size if backbone.takes_any_map else backbone.pool_size
+    shape = (2, backbone.map_channels, *size)
+    expect(pooled.shape == shape, f"pool gave {tuple(pooled.shape)}, expected {shape}")
+    found, whole = backbone.after_pool(pooled, names), backbone.advance(maps, names)
+    for name in names:
+        expect_same(found[name], whole[name], f"{name} by after_pool")
+
+
+@torch.no_grad()
+def pooled_regions_take_the_place_of_the_own_pooling(make: Any) -> None:
+    """They are the first layer as they are."""
+    backbone, _ = _new(make)
+    pooled = torch.rand(2, backbone.map_channels, *backbone.pool_size)
+    found = backbone.after_pool(pooled, list(backbone.layers))
+    first = next(iter(backbone.layers))
+    expect_same(found[first], pooled.flatten(1), f"{first} of pooled regions")
+    for name, spec in backbone.layers.items():
+        shape = tuple(found[name].shape)
+        expect(shape == (2, spec.dim), f"{name} of pooled regions: {shape}, expected {(2, spec.dim)}")
+
+
+@torch.no_grad()
 def map_takes_any_image_size(make: Any) -> None:
     """Three strides more in height, one in width."""
     backbone, _ = _new(make)
@@ -103,22 +130,6 @@ def parameters_stand_in_the_order_of_the_forward_pass(make: Any) -> None:
     expect(found == list(layers), f"modules run in the order {found}, but are registered as {list(layers)}")
 
 
-@torch.no_grad()
-def advance_is_the_own_pooling_and_what_follows_it(make: Any) -> None:
-    """Regions that were pooled in another way enter behind it."""
-    backbone, crops = _new(make)
-    maps, names = backbone.map(crops), list(backbone.layers)
-    pooled = backbone.pool(maps)
-    shape = tuple(maps.shape) if backbone.takes_any_map else (2, backbone.map_channels, *backbone.pool_size)
-    expect(tuple(pooled.shape) == shape, f"pool gave {tuple(pooled.shape)}, expected {shape}")
-    found, whole = backbone.after_pool(pooled, names), backbone.advance(maps, names)
-    for name in names:
-        expect_same(found[name], whole[name], f"{name} by pool and after_pool")
-    entered = backbone.after_pool(torch.rand(2, backbone.map_channels, *backbone.pool_size), names)
-    for name, spec in backbone.layers.items():
-        expect(entered[name].shape == (2, spec.dim), f"after_pool gave {tuple(entered[name].shape)} of {name}")
-
-
 def preprocessing_fits_the_crop(make: Any) -> None:
     """uint8 RGB in, float32 out."""
     backbone, crops = _new(make)
@@ -155,12 +166,13 @@ def saved_weights_come_back(make: Any) -> None:
 CHECKS = (
     layers_have_the_promised_shapes,
     forward_is_advance_of_the_map,
+    advance_is_the_own_pooling_and_what_follows_it,
+    pooled_regions_take_the_place_of_the_own_pooling,
     map_takes_any_image_size,
     the_map_lies_within_the_crop,
     a_row_does_not_depend_on_its_neighbours,
     gradients_reach_every_parameter,
     parameters_stand_in_the_order_of_the_forward_pass,
-    advance_is_the_own_pooling_and_what_follows_it,
     preprocessing_fits_the_crop,
     it_can_be_made_without_numbers,
     saved_weights_come_back,

@@ -31,7 +31,8 @@ class RegionObjective(Objective):
         extractor: how regions become features.
         sampler: which regions make a step.
         feature_dim: D, features of the backbone's last layer.
-        settings: of the solver; an objective takes from them how heads start and whether regions are mirrored.
+        settings: of the solver; an objective takes from them how heads start and whether regions are mirrored: each by
+            itself or, where a step's cost grows with its images, all of an image together, which is convolved once.
         seed: with it every random number is fixed.
     """
 
@@ -52,12 +53,15 @@ class RegionObjective(Objective):
     def batch(self, iteration: int, world: World) -> Batch:
         """The regions of a step, grouped by image; each image is decoded once, each process takes some of them."""
         rng = rng_for(self.seed, "finetune", "draw", iteration)
-        rows = checked_rows(self.sampler, self.sampler.draw(self.index, rng), self.index)
+        drawn = self.sampler.draw(self.index, rng, iteration=iteration, seed=self.seed)
+        rows = checked_rows(self.sampler, drawn, self.index)
         flips = rng.random(len(rows)) < 0.5 if self.settings.mirror else np.zeros(len(rows), bool)
         inputs, order, ids = [], [np.zeros(0, np.int64)], []
         for image, positions in world.own(list(self.index.by_image(rows))):
             sample = self.index.samples[image]
             boxes = self.index.boxes[rows[positions]]
+            if self.extractor.per_image:
+                flips[positions] = flips[positions[0]]
             inputs.append(self.extractor.prepare(read_image(sample.path), boxes, flips[positions]))
             order.append(positions)
             ids.append(sample.image_id)

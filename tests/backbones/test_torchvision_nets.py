@@ -27,6 +27,13 @@ def whole_and_backbone(arch):
     return whole, backbone
 
 
+@pytest.mark.parametrize("arch", ["alexnet", "vgg16"])
+def test_convolutions_stand_before_the_fully_connected_layers(arch):
+    with torch.device("meta"):
+        names = [name.partition(".")[0] for name, _ in TorchvisionBackbone(arch=arch).named_parameters()]
+    assert list(dict.fromkeys(names)) == ["features", "classifier"] and names == sorted(names, reverse=True)
+
+
 @torch.no_grad()
 def test_alexnet_equals_torchvisions_up_to_the_classifier():
     whole, backbone = whole_and_backbone("alexnet")

@@ -21,7 +21,7 @@ class Fixed(RegionSampler):
     def __init__(self, rows):
         self.rows = np.array(rows)
 
-    def draw(self, index, rng):
+    def draw(self, index, rng, **step):
         return self.rows
 
 

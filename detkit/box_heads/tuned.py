@@ -1,0 +1,63 @@
+"""The boxes of a network that was trained to predict them."""
+
+from __future__ import annotations
+
+import numpy as np
+from typing_extensions import Self
+
+from detkit.box_heads.linear import ClassLinear
+from detkit.errors import ConfigError
+from detkit.progress import Progress
+from detkit.regions.index import RegionIndex
+from detkit.regions.source import FeatureSource, LinearHead
+from detkit.registry import BOX_HEADS
+
+
+@BOX_HEADS.register()
+class TunedBoxes(ClassLinear):
+    """Moves each region by the network's own head of boxes; nothing is learnt beyond it.
+
+    Source: Fast R-CNN, section 2.3 (sibling layers).
+
+    Args:
+        num_classes: K.
+        feature_dim: D, of the network's last layer.
+    """
+
+    learns_from_features = False
+    needs_head = "box"
+
+    def __init__(self, *, num_classes: int, feature_dim: int) -> None:
+        super().__init__(num_classes, feature_dim, inclusive=False)
+
+    def example_rows(self, index: RegionIndex) -> np.ndarray:
+        """None."""
+        return np.zeros(0, dtype=np.int64)
+
+    def fit(
+        self,
+        source: FeatureSource,
+        rng: np.random.Generator,
+        *,
+        head: LinearHead | None = None,
+        progress: Progress | None = None,
+    ) -> Self:
+        """Takes over the head, (4K, D) with four rows a class; source, rng and progress are not touched.
+
+        Raises:
+            ConfigError: there is no head, or it stands on another layer.
+        """
+        if head is None:
+            raise ConfigError(
+                "BOX_HEAD.NAME: TunedBoxes moves boxes with the network's own head, but the network was trained "
+                "without one; train it with an objective that leaves a head of boxes, or use Ridge"
+            )
+        expected = (4 * self.num_classes, self.feature_dim)
+        if tuple(head.weight.shape) != expected:
+            raise ConfigError(
+                f"BOX_HEAD.LAYER: the network's head of boxes has (outputs, inputs) {tuple(head.weight.shape)}, "
+                f"TunedBoxes expected {expected}; set the layer to the network's last one, which carries the head"
+            )
+        self.weight_ = head.weight.detach().clone().view(self.num_classes, 4, self.feature_dim)
+        self.bias_ = head.bias.detach().clone().view(self.num_classes, 4)
+        return self

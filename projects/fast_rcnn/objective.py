@@ -1,0 +1,104 @@
+"""Classes and boxes learnt together."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Annotated
+
+import torch
+from torch.nn import functional as F
+
+from detkit.backbones.base import Backbone
+from detkit.config.ranges import NonNegative, Positive
+from detkit.errors import ConfigError
+from detkit.regions.base import RegionExtractor, RegionSampler
+from detkit.regions.index import RegionIndex
+from detkit.regions.source import LinearHead
+from detkit.registry import OBJECTIVES
+from detkit.system.compute import Compute
+from detkit.system.world import World
+from detkit.training.objective import Batch, Losses, first_features, new_head, plain_head
+from detkit.training.region_objective import RegionObjective, regions_right
+from detkit.training.solver import SolverSettings
+
+from .losses import smooth_l1
+from .targets import BoxTargets
+
+
+@OBJECTIVES.register()
+class MultiTask(RegionObjective):
+    """Softmax over K classes and background, and the boxes of the true class of each foreground region.
+
+    Both losses are divided by all regions of the step, background too; a box's is the sum over its four numbers.
+    Source: Fast R-CNN, section 2.3 and eqs. 1-3; its code for the start of the boxes' weights.
+
+    Args:
+        box_weight: weight of the loss of boxes against that of classes.
+        sigma: the loss of a box turns from square to linear at 1 / sigma^2.
+        box_std: deviation of the Gaussian that the boxes' weights start from.
+        target_stds: deviations that normalise the four numbers of every box; empty takes mean and deviation of each
+            class's training regions.
+
+    Raises:
+        ConfigError: other than four deviations.
+    """
+
+    leaves = ("class", "box")
+
+    def __init__(
+        self,
+        *,
+        index: RegionIndex,
+        extractor: RegionExtractor,
+        sampler: RegionSampler,
+        feature_dim: int,
+        settings: SolverSettings,
+        seed: int,
+        box_weight: Annotated[float, NonNegative] = 1.0,
+        sigma: Annotated[float, Positive] = 1.0,
+        box_std: Annotated[float, NonNegative] = 0.001,
+        target_stds: tuple[Annotated[float, Positive], ...] = (),
+    ) -> None:
+        super().__init__(
+            index=index, extractor=extractor, sampler=sampler, feature_dim=feature_dim, settings=settings, seed=seed
+        )
+        if len(target_stds) not in (0, 4):
+            raise ConfigError(
+                f"OBJECTIVE.MultiTask.TARGET_STDS: {list(target_stds)} are not four numbers (x, y, width, height); "
+                "allowed: four, or none"
+            )
+        self.box_weight, self.sigma = box_weight, sigma
+        self.targets = BoxTargets.of(index, mirror=settings.mirror, stds=target_stds)
+        classes = index.num_classes
+        self.classes = new_head(feature_dim, classes + 1, std=settings.head_std, seed=seed, name="finetune")
+        self.boxes = new_head(feature_dim, 4 * classes, std=box_std, seed=seed, name="finetune boxes")
+
+    def prepare(self, backbone: Backbone, compute: Compute) -> None:
+        """Centres and scales what the heads see, where the settings ask for it."""
+        if self.settings.head_norm:
+            seen = first_features(self, lambda batch: self.features(backbone, batch))
+            for head in (self.classes, self.boxes):
+                head.calibrate(seen, self.settings.head_norm)
+
+    def batch(self, iteration: int, world: World) -> Batch:
+        """The regions of a step, with the target "boxes": (N, 4) normalised moves, 0 for background."""
+        made = super().batch(iteration, world)
+        boxes = self.targets.take(made.targets["rows"], made.targets["flips"])
+        return replace(made, targets={**made.targets, "boxes": boxes})
+
+    def losses(self, backbone: Backbone, batch: Batch) -> Losses:
+        """The terms "class" and "box"; the shares of foreground and of background regions that are told right."""
+        features = self.features(backbone, batch)
+        scores, moves = self.classes(features).float(), self.boxes(features).float()
+        labels, goals = (torch.from_numpy(batch.targets[name]).to(scores.device) for name in ("labels", "boxes"))
+        is_object = labels < self.index.num_classes
+        own = moves.unflatten(1, (-1, 4))[is_object, labels[is_object]]
+        terms = {
+            "class": F.cross_entropy(scores, labels, reduction="sum") / batch.total,
+            "box": self.box_weight * smooth_l1(own, goals[is_object], self.sigma) / batch.total,
+        }
+        return Losses(terms, regions_right(scores.detach(), labels))
+
+    def heads(self) -> dict[str, LinearHead]:
+        """``class``: K classes, then background; ``box``: four moves of each class, not normalised."""
+        return {"class": plain_head(self.classes), "box": self.targets.folded(plain_head(self.boxes))}

@@ -1,0 +1,84 @@
+"""RoI pooling: regions of one map become maps of one size by maxima."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+import numpy as np
+import torch
+import torchvision
+from torch import Tensor
+
+from detkit.backbones.base import Backbone
+from detkit.config.ranges import NonNegative, Positive
+from detkit.regions.roi_align import roi_align
+from detkit.regions.scaled_maps import ScaledMaps
+from detkit.registry import REGION_EXTRACTORS
+
+
+@REGION_EXTRACTORS.register()
+class RoIPool(ScaledMaps):
+    """Convolves the image and pools each region in place of the network's last pooling.
+
+    Source: Fast R-CNN, sections 2.1 and 2.4; ROIPoolingLayer of its code for the rounding.
+
+    Args:
+        input_size: the backbone's crop side.
+        short_sides: lengths to which the shorter side of the image is scaled: one, or several of which a region takes
+            the one in which it has nearest to a crop's number of pixels.
+        long_side: length that the longer side may not exceed; 0 takes one and a half times the longest of
+            ``short_sides``.
+        pool: "max" rounds a region's first and last pixel to map cells and takes the maximum of each bin; "align"
+            rounds nothing and takes the mean of bilinear samples (RoIAlign of Mask R-CNN).
+        origin: where the map's first cell is centred: where the "network" has it, or on pixel "zero", as the paper's
+            code takes it to be for every network.
+    """
+
+    def __init__(
+        self,
+        *,
+        input_size: int,
+        short_sides: tuple[Annotated[int, Positive], ...] = (600,),
+        long_side: Annotated[int, NonNegative] = 1000,
+        pool: Literal["max", "align"] = "max",
+        origin: Literal["network", "zero"] = "network",
+    ) -> None:
+        super().__init__(input_size, short_sides, long_side)
+        self.pool = pool
+        self.origin = origin
+
+    def placed(self, areas: np.ndarray, stretch: np.ndarray) -> np.ndarray:
+        """(n, 4): first and last pixel of each region, counted from 0, in the scaled image; "align" takes its edges."""
+        return (areas - (np.array([0, 0, 1, 1]) if self.pool == "max" else 0)) * stretch
+
+    def pooled(self, backbone: Backbone, maps: Tensor, areas: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
+        """The layers behind the network's last pooling."""
+        first_cell = backbone.map_origin - 0.5 if self.origin == "network" else 0.0
+        if self.pool == "max":
+            regions = torch.cat([areas[:, :1], areas[:, 1:] - first_cell], 1)
+            pooled = roi_max_pool(maps, regions, backbone.pool_size, backbone.stride)
+        else:
+            # The core takes cell i to be centred at stride * (i + 1/2) of continuous coordinates.
+            shift = first_cell + 0.5 - backbone.stride / 2
+            regions = torch.cat([areas[:, :1], areas[:, 1:] - shift], 1)
+            pooled = roi_align(maps, regions, backbone.pool_size, stride=backbone.stride, sampling_ratio=2)
+        return backbone.after_pool(pooled, layers)
+
+
+def roi_max_pool(maps: Tensor, regions: Tensor, size: tuple[int, int], stride: int) -> Tensor:
+    """(N, C, *size) maxima of each region's bins. Differentiable in the maps: the first maximum takes the gradient.
+
+    Both ends are rounded to cells, halves away from zero, and belong to the region; bin i of n over L cells runs from
+    floor(i L / n) to ceil((i + 1) L / n); a bin outside the map is 0.
+
+    Args:
+        maps: (B, C, h, w).
+        regions: (N, 5) float32: which map, then the first and the last pixel, x1, y1, x2, y2; cell i lies on pixel
+            stride * i.
+        size: bins in y and x.
+        stride: pixels of a cell.
+    """
+    # torchvision's kernel, which rounds and bins as ROIPoolingLayer does, has no bfloat16.
+    pooled: Tensor = torchvision.ops.roi_pool(maps.float(), regions, size, spatial_scale=1 / stride)
+    return pooled.to(maps.dtype)

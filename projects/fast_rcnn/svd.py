@@ -1,0 +1,113 @@
+"""Fully connected layers of lower rank, for faster detection."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+import torch
+from torch import nn
+
+from detkit.backbones.base import Backbone
+from detkit.backbones.factored import linear_layers, replace_layer
+from detkit.backbones.shapes import shape_of_network
+from detkit.backbones.weights import save_weights
+from detkit.config.node import Config
+from detkit.config.ranges import NonNegative
+from detkit.errors import ConfigError
+from detkit.registry import STAGES
+from detkit.run.kinds import HEADS_FILE, NETWORK, NETWORK_FILE
+from detkit.run.stage import Context, Need, Reads, Stage
+from detkit.stages.common import load_network
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompressSettings:
+    """How far fully connected layers are compressed.
+
+    Args:
+        ranks: of fc6, fc7 and so on, in the order of the network; 0 leaves a layer as it is.
+    """
+
+    ranks: tuple[Annotated[int, NonNegative], ...] = (1024, 256)
+
+
+@STAGES.register()
+class Compress(Stage):
+    """The tuned network with fully connected layers of lower rank; its heads stay as they are.
+
+    Source: Fast R-CNN, sections 3.1 and 4.4.
+    """
+
+    gives = NETWORK
+    settings = {"COMPRESS": CompressSettings}
+
+    def heads(self, config: Config) -> tuple[str, ...]:
+        """Those of the network that it compresses."""
+        return ("class", "box")
+
+    def needs(self, config: Config, role: str) -> Mapping[str, Need]:
+        """The tuned network."""
+        return {"network": Need(NETWORK, heads=self.heads(config), because="Compress passes it on")}
+
+    def reads(self, config: Config, role: str) -> Reads:
+        """The network and the ranks."""
+        return Reads(settings=("BACKBONE.*", "COMPRESS"))
+
+    def check(self, config: Config) -> None:
+        """There are as many layers as ranks."""
+        _layers(shape_of_network(config), config.COMPRESS.RANKS)
+
+    def run(self, context: Context) -> None:
+        """Writes the network and its heads."""
+        backbone = load_network(context)
+        compress(backbone, context.config.COMPRESS.RANKS)
+        save_weights(context.folder / NETWORK_FILE, backbone)
+        shutil.copyfile(context.inputs["network"] / HEADS_FILE, context.folder / HEADS_FILE)
+
+
+def compress(backbone: Backbone, ranks: Sequence[int]) -> None:
+    """Replaces fully connected layers, in place, each by two; see ``CompressSettings`` for the ranks.
+
+    Raises:
+        ConfigError: the network has fewer such layers.
+    """
+    for (name, layer), rank in zip(_layers(backbone, ranks).items(), ranks, strict=False):
+        if rank:
+            replace_layer(backbone, name, of_rank(layer, rank))
+
+
+def _layers(backbone: Backbone, ranks: Sequence[int]) -> dict[str, nn.Linear]:
+    layers = linear_layers(backbone)
+    if len(ranks) > len(layers):
+        raise ConfigError(
+            f"COMPRESS.RANKS: {list(ranks)} are {len(ranks)} numbers, but the network has {len(layers)} fully "
+            f"connected layers; allowed: at most {len(layers)}"
+        )
+    return layers
+
+
+@torch.no_grad()
+def of_rank(layer: nn.Linear, rank: int) -> nn.Sequential:
+    """Two layers that give what ``layer`` gives with all but its ``rank`` largest singular values set to 0.
+
+    W = U S V' becomes S_t V_t' without a bias, then U_t with the layer's; nothing stands between them.
+    Source: Fast R-CNN, section 3.1.
+
+    Args:
+        layer: (O, D).
+        rank: larger ones than O count as O. Ranks below O D / (O + D) save numbers.
+    """
+    weight = layer.weight.detach()
+    # The left singular vectors are the eigenvectors of W W', which is far smaller than W; S V' = U' W.
+    parts = (part.double() for part in weight.split(4096, dim=1))
+    square = torch.stack([part @ part.T for part in parts]).sum(0)
+    left = torch.linalg.eigh(square).eigenvectors.flip(1)[:, :rank].to(weight.dtype)
+    first = nn.Linear(layer.in_features, left.shape[1], bias=False)
+    second = nn.Linear(left.shape[1], layer.out_features)
+    first.weight.copy_(left.T @ weight)
+    second.weight.copy_(left)
+    second.bias.copy_(layer.bias)
+    return nn.Sequential(first, second)

@@ -1,0 +1,87 @@
+"""What the boxes of Fast R-CNN learn."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from typing_extensions import Self
+
+from detkit.box_heads.coding import encode_boxes
+from detkit.regions.index import RegionIndex
+from detkit.regions.source import LinearHead
+from detkit.structures import Boxes
+
+SAME = 1e-6
+"""Deviation below which the moves of a class count as equal."""
+
+
+@dataclass(frozen=True, eq=False)
+class BoxTargets:
+    """How the foreground regions of an index would have to move, and what normalises this in each class.
+
+    Source: Fast R-CNN, section 2.3 (the loss is on targets of zero mean and unit variance).
+
+    Args:
+        rows: (M,) int64 foreground rows of the index, ascending.
+        labels: (M,) int64 their classes.
+        moves: (M, 4) float32, as ``encode_boxes`` gives them.
+        mean: (K, 4) float32.
+        std: (K, 4) float32; 1 where the moves of a class do not differ.
+    """
+
+    rows: np.ndarray
+    labels: np.ndarray
+    moves: np.ndarray
+    mean: np.ndarray
+    std: np.ndarray
+
+    @classmethod
+    def of(cls, index: RegionIndex, *, mirror: bool, stds: Sequence[float] = ()) -> Self:
+        """The targets of an index; a region becomes the truth of its label that it overlaps best.
+
+        Args:
+            index: the regions.
+            mirror: whether regions are mirrored in training; their mirror images then count in mean and deviation.
+            stds: four deviations for every class, with means of 0; empty takes those of the data.
+        """
+        rows = index.foreground_rows
+        labels = index.label[rows]
+        goals = Boxes.cat([_truths_of(index, image) for image in np.unique(index.image[rows]).tolist()])
+        moves = encode_boxes(index.boxes[rows], goals).numpy()
+        mean, std = np.zeros((index.num_classes, 4)), np.ones((index.num_classes, 4)) * (stds or 1.0)
+        for k in [] if stds else np.unique(labels):
+            own = moves[labels == k]
+            both = np.concatenate([own, own * [-1, 1, 1, 1]]) if mirror else own
+            mean[k], std[k] = both.mean(0), both.std(0)
+        std[std < SAME] = 1
+        return cls(rows, labels, moves.astype(np.float32), mean.astype(np.float32), std.astype(np.float32))
+
+    def take(self, rows: np.ndarray, flips: np.ndarray) -> np.ndarray:
+        """(N, 4) float32 normalised targets of N rows of the index, which are mirrored where (N,) ``flips`` is true.
+
+        Background has zeros.
+        """
+        out = np.zeros((len(rows), 4), np.float32)
+        is_foreground = np.isin(rows, self.rows)
+        at = np.searchsorted(self.rows, rows[is_foreground])
+        moves, labels = self.moves[at], self.labels[at]
+        moves[flips[is_foreground], 0] *= -1
+        out[is_foreground] = (moves - self.mean[labels]) / self.std[labels]
+        return out
+
+    def folded(self, head: LinearHead) -> LinearHead:
+        """The (4K, D) layer that gives moves as they are, of one that gives them normalised."""
+        mean, std = torch.from_numpy(self.mean).flatten(), torch.from_numpy(self.std).flatten()
+        return LinearHead(head.weight * std[:, None], head.bias * std + mean)
+
+
+def _truths_of(index: RegionIndex, image: int) -> Boxes:
+    """The truth of each foreground row of one image: of those of its label, the one that it overlaps best."""
+    truths, span = index.truths(image).used, index.rows(image)
+    label = torch.from_numpy(index.label[span])
+    own = ((label >= 0) & (label < index.num_classes)).nonzero()[:, 0]
+    overlap = index.boxes[span][own].iou(truths.boxes)
+    return truths.boxes[torch.where(label[own, None] == truths.labels, overlap, -1.0).argmax(1)]
