@@ -38,7 +38,7 @@ def test_a_full_disk_names_the_file_and_keeps_what_is_finished(whole, job):
 @pytest.mark.parametrize(
     ("number", "step"),
     [
-        (errno.ENOSPC, "open artifacts/extract"),
+        (errno.ENOSPC, "open artifacts/extract/"),
         (errno.ENOSPC, "os.rename artifacts/classify"),
         (errno.EDQUOT, "os.mkdir artifacts/detect"),
         (errno.EROFS, "os.mkdir run"),
