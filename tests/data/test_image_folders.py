@@ -80,12 +80,12 @@ def test_a_class_without_images_is_an_error(root):
 
 def test_what_is_left_out_is_told(root):
     (root / "val/loose.png").write_bytes(b"")
-    for name in ("notes.txt", "more.tif"):
+    for name in ("notes.txt", "more.heic"):
         (next(p for p in (root / "val").iterdir() if p.is_dir()) / name).touch()
     loose, others = load(root, "val").warnings
     assert "val: 1 images in no class's folder were left out, the first: " in loose and loose.endswith("loose.png")
     assert "val: 2 files without a suffix of images were left out, the first: " in others
-    assert others.endswith("more.tif")
+    assert others.endswith("more.heic")
 
 
 def test_a_list_of_classes_that_is_no_file_is_refused(root):
