@@ -23,11 +23,16 @@ class Field:
 
 
 def fields_of(component: Callable[..., Any]) -> dict[str, Field]:
-    """The config keys of a component: its constructor's parameters that have a default, in capitals."""
+    """The config keys of a component: its constructor's parameters that have a default, in capitals.
+
+    Those of a base are among them where the constructor hands ``**given`` on to it.
+    """
     # A data class's own annotations know the modules of its bases; its generated __init__ does not.
     is_plain_class = inspect.isclass(component) and not is_dataclass(component)
     hints = get_type_hints(component.__init__ if is_plain_class else component, include_extras=True)
-    return {
+    base = _handed_on_to(component)
+    handed = fields_of(base) if base else {}
+    return handed | {
         name.upper(): Field(hints.get(name, Any), p.default)
         for name, p in inspect.signature(component).parameters.items()
         if p.default is not inspect.Parameter.empty
@@ -45,9 +50,20 @@ def texts_of(component: Callable[..., Any]) -> dict[str, str]:
 
 
 def given_of(component: Callable[..., Any]) -> set[str]:
-    """The parameters without a default: the builder gives them."""
-    return {
+    """The parameters without a default: the builder gives them, also those that ``**given`` hands on to a base."""
+    base, own = _handed_on_to(component), inspect.signature(component).parameters
+    handed = given_of(base) - own.keys() if base else set()
+    return handed | {
         name
-        for name, p in inspect.signature(component).parameters.items()
+        for name, p in own.items()
         if p.default is inspect.Parameter.empty and p.kind is not inspect.Parameter.VAR_KEYWORD
     }
+
+
+def _handed_on_to(component: Callable[..., Any]) -> type | None:
+    """The base whose constructor gets what a constructor takes as ``**given``; None for one that takes no such."""
+    kinds = {p.kind for p in inspect.signature(component).parameters.values()}
+    if not inspect.isclass(component) or inspect.Parameter.VAR_KEYWORD not in kinds:
+        return None
+    base = [c for c in component.__mro__ if "__init__" in vars(c)][1]
+    return None if base is object else base

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
 from torch.nn import functional as F
@@ -11,15 +11,12 @@ from torch.nn import functional as F
 from detkit.backbones.base import Backbone
 from detkit.config.ranges import NonNegative, Positive
 from detkit.errors import ConfigError
-from detkit.regions.base import RegionExtractor, RegionSampler
-from detkit.regions.index import RegionIndex
 from detkit.regions.source import LinearHead
 from detkit.registry import OBJECTIVES
 from detkit.system.compute import Compute
 from detkit.system.world import World
 from detkit.training.objective import Batch, Losses, first_features, new_head, plain_head
 from detkit.training.region_objective import RegionObjective, regions_right
-from detkit.training.solver import SolverSettings
 
 from .losses import smooth_l1
 from .targets import BoxTargets
@@ -48,30 +45,23 @@ class MultiTask(RegionObjective):
     def __init__(
         self,
         *,
-        index: RegionIndex,
-        extractor: RegionExtractor,
-        sampler: RegionSampler,
-        feature_dim: int,
-        settings: SolverSettings,
-        seed: int,
         box_weight: Annotated[float, NonNegative] = 1.0,
         sigma: Annotated[float, Positive] = 1.0,
         box_std: Annotated[float, NonNegative] = 0.001,
         target_stds: tuple[Annotated[float, Positive], ...] = (),
+        **given: Any,
     ) -> None:
-        super().__init__(
-            index=index, extractor=extractor, sampler=sampler, feature_dim=feature_dim, settings=settings, seed=seed
-        )
+        super().__init__(**given)
         if len(target_stds) not in (0, 4):
             raise ConfigError(
                 f"OBJECTIVE.MultiTask.TARGET_STDS: {list(target_stds)} are not four numbers (x, y, width, height); "
                 "allowed: four, or none"
             )
         self.box_weight, self.sigma = box_weight, sigma
-        self.targets = BoxTargets.of(index, mirror=settings.mirror, stds=target_stds)
-        classes = index.num_classes
-        self.classes = new_head(feature_dim, classes + 1, std=settings.head_std, seed=seed, name="finetune")
-        self.boxes = new_head(feature_dim, 4 * classes, std=box_std, seed=seed, name="finetune boxes")
+        self.targets = BoxTargets.of(self.index, mirror=self.settings.mirror, stds=target_stds)
+        dim, classes, seed = self.feature_dim, self.index.num_classes, self.seed
+        self.classes = new_head(dim, classes + 1, std=self.settings.head_std, seed=seed, name="finetune")
+        self.boxes = new_head(dim, 4 * classes, std=box_std, seed=seed, name="finetune boxes")
 
     def prepare(self, backbone: Backbone, compute: Compute) -> None:
         """Centres and scales what the heads see, where the settings ask for it."""
