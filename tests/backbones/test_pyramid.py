@@ -11,6 +11,7 @@ from detkit.backbones.tiny import TinyNet
 from detkit.backbones.torchvision_nets import TorchvisionBackbone
 from detkit.backbones.weights import load_weights, refuse_misfit, save_weights
 from detkit.errors import WeightsError
+from detkit.testing import check_component
 
 
 def test_bins_of_seven_cells_share_the_middle_one():
@@ -64,6 +65,18 @@ def test_networks_read_the_pyramid(make, dim):
         found = backbone.advance(maps, list(backbone.layers))
     assert {n: f.shape[1] for n, f in found.items()} == {n: spec.dim for n, spec in backbone.layers.items()}
     assert torch.equal(found["pool5"], pyramid_pool(maps, (1, 2)).flatten(1))
+
+
+@pytest.mark.parametrize(
+    ("network", "settings"),
+    [
+        (TinyNet, {}),
+        (CaffeNet, {"input_size": 115}),
+        (TorchvisionBackbone, {"arch": "squeezenet1_1", "input_size": 96}),
+    ],
+)
+def test_networks_with_a_pyramid_keep_what_backbones_promise(network, settings):
+    check_component(network, levels=(1, 2), **settings)
 
 
 def test_weights_of_another_pooling_leave_the_first_connected_layer_new(tmp_path, caplog):

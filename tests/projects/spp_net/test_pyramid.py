@@ -18,6 +18,7 @@ from detkit.config import load_config
 from detkit.errors import ConfigError
 from detkit.registry import REGION_EXTRACTORS
 from detkit.structures import Boxes
+from detkit.testing import check_component
 
 load_config("projects/spp_net/quick.yaml")
 SpatialPyramid = REGION_EXTRACTORS.get("SpatialPyramid")
@@ -41,6 +42,11 @@ class Maps(Backbone):
 
     def after_pool(self, pooled, layers):
         return {"pool5": pooled.flatten(1)}
+
+
+@pytest.mark.parametrize("settings", [{}, {"nearest_by": "side", "short_sides": (60, 90), "margin": 0.0}])
+def test_the_extractor_keeps_what_extractors_promise(settings):
+    check_component(SpatialPyramid, **settings)
 
 
 def cells_of(one_based, size=(99, 99), **settings):
