@@ -66,8 +66,11 @@ class Net(Backbone):
     def map(self, images):
         return self.body(images)
 
-    def advance(self, maps, layers):
-        return {name: maps.mean((2, 3)) for name in layers}
+    def pool(self, maps):
+        return maps
+
+    def after_pool(self, pooled, layers):
+        return {name: pooled.mean((2, 3)) for name in layers}
 
 
 def outputs(net):

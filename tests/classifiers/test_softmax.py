@@ -23,7 +23,7 @@ def test_the_head_is_copied():
 
 
 def test_without_a_head_the_error_names_the_stage_and_the_alternative():
-    with pytest.raises(ConfigError, match="no network was fine-tuned; enable the finetune stage or use LinearSVM"):
+    with pytest.raises(ConfigError, match="this network has none; fine-tune it or use LinearSVM"):
         Softmax(num_classes=2, feature_dim=1).fit(None, np.random.default_rng(0))
 
 
