@@ -56,13 +56,7 @@ class Registry(FvcoreRegistry):
 
     @contextmanager
     def isolated(self) -> Iterator[Self]:
-        """Takes back what was registered inside the block when it ends; for tests of components.
-
-        detkit's own components are loaded first: a module registers when it is first imported, and never again.
-        """
-        from detkit.components import load_components
-
-        load_components()
+        """Takes back what was registered inside the block when it ends; see ``detkit.testing.isolated``."""
         before = dict(self._obj_map)
         try:
             yield self

@@ -19,7 +19,7 @@ ROOMS = [
     ["run", "training", "detection"],
     ["stages"],
     ["report"],
-    ["testing"],
+    ["testing", "projects"],
     ["cli", "__main__"],
 ]
 LEVEL = {room: level for level, rooms in enumerate(ROOMS) for room in rooms}

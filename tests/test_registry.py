@@ -32,7 +32,8 @@ def test_what_was_registered_in_an_isolated_block_is_gone_after_it_and_the_rest_
 def test_detkits_own_components_stay_where_they_are_first_imported_in_such_a_block():
     program = (
         "from detkit.registry import EVALUATORS\n"
-        "with EVALUATORS.isolated():\n"
+        "from detkit.testing import isolated\n"
+        "with isolated(EVALUATORS):\n"
         "    import detkit.evaluation.voc\n"
         "print(*EVALUATORS.names())"
     )

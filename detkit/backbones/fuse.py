@@ -9,14 +9,9 @@ from dataclasses import replace
 import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
-from torchvision.models.resnet import BasicBlock, Bottleneck
 
 from detkit.backbones.base import Backbone
 from detkit.backbones.torchvision_nets import TorchvisionBackbone
-
-IN_ORDER = (BasicBlock, Bottleneck, TorchvisionBackbone)
-"""Modules beside ``nn.Sequential`` in which a BatchNorm takes what the convolution registered before it gives, and
-nothing else does."""
 
 
 def fuse_for_inference(backbone: Backbone, dtype: torch.dtype = torch.float32) -> Backbone:
@@ -26,7 +21,8 @@ def fuse_for_inference(backbone: Backbone, dtype: torch.dtype = torch.float32) -
     so it is for use and not for saving.
 
     Folded is what is known to be one linear map: an ``nn.BatchNorm2d`` with stored statistics right behind an
-    ``nn.Conv2d``, in an ``nn.Sequential`` (subclasses that leave its ``forward`` alone, too) or a module of IN_ORDER.
+    ``nn.Conv2d``, in an ``nn.Sequential`` (subclasses that leave its ``forward`` alone, too) or one of torchvision's
+    residual blocks.
     Subclasses of the two may do more than the original, such as an activation, and stay as they are, and so does
     whatever stands in a module with a ``forward`` of its own.
 
@@ -35,15 +31,23 @@ def fuse_for_inference(backbone: Backbone, dtype: torch.dtype = torch.float32) -
         dtype: what autocast runs it in. The copy takes input of it and holds in it the weights that autocast would cast
             anew in every pass, so the numbers are the same to the bit; other weights stay float32.
     """
+    in_order = _in_order()
     fused = copy.deepcopy(backbone).eval()
     for parent in list(fused.modules()):
-        if type(parent).forward is nn.Sequential.forward or type(parent) in IN_ORDER:
+        if type(parent).forward is nn.Sequential.forward or type(parent) in in_order:
             _fold_neighbours(parent)
     for module in fused.modules():
         if type(module) in (nn.Conv2d, nn.Linear):
             module.to(dtype)
     fused.preprocessing = replace(fused.preprocessing, dtype=dtype)
     return fused
+
+
+def _in_order() -> tuple[type[nn.Module], ...]:
+    """Modules beside ``nn.Sequential`` in which a BatchNorm alone takes what the convolution before it gives."""
+    from torchvision.models.resnet import BasicBlock, Bottleneck  # slow to import, and evaluation needs no network
+
+    return (BasicBlock, Bottleneck, TorchvisionBackbone)
 
 
 def _fold_neighbours(parent: nn.Module) -> None:

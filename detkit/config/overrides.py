@@ -34,7 +34,7 @@ def override_leaves(words: Sequence[str]) -> list[Leaf]:
 def _refuse_split(key: str, text: str, rest: Sequence[str]) -> None:
     """Refuses a list of which the shell has made several words."""
     end = BRACKETS.get(text[:1])
-    if end is None or text.endswith(end):
+    if end is None or text.count(text[0]) <= text.count(end):
         return
     ends = [i for i, word in enumerate(rest) if word.endswith(end)]
     whole = " ".join([text, *rest[: ends[0] + 1]]) if ends else f"{text} ...{end}"

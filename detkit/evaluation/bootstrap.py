@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.sparse import csr_matrix
 
 from detkit.evaluation.curves import Matches
 from detkit.system.seeding import rng_for
@@ -114,6 +113,8 @@ def _aps(matches: Matches, measure: Measure, counts: np.ndarray) -> np.ndarray:
         return np.where(truths, 0.0, np.nan)
     every = np.arange(hits[-1] + 1)
     up_to = (np.searchsorted(hits, every), matches.images[every])  # the first hit that a detection does not follow
+    from scipy.sparse import csr_matrix  # slow to import, and few runs draw
+
     added = csr_matrix((np.ones(len(every), np.int32), up_to), (len(hits), counts.shape[1]))
     found = []
     for start in range(0, len(counts), TOGETHER):

@@ -116,8 +116,9 @@ class SelectiveSearch(ProposalGenerator):
     def reach(self, boxes: Boxes, image_size: tuple[int, int]) -> Tensor:
         """(N,) the greatest IoU with each box of a box without short sides: sides under ``min_side`` grow to it."""
         if min(image_size) < self.min_side:
-            return torch.zeros(len(boxes))
-        sides = boxes.tensor[:, 2:] - boxes.tensor[:, :2]
+            return torch.zeros(len(boxes), dtype=torch.float64)
+        corners = boxes.tensor.double()
+        sides = corners[:, 2:] - corners[:, :2]
         return boxes.area() / sides.clamp(min=self.min_side).prod(1)
 
     def _resize(self, image: np.ndarray) -> np.ndarray:

@@ -129,7 +129,7 @@ def _objective(config: Config, index: RegionIndex) -> RegionObjective:
         config,
         "OBJECTIVE",
         index=index,
-        extractor=build(config, "REGION_EXTRACTOR", input_size=backbone.input_size).for_training(),
+        extractor=build(config, "REGION_EXTRACTOR", input_size=backbone.input_size),
         sampler=build(config, "REGION_SAMPLER"),
         feature_dim=backbone.layers[backbone.last_layer].dim,
         settings=config.settings("FINETUNE", FinetuneSettings),

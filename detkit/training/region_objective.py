@@ -28,7 +28,7 @@ class RegionObjective(Objective):
 
     Args:
         index: the regions, with their fine-tuning labels.
-        extractor: how regions become features.
+        extractor: how regions become features; ``for_training`` gives the one that is used.
         sampler: which regions make a step.
         feature_dim: D, features of the backbone's last layer.
         settings: of the solver; an objective takes from them how heads start and whether regions are mirrored: each by
@@ -47,7 +47,7 @@ class RegionObjective(Objective):
         seed: int,
     ) -> None:
         super().__init__()
-        self.index, self.extractor, self.sampler = index, extractor, sampler
+        self.index, self.extractor, self.sampler = index, extractor.for_training(), sampler
         self.feature_dim, self.settings, self.seed = feature_dim, settings, seed
 
     def batch(self, iteration: int, world: World) -> Batch:

@@ -9,6 +9,8 @@ from tests.reliability.bad_inputs import RAMP, encoded, thing, xml
 
 QUICK = ROOT / "projects/rcnn/quick.yaml"
 
+STAGES = "STAGES: [Pretrain, Propose, Classify, Regress, Detect, Evaluate]\nBACKBONE: {WEIGHTS: random}\n"
+
 
 @pytest.fixture
 def recipe(tmp_path, monkeypatch):
@@ -27,7 +29,7 @@ def recipe(tmp_path, monkeypatch):
     (tmp_path / "VOC/ImageSets/Main/train.txt").write_text("a\nb\nc\n")
     (tmp_path / "VOC/ImageSets/Main/test.txt").write_text("a\nd\n")
     data = "{NAME: VOC, TRAIN: train, TEST: test, VOC: {ROOT: VOC, CLASSES: [cat, dog, cow]}}"
-    (tmp_path / "r.yaml").write_text(f"STAGES: [Propose, Classify, Evaluate]\nDATA: {data}\n")
+    (tmp_path / "r.yaml").write_text(f"{STAGES}DATA: {data}\n")
     return tmp_path / "r.yaml"
 
 
@@ -67,7 +69,7 @@ def test_data_check_of_sound_data_ends_with_0(recipe, capsys):
 
 
 def test_data_check_of_data_alone_does_not_ask_for_pictures_to_pretrain_on(recipe, capsys):
-    words = ["DATA.TEST=train", "STAGES=[Pretrain, Propose, Classify, Evaluate]"]
+    words = ["DATA.TEST=train", "STAGES=[Pretrain, Propose, Classify, Evaluate]", "BACKBONE.WEIGHTS=''"]
     assert main(["data", "check", "--config", str(recipe), *words]) == 0
     out = capsys.readouterr().out
     assert "PRETRAIN_DATA:\nwarning: not set, so it was not looked at; a recipe that pre-trains needs it" in out
@@ -86,7 +88,7 @@ def fruit(tmp_path, monkeypatch):
         (tmp_path / f"VOC/{n}.xml").write_text(xml(*things[: 2 if n < 8 else 1]))
     (tmp_path / "VOC/ImageSets/Main/train.txt").write_text("\n".join("0123456789"))
     data = "{NAME: VOC, TRAIN: train, TEST: train, ON_BAD: skip, VOC: {ROOT: VOC, CLASSES: [apple]}}"
-    (tmp_path / "fruit.yaml").write_text(f"STAGES: [Propose, Classify, Evaluate]\nDATA: {data}\n")
+    (tmp_path / "fruit.yaml").write_text(f"{STAGES}DATA: {data}\n")
     return ["--config", "fruit.yaml"]
 
 
@@ -167,7 +169,7 @@ def test_data_check_tells_what_a_stage_refuses_of_two_splits_together(recipe, ca
         (folder / "pictures" / name).mkdir(parents=True)
         (folder / "pictures" / name / "1.png").write_bytes(encoded(".png"))
     words = ["PRETRAIN_DATA.NAME=ImageFolders", "PRETRAIN_DATA.TRAIN=train", "PRETRAIN_DATA.VAL=val"]
-    words += ["PRETRAIN_DATA.ImageFolders.ROOT=pictures", "STAGES=[Pretrain]"]
+    words += ["PRETRAIN_DATA.ImageFolders.ROOT=pictures", "STAGES=[Pretrain]", "BACKBONE.WEIGHTS=''"]
     assert main(["data", "check", "--config", str(recipe), *words]) == 2
     out = capsys.readouterr().out
     assert "validation image" in out and "pictures/val/dog/1.png has no training image" in out

@@ -18,6 +18,7 @@ from detkit.registry import ALL_REGISTRIES, EVALUATORS
 from detkit.report import outputs
 from detkit.run.plan import Datasets
 from detkit.system.files import locked
+from detkit.testing import isolated
 
 FEW = ["BACKBONE.WEIGHTS=random", "DATA.Shapes.TRAIN_IMAGES=4", "DATA.Shapes.TEST_IMAGES=4"]
 """Overrides that leave quick.yaml little to draw."""
@@ -57,7 +58,7 @@ def test_component_without_a_docstring_is_listed(capsys):
     class Silent:
         pass
 
-    with EVALUATORS.isolated():
+    with isolated(EVALUATORS):
         EVALUATORS.register(Silent)
         code, out, _ = run(capsys, "list", "EVALUATORS")
     assert code == 0
@@ -221,7 +222,7 @@ def test_detect_and_eval_use_a_trained_run(recipe, capsys):
     assert found[0]["score_kind"] == "margin"
     for entry in found:
         for thing in entry["detections"]:
-            assert set(thing) == {"box", "class", "score"}
+            assert set(thing) == {"box", "class", "score", "probability"}
 
     words = ["--workers", "0", "--profile", "--no-pictures", "--min-score", "-1", str(pictures)]
     code, out, _ = run(capsys, "detect", "--model", "runs/tiny/model", "--output", "profiled", *words)

@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 from detkit.cli.main import main
 
 RECIPE = """
+STAGES: [Pretrain, Propose, Finetune, Extract, Classify, Regress, Calibrate, Detect, Evaluate]
 DATA:
   NAME: Shapes
   FINETUNE: train

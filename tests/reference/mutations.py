@@ -465,7 +465,7 @@ ROWS = (
         SVM,
         ', self.scale_ = loaded["weight"], loaded["bias"], loaded["scale"]',
         ' = loaded["weight"], loaded["bias"]',
-        "contract/test_classifiers.py -k survive",
+        "contract/test_components.py -k survive",
     ),
     *(
         Mutation(f"{name} by default", SVM, f"{old},", f"{new},", "reference/test_constants.py")

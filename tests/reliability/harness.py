@@ -28,6 +28,7 @@ from detkit.cli.main import main
 from detkit.components import load_components
 
 RECIPE = """
+STAGES: [Pretrain, Propose, Finetune, Extract, Classify, Regress, Calibrate, Detect, Evaluate]
 DATA:
   NAME: Shapes
   FINETUNE: train
@@ -67,7 +68,7 @@ class Ended:
     def own_lines(self) -> list[str]:
         """What it said beside the messages on its steps."""
         lines = (line for line in self.said.splitlines() if line)
-        return [line for line in lines if line.partition(":")[0].partition(" ")[0] not in STAGES]
+        return [line for line in lines if line.partition(":")[0].partition(" ")[0] not in (*STAGES, "warning")]
 
     @property
     def stage(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import pytest
 
 from detkit.config import load_config
 from detkit.config.node import Config
+from detkit.registry import ALL_REGISTRIES
 from detkit.run.last_run import LastRun, differences, keep_plan
 from detkit.run.plan import Datasets, Step, plan
 from detkit.system.compute import Compute
@@ -53,6 +54,17 @@ def quick(*words: str) -> Config:
 
 def steps_of(config: Config) -> list[Step]:
     return plan(config, Datasets(config), Compute.resolve(dtype=config.COMPUTE.DTYPE, device="cpu"))
+
+
+def of_the_core(keys: Iterable[str]) -> set[str]:
+    """The keys without those of parts that bundled projects bring, where another test has imported one."""
+    brought = set()
+    for registry in ALL_REGISTRIES:
+        for name in registry.names():
+            component = registry.get(name)
+            if component.__module__.startswith("detkit.projects."):
+                brought |= {name, *getattr(component, "settings", {})}
+    return {key for key in keys if not brought & set(key.split("."))}
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from detkit.errors import DataError
 from detkit.evaluation.voc import VOC
 from detkit.registry import EVALUATORS
 from detkit.report import outputs
+from detkit.testing import isolated
 
 
 class ByClass(VOC):
@@ -33,7 +34,7 @@ class Numpy(VOC):
 
 @pytest.fixture
 def own_evaluators():
-    with EVALUATORS.isolated():
+    with isolated(EVALUATORS):
         EVALUATORS.register(ByClass)
         EVALUATORS.register(Numpy)
         yield
@@ -53,7 +54,7 @@ def test_an_evaluator_of_ones_own_gets_a_column_and_a_part_that_fails_leaves_the
     assert sum(known) / len(known) == pytest.approx(results["metrics"]["VOC07"]["mAP"])
 
     for stage in ("pretrain", "finetune"):
-        lines = Path(f"runs/tiny/{stage}.jsonl").read_text().splitlines()
+        lines = Path(f"runs/tiny/training/{stage}.jsonl").read_text().splitlines()
         assert [json.loads(line)["iteration"] for line in lines] == [3] and "loss" in json.loads(lines[0])
 
     def fails(*given, **words):

@@ -107,7 +107,7 @@ class Mute(Propose):
         (Wandering, "boxes of a class without examples stay"),
         (Ignored, "draws follow the generator: ten other generators gave the same rows"),
         (Smeared, "rows are the regions of all images in order: pool5 of images together and apart"),
-        (Slanted, "a row does not depend on its neighbours|forward is advance"),
+        (Slanted, "advance is the own pooling and what follows it|a row does not depend on its neighbours"),
         (Mean, "losses of parts of a batch add up: the loss class is"),
         (Counting, "computing twice changes nothing"),
         (Odd, "opened again it is the same: the fingerprint does not tell annotations"),
