@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -84,20 +86,12 @@ class RegionSoftmax(RegionObjective):
 
     leaves = ("class",)
 
-    def __init__(
-        self,
-        *,
-        index: RegionIndex,
-        extractor: RegionExtractor,
-        sampler: RegionSampler,
-        feature_dim: int,
-        settings: SolverSettings,
-        seed: int,
-    ) -> None:
-        super().__init__(
-            index=index, extractor=extractor, sampler=sampler, feature_dim=feature_dim, settings=settings, seed=seed
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**given)
+        num_outputs = self.index.num_classes + 1
+        self.classes = new_head(
+            self.feature_dim, num_outputs, std=self.settings.head_std, seed=self.seed, name="finetune"
         )
-        self.classes = new_head(feature_dim, index.num_classes + 1, std=settings.head_std, seed=seed, name="finetune")
 
     def prepare(self, backbone: Backbone, compute: Compute) -> None:
         """Centres and scales what the head sees, where the settings ask for it."""
