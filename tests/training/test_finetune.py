@@ -164,6 +164,13 @@ def test_what_stands_before_a_layer_stays_and_costs_no_gradient(tune, backbone):
     assert not torch.equal(net.fc.weight, start["fc.weight"])
 
 
+def test_first_loss_of_an_all_zero_head_is_the_log_of_its_outputs(tune, tmp_path):
+    # two classes and background, averaged over the 16 regions of the step
+    tune(iterations=1, head_std=0.0)
+    line = json.loads((tmp_path / "run/metrics.jsonl").read_text())
+    assert line["loss"] == pytest.approx(np.log(3), abs=1e-5)
+
+
 def test_heads_alone_can_be_learnt(tune, backbone):
     head, net = tune(tune_from="heads")
     assert all(torch.equal(t, backbone().state_dict()[name]) for name, t in net.state_dict().items())
