@@ -22,6 +22,9 @@ from detkit.config.yaml_file import Leaf
 from detkit.errors import ConfigError
 from detkit.registry import DATASETS, EVALUATORS, nearest
 
+OF_THE_RUN = {"DATA", "PRETRAIN_DATA", "RUNTIME", "COMPUTE", "ARTIFACTS", "OUTPUT_DIR", "STAGES", "PROJECT", "SEED"}
+"""Sections that are the same for all stages."""
+
 
 def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
     """The config of a file, with overrides from the command line on top.
@@ -74,6 +77,8 @@ def with_settings(config: Config, entry: StageEntry) -> Config:
         return config
     tree, values = layout(), config.plain()
     for key, value in entry.settings.items():
+        if key.partition(".")[0] in OF_THE_RUN and key != "DATA.TRAIN_DIFFICULT":
+            raise ConfigError(f"STAGES: {entry.id}: WITH: {key} holds for the whole run; set it outside of STAGES")
         _set(tree, values, Leaf(tuple(key.split(".")), value, f"STAGES: {entry.id}: WITH"))
     return Config.of(values, config.memory)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from detkit.errors import ConfigError
@@ -45,14 +45,14 @@ def stage_entries(entries: Sequence[Any]) -> list[StageEntry]:
                 f"STAGES: {entry.id} stands twice; give the second one an ID of its own: "
                 f"{{NAME: {entry.name}, ID: second}}"
             )
-        known = [other.id for other in found]
+        known = {other.id.lower(): other.id for other in found}
         for label, source in entry.sources.items():
-            if source not in known:
+            if str(source).lower() not in known:
                 raise ConfigError(
                     f"STAGES: {entry.id} takes its {label} from {source!r}, which does not stand before it."
-                    f"{nearest(source, known)} Before it: {', '.join(known) or 'nothing'}."
+                    f"{nearest(str(source), known.values())} Before it: {', '.join(known.values()) or 'nothing'}."
                 )
-        found.append(entry)
+        found.append(replace(entry, sources={label: known[str(s).lower()] for label, s in entry.sources.items()}))
     return found
 
 

@@ -106,6 +106,7 @@ def _best(found: Sequence[tuple[Tensor, Tensor, Tensor]], most: np.ndarray) -> t
 
 
 def _num_truths(index: RegionIndex) -> np.ndarray:
-    """(K,) the ground truths of each class; of one without any, one."""
-    labels = [s.annotations.labels.numpy() for s in index.samples if s.annotations is not None]
+    """(K,) the ground truths of each class that count in evaluation; of one without any, one."""
+    truths = [s.annotations for s in index.samples if s.annotations is not None]
+    labels = [t.labels[~t.ignored].numpy() for t in truths]
     return np.bincount(np.concatenate([np.zeros(0, np.int64), *labels]), minlength=index.num_classes).clip(min=1)

@@ -18,6 +18,7 @@ from detkit.run.kinds import (
     CALIBRATION,
     CLASSIFIER,
     CLASSIFIER_FILE,
+    DETECTIONS,
     NETWORK,
     NETWORK_FILE,
 )
@@ -44,13 +45,13 @@ def export_model(run: Run) -> Path | None:
     Returns:
         The folder, or None where the recipe has not learnt classifiers and a box head.
     """
-    network = run.find(NETWORK)
-    classifier, box_head = run.find(CLASSIFIER, "TRAIN"), run.find(BOX_HEAD, "TRAIN")
+    parts, config = _parts(run)
+    network, classifier, box_head = (parts.get(kind) for kind in (NETWORK, CLASSIFIER, BOX_HEAD))
     if network is None or classifier is None or box_head is None:
         return None
     folder = run.folder / "model"
     names, calibration = run.datasets("TRAIN").class_names, calibration_of(run)
-    described = _description(run.config, names, run.compute.name, calibration)
+    described = _description(config, names, run.compute.name, calibration)
     text = yaml.safe_dump(described, sort_keys=False, allow_unicode=True)
     with writing(folder), replacing_folder(folder) as partial:
         for source in (network / NETWORK_FILE, classifier / CLASSIFIER_FILE, box_head / BOX_HEAD_FILE):
@@ -59,6 +60,18 @@ def export_model(run: Run) -> Path | None:
             save_tensors(partial / CALIBRATION_FILE, calibration.state())
         (partial / MODEL_FILE).write_text(text, encoding="utf-8")
     return folder
+
+
+def _parts(run: Run) -> tuple[dict[str, Path | None], Config]:
+    """The results of a detector by their kinds, and the config with which they work together.
+
+    They are those that the detecting stage reads; without one, the last of each kind.
+    """
+    detecting = run.last(DETECTIONS, "TEST")
+    if detecting is None:
+        roles = {NETWORK: "", CLASSIFIER: "TRAIN", BOX_HEAD: "TRAIN"}
+        return {kind: run.find(kind, role) for kind, role in roles.items()}, run.config
+    return {step.stage.gives: run.result(step) for step in detecting.inputs.values()}, detecting.config
 
 
 def calibration_of(run: Run) -> Calibration:

@@ -28,16 +28,20 @@ def identity_of(component: type) -> dict[str, Any]:
     return found if root == "detkit" else {**found, "source": _source(component)}
 
 
-def source_outside(component: type) -> dict[str, Any]:
-    """The part of ``identity_of`` that tells code outside detkit apart; empty for detkit's own."""
-    return {key: value for key, value in identity_of(component).items() if key == "source"}
+def revision_of(component: type) -> dict[str, Any]:
+    """``identity_of`` without the name, for what several components do alike."""
+    return {key: value for key, value in identity_of(component).items() if key != "name"}
 
 
 def _source(component: type) -> str:
-    """sha256 of a project's or package's Python files, of a lone module's, or of a class that was typed in."""
-    project = project_of(component.__module__)
+    """sha256 of a project's or package's Python files, of a lone module's, or of a class that was typed in.
+
+    Projects of which the component takes over a class count, too.
+    """
     root = sys.modules[component.__module__.partition(".")[0]]
-    folders = [project] if project else [Path(folder) for folder in getattr(root, "__path__", ())]
+    own = [] if project_of(component.__module__) else [Path(folder) for folder in getattr(root, "__path__", ())]
+    projects = dict.fromkeys(project for base in component.__mro__ if (project := project_of(base.__module__)))
+    folders = [*own, *projects]
     if folders:
         return _sha256(_files(folders))
     file = Path(getattr(root, "__file__", None) or "")

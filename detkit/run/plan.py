@@ -16,7 +16,7 @@ from detkit.config.stage_list import StageEntry, stage_entries
 from detkit.data.base import Dataset, WithoutTruths
 from detkit.data.left_out import refuse_many_left_out
 from detkit.errors import ConfigError, DataError
-from detkit.registry import EVALUATORS, STAGES
+from detkit.registry import EVALUATORS, STAGES, nearest
 from detkit.run.artifacts import digest_of
 from detkit.run.identity import identity_of
 from detkit.run.stage import Need, Reads, Stage
@@ -176,7 +176,19 @@ def planned_stages(config: Config, *, complete: bool = True) -> list[PlannedStag
                 one.givers[role][label] = (giver, need)
                 if need.role not in giver.roles:
                     giver.roles.append(need.role)
+        _refuse_unneeded_sources(one)
     return planned
+
+
+def _refuse_unneeded_sources(one: PlannedStage) -> None:
+    """FROM names needs of the stage."""
+    needed = {label for role in one.roles for label in one.stage.needs(one.config, role)}
+    for label in one.entry.sources:
+        if label not in needed:
+            raise ConfigError(
+                f"STAGES: {one.entry.id}: FROM: it needs no {label!r}.{nearest(label, needed)} "
+                f"It needs: {', '.join(sorted(needed)) or 'nothing'}."
+            )
 
 
 def _giver(one: PlannedStage, label: str, need: Need, before: Sequence[PlannedStage]) -> PlannedStage | None:
@@ -248,15 +260,28 @@ def _step(
     caches: dict[str, Step] = {}
     for label, (giver, need) in one.givers[role].items():
         (caches if need.only_saves_time else inputs)[label] = steps[giver.entry.id, need.role]
+    settings = _hashed(one.config, reads, compute)
+    caches = {label: step for label, step in caches.items() if _agrees(step, inputs, settings)}
     description = {
         "stage": identity_of(type(one.stage)),
-        "settings": _hashed(one.config, reads, compute),
+        "settings": settings,
         "parts": _parts(one.config, reads),
         "content": content,
         "inputs": {label: step.digest for label, step in inputs.items()},
         "data": [dataset.fingerprint(truths=r in reads.annotated) for r, dataset in data.items()],
     }
     return Step(one.stage, one.entry.id, role, one.config, reads, content, description, data, inputs, caches)
+
+
+def _agrees(cache: Step, inputs: Mapping[str, Step], settings: Mapping[str, Any]) -> bool:
+    """Whether a result that only saves time was made from the same results and settings as its reader's.
+
+    Features of another network or of other proposals do not stand for those that the reader would compute.
+    """
+    made_with = cache.description["settings"]
+    return all(cache.inputs[label] is inputs[label] for label in cache.inputs.keys() & inputs.keys()) and all(
+        made_with[key] == settings[key] for key in made_with.keys() & settings.keys()
+    )
 
 
 def _hashed(config: Config, reads: Reads, compute: Compute) -> dict[str, Any]:

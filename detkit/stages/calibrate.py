@@ -107,7 +107,7 @@ class Calibrate(Stage):
             without = {label: path for label, path in inputs.items() if label != "features"}
             boxes = region_features(replace(context, inputs=without), index)
         judge = Judge(scorer, features, boxes, names, config.settings("POSTPROCESS", Postprocess))
-        with progress("calibrate", 2 * index.num_images, "image") as bar:
+        with progress("calibrate", index.num_images * (2 if role == "TRAIN" else 1), "image") as bar:
             if role == "TRAIN":
                 learnt = calibrate_by_folds(judge, config.CALIBRATE.FOLDS, rng_for(config.SEED, "calibrate"), bar)
             else:

@@ -19,7 +19,7 @@ from detkit.regions.index import RegionIndex
 from detkit.registry import BOX_HEADS, STAGES
 from detkit.run.cost import Cost
 from detkit.run.disk import DiskNeed, feature_bytes
-from detkit.run.identity import source_outside
+from detkit.run.identity import revision_of
 from detkit.run.kinds import FEATURES, NETWORK, PROPOSALS
 from detkit.run.shards import save_tensors
 from detkit.run.stage import Context, Need, Reads, Stage
@@ -135,7 +135,7 @@ def _kept_layers(config: Config, role: str) -> dict[str, Any]:
 def _example_settings(config: Config) -> dict[str, Any]:
     head = BOX_HEADS.get(config.BOX_HEAD.NAME)
     settings = {key: config.BOX_HEAD[config.BOX_HEAD.NAME][key] for key in head.example_keys}
-    return {**settings, **source_outside(head)}
+    return {**settings, **revision_of(head)}
 
 
 def _rows_kept(config: Config, rules: Mapping[str, Any], index: RegionIndex) -> dict[str, np.ndarray]:

@@ -25,8 +25,8 @@ def the_builder_gives_nothing(make: Any) -> None:
 def draws_are_rows_that_can_be_learnt_from(make: Any) -> None:
     """(B,) int64 rows of the index with a label."""
     sampler, index, rng = make(), _index(), np.random.default_rng(0)
-    for _ in range(20):
-        rows = sampler.draw(index, rng)
+    for step in range(20):
+        rows = sampler.draw(index, rng, iteration=step, seed=3)
         expect(rows.dtype == np.int64 and rows.ndim == 1 and len(rows), f"draw gave {rows.dtype} {rows.shape}")
         expect(rows.min() >= 0 and rows.max() < len(index), "draw gave a row that the index has not")
         expect((index.label[rows] >= 0).all(), "draw gave a row whose label is -1, ignore")
@@ -35,16 +35,18 @@ def draws_are_rows_that_can_be_learnt_from(make: Any) -> None:
 def draws_follow_the_generator(make: Any) -> None:
     """The same generator, the same rows; another, others."""
     sampler, index = make(), _index()
-    first, again = (sampler.draw(index, np.random.default_rng(5)) for _ in range(2))
-    expect(np.array_equal(first, again), "the same generator gave other rows")
-    others = [sampler.draw(index, np.random.default_rng(seed)) for seed in range(6, 16)]
+    first, _, again = (sampler.draw(index, np.random.default_rng(5), iteration=i, seed=3) for i in (4, 9, 4))
+    expect(np.array_equal(first, again), "the same generator and step gave other rows")
+    others = [sampler.draw(index, np.random.default_rng(s), iteration=4, seed=s) for s in range(6, 16)]
     expect(any(not np.array_equal(first, other) for other in others), "ten other generators gave the same rows")
 
 
 def a_split_without_any_region_is_a_data_error(make: Any) -> None:
     """In one line."""
     empty = index_of([([], [], [])], 2)
-    error = expect_raises(DataError, lambda: make().draw(empty, np.random.default_rng(0)), "draw from nothing")
+    error = expect_raises(
+        DataError, lambda: make().draw(empty, np.random.default_rng(0), iteration=0, seed=3), "draw from nothing"
+    )
     expect("\n" not in str(error), "the message has several lines")
 
 

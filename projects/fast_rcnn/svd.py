@@ -17,7 +17,7 @@ from detkit.backbones.weights import save_weights
 from detkit.config.node import Config
 from detkit.config.ranges import NonNegative
 from detkit.errors import ConfigError
-from detkit.registry import STAGES
+from detkit.registry import OBJECTIVES, STAGES
 from detkit.run.kinds import HEADS_FILE, NETWORK, NETWORK_FILE
 from detkit.run.stage import Context, Need, Reads, Stage
 from detkit.stages.common import load_network
@@ -46,7 +46,8 @@ class Compress(Stage):
 
     def heads(self, config: Config) -> tuple[str, ...]:
         """Those of the network that it compresses."""
-        return ("class", "box")
+        leaves: tuple[str, ...] = OBJECTIVES.get(config.OBJECTIVE.NAME).leaves
+        return leaves
 
     def needs(self, config: Config, role: str) -> Mapping[str, Need]:
         """The tuned network."""

@@ -80,6 +80,22 @@ def test_a_stage_may_stand_twice_with_an_id_settings_and_sources_of_its_own(reci
     assert again["second"].inputs["network"] is again["pretrain"]
 
 
+def test_features_of_another_network_are_not_read(recipe):
+    # stored before the second tuning, they are those of the first network; the classifier computes its own
+    before = "STAGES=[Pretrain, Propose, Finetune, Extract, {NAME: Finetune, ID: second}, Classify]"
+    found = {step.label: step for step in steps(recipe, before)}
+    assert found["classify train"].inputs["network"] is found["second"]
+    assert found["classify train"].caches == {}
+    behind = "STAGES=[Pretrain, Propose, Finetune, {NAME: Finetune, ID: second}, Extract, Classify]"
+    found = {step.label: step for step in steps(recipe, behind)}
+    assert found["classify train"].caches["features"] is found["extract train"]
+
+
+def test_a_source_that_a_stage_does_not_need_is_named(recipe):
+    with pytest.raises(ConfigError, match=r"second: FROM: it needs no 'netwrok'. Did you mean network"):
+        steps(recipe, "STAGES=" + TWICE % "{netwrok: Pretrain}")
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
@@ -92,6 +108,7 @@ def test_a_stage_may_stand_twice_with_an_id_settings_and_sources_of_its_own(reci
         ("[Pretrain, {NAME: Pretrain, ID: b, FROM: {network: a}}]", "takes its network from 'a', which does not stand"),
         ("[Pretrain, {NAME: Pretrain, ID: b, WITH: {PRETRAIN.LRR: 1}}]", "STAGES: b: WITH: unknown key PRETRAIN.LRR"),
         ("[Pretrain, {NAME: Pretrain, ID: b, WITH: {PRETRAIN.LR: x}}]", "WITH: PRETRAIN.LR: expected a number"),
+        ("[Pretrain, {NAME: Pretrain, ID: b, WITH: {DATA.TRAIN: val}}]", "DATA.TRAIN holds for the whole run"),
         ("[Pretrain, Finetun]", "Did you mean Finetune"),
     ],
 )
