@@ -6,9 +6,11 @@ import inspect
 import re
 from typing import Any
 
+from detkit.components import load_components
+from detkit.config.load import config_of
 from detkit.config.schema import fields_of, given_of
-from detkit.run.stage import Stage
-from detkit.testing.expect import expect, expect_given
+from detkit.run.stage import Need, Reads, Stage
+from detkit.testing.expect import ContractError, expect, expect_given
 
 
 def it_needs_nothing_to_be_made(make: Any) -> None:
@@ -34,8 +36,25 @@ def its_sections_are_settings_objects(make: Any) -> None:
             expect(field.annotation is not inspect.Parameter.empty, f"{key}.{name} has no annotation")
 
 
+def what_it_needs_and_reads_is_declared(make: Any) -> None:
+    """For each role of a recipe without settings: ``Need`` and ``Reads``, of keys that there are."""
+    load_components()
+    config, stage = config_of([]), make()
+    for role in stage.roles(config):
+        reads = stage.reads(config, role)
+        expect(isinstance(reads, Reads), f"reads gave {type(reads).__name__}, expected Reads")
+        for key in reads.keys:
+            try:
+                config.restricted([key])
+            except KeyError:
+                raise ContractError(f"reads names {key}, which is no key of a config") from None
+        for label, need in stage.needs(config, role).items():
+            expect(isinstance(need, Need), f"needs gave {type(need).__name__} as {label}, expected Need")
+
+
 CHECKS = (
     it_needs_nothing_to_be_made,
     it_has_a_kind_a_version_and_a_summary,
     its_sections_are_settings_objects,
+    what_it_needs_and_reads_is_declared,
 )

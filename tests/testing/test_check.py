@@ -13,6 +13,7 @@ from detkit.evaluation.voc import VOC
 from detkit.proposals.sliding_window import SlidingWindow
 from detkit.regions.fixed_fraction import FixedFraction
 from detkit.regions.warped_crops import WarpedCrops
+from detkit.run.stage import Reads
 from detkit.stages.propose import Propose
 from detkit.structures import Proposals
 from detkit.testing import ContractError, check_component
@@ -97,6 +98,11 @@ class Mute(Propose):
     gives = ""
 
 
+class Elsewhere(Propose):
+    def reads(self, config, role):
+        return Reads(settings=("PROPOSALL.*",))
+
+
 @pytest.mark.parametrize(
     ("component", "told"),
     [
@@ -111,6 +117,7 @@ class Mute(Propose):
         (Mean, "losses of parts of a batch add up: the loss class is"),
         (Counting, "computing twice changes nothing"),
         (Odd, "opened again it is the same: the fingerprint does not tell annotations"),
+        (Elsewhere, "what it needs and reads is declared: reads names PROPOSALL.*, which is no key of a config"),
         (Mute, "it has a kind a version and a summary: gives: expected a word"),
         (dict, "derives from no base class of a component; expected one of Dataset, ProposalGenerator"),
     ],
