@@ -61,7 +61,7 @@ class Wandering(Identity):
 
 
 class Ignored(FixedFraction):
-    def draw(self, index, rng):
+    def draw(self, index, rng, *, iteration=0, seed=0):
         super().draw(index, rng)
         return np.arange(3, dtype=np.int64)
 
