@@ -47,23 +47,24 @@ def read_mat(file: Path) -> dict[str, np.ndarray]:
     from scipy.io import loadmat  # slow to import, and few runs need it
 
     try:
-        _refuse_unsafe_mat(file)
-        arrays = loadmat(file)
-    except NotImplementedError as error:
-        raise DataError(f"{file}: MATLAB version 7.3 is not read; save it with -v7 or as .npz") from error
+        data = bounded_bytes(file, MAX_BYTES)
+        is_version_4 = 0 in data[:4]  # as scipy tells it
+        is_hdf5 = not is_version_4 and 2 in data[124:126]
+        if not (is_version_4 or is_hdf5):
+            _refuse_unsafe_mat(file, data)
+        arrays = {} if is_hdf5 else loadmat(file)
     except Exception as error:  # as for .npz
         raise DataError(f"{file}: not readable as .mat: {reason(error)}") from error
+    if is_hdf5:
+        raise DataError(f"{file}: MATLAB version 7.3 is not read; save it with -v7 or as .npz")
     return {name: value for name, value in arrays.items() if not name.startswith("__")}
 
 
-def _refuse_unsafe_mat(file: Path) -> None:
+def _refuse_unsafe_mat(file: Path, data: bytes) -> None:
     """Refuses a version 5 file that unpacks to far more than its size, or with arrays that scipy does not read safely.
 
     scipy looks data types up in a table without a bound: an unknown one ends the process.
     """
-    data = bounded_bytes(file, MAX_BYTES)
-    if 0 in data[:4] or 2 in data[124:126]:  # versions 4 and 7.3, as scipy tells them
-        return
     order: Literal["little", "big"] = "big" if data[126:128] == b"MI" else "little"
     unpacked = 0
     for kind, body in _elements(data[_MAT_HEADER:], order, padded=False):
