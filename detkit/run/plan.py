@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -161,32 +161,36 @@ def planned_stages(config: Config, *, complete: bool = True) -> list[PlannedStag
         for entry in stage_entries(config.STAGES)
     ]
     for place in reversed(range(len(planned))):
-        one = planned[place]
-        if not one.roles:
-            one.roles.extend(one.stage.roles(one.config))
-        one.roles.sort(key=_order)
-        for role in one.roles:
-            one.givers[role] = {}
-            for label, need in one.stage.needs(one.config, role).items():
-                giver = _giver(one, label, need, planned[:place])
-                if giver is None and complete and not need.only_saves_time:
-                    raise _unmet(one, need, planned[:place])
-                if giver is None:
-                    continue
-                one.givers[role][label] = (giver, need)
-                if need.role not in giver.roles:
-                    giver.roles.append(need.role)
-        _refuse_unneeded_sources(one)
+        _find_givers(planned[place], planned[:place], complete)
     return planned
 
 
-def _refuse_unneeded_sources(one: PlannedStage) -> None:
+def _find_givers(one: PlannedStage, before: Sequence[PlannedStage], complete: bool) -> None:
+    """Settles the roles of a stage, whose readers are settled, and asks those before it for what it needs."""
+    one.roles.extend(one.stage.roles(one.config) if not one.roles else ())
+    one.roles.sort(key=_order)
+    needed: set[str] = set()
+    for role in one.roles:
+        one.givers[role] = {}
+        for label, need in one.stage.needs(one.config, role).items():
+            needed.add(label)
+            giver = _giver(one, label, need, before)
+            if giver is None and complete and not need.only_saves_time:
+                raise _unmet(one, need, before)
+            if giver is None:
+                continue
+            one.givers[role][label] = (giver, need)
+            if need.role not in giver.roles:
+                giver.roles.append(need.role)
+    _refuse_unneeded_sources(one.entry, needed)
+
+
+def _refuse_unneeded_sources(entry: StageEntry, needed: Collection[str]) -> None:
     """FROM names needs of the stage."""
-    needed = {label for role in one.roles for label in one.stage.needs(one.config, role)}
-    for label in one.entry.sources:
+    for label in entry.sources:
         if label not in needed:
             raise ConfigError(
-                f"STAGES: {one.entry.id}: FROM: it needs no {label!r}.{nearest(label, needed)} "
+                f"STAGES: {entry.id}: FROM: it needs no {label!r}.{nearest(label, needed)} "
                 f"It needs: {', '.join(sorted(needed)) or 'nothing'}."
             )
 
@@ -261,7 +265,8 @@ def _step(
     for label, (giver, need) in one.givers[role].items():
         (caches if need.only_saves_time else inputs)[label] = steps[giver.entry.id, need.role]
     settings = _hashed(one.config, reads, compute)
-    caches = {label: step for label, step in caches.items() if _agrees(step, inputs, settings)}
+    for cache in caches.values():
+        _refuse_other_cache(one, cache, inputs, settings)
     description = {
         "stage": identity_of(type(one.stage)),
         "settings": settings,
@@ -273,15 +278,27 @@ def _step(
     return Step(one.stage, one.entry.id, role, one.config, reads, content, description, data, inputs, caches)
 
 
-def _agrees(cache: Step, inputs: Mapping[str, Step], settings: Mapping[str, Any]) -> bool:
-    """Whether a result that only saves time was made from the same results and settings as its reader's.
+def _refuse_other_cache(
+    one: PlannedStage, cache: Step, inputs: Mapping[str, Step], settings: Mapping[str, Any]
+) -> None:
+    """A result that only saves time is not hashed, so it must be made from the results and settings of its reader.
 
-    Features of another network or of other proposals do not stand for those that the reader would compute.
+    Raises:
+        ConfigError: it is of another network, other proposals or other settings.
     """
-    made_with = cache.description["settings"]
-    return all(cache.inputs[label] is inputs[label] for label in cache.inputs.keys() & inputs.keys()) and all(
-        made_with[key] == settings[key] for key in made_with.keys() & settings.keys()
-    )
+    for label in cache.inputs.keys() & inputs.keys():
+        if cache.inputs[label] is not inputs[label]:
+            raise ConfigError(
+                f"STAGES: {one.entry.id} reads the {label} of {inputs[label].id}, but what {cache.id} keeps for it "
+                f"comes from {cache.inputs[label].id}; put {cache.id} behind {inputs[label].id}"
+            )
+    kept = cache.description["settings"]
+    for key in kept.keys() & settings.keys():
+        if kept[key] != settings[key]:
+            raise ConfigError(
+                f"STAGES: {one.entry.id} has other settings in {key} than {cache.id}, which keeps results for it; set "
+                "them alike in WITH, or store no features (FEATURES.STORE stream)"
+            )
 
 
 def _hashed(config: Config, reads: Reads, compute: Compute) -> dict[str, Any]:

@@ -80,12 +80,14 @@ def test_a_stage_may_stand_twice_with_an_id_settings_and_sources_of_its_own(reci
     assert again["second"].inputs["network"] is again["pretrain"]
 
 
-def test_features_of_another_network_are_not_read(recipe):
-    # stored before the second tuning, they are those of the first network; the classifier computes its own
+def test_stored_features_of_another_network_or_of_other_settings_are_refused(recipe):
+    # stored before the second tuning, they are those of the first network; nothing of it would be hashed
     before = "STAGES=[Pretrain, Propose, Finetune, Extract, {NAME: Finetune, ID: second}, Classify]"
-    found = {step.label: step for step in steps(recipe, before)}
-    assert found["classify train"].inputs["network"] is found["second"]
-    assert found["classify train"].caches == {}
+    with pytest.raises(ConfigError, match="comes from Finetune; put Extract behind second"):
+        steps(recipe, before)
+    square = "{NAME: Classify, WITH: {REGION_EXTRACTOR.WarpedCrops.MODE: square}}"
+    with pytest.raises(ConfigError, match="Classify has other settings in REGION_EXTRACTOR than Extract"):
+        steps(recipe, f"STAGES=[Pretrain, Propose, Finetune, Extract, {square}]")
     behind = "STAGES=[Pretrain, Propose, Finetune, {NAME: Finetune, ID: second}, Extract, Classify]"
     found = {step.label: step for step in steps(recipe, behind)}
     assert found["classify train"].caches["features"] is found["extract train"]
