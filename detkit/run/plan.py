@@ -23,7 +23,7 @@ from detkit.run.stage import Need, Reads, Stage
 from detkit.system.compute import Compute
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Step:
     """One stage for one role.
 
