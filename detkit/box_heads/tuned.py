@@ -6,10 +6,9 @@ import numpy as np
 from typing_extensions import Self
 
 from detkit.box_heads.linear import ClassLinear
-from detkit.errors import ConfigError
 from detkit.progress import Progress
 from detkit.regions.index import RegionIndex
-from detkit.regions.source import FeatureSource, LinearHead
+from detkit.regions.source import FeatureSource, LinearHead, head_of
 from detkit.registry import BOX_HEADS
 
 
@@ -47,17 +46,9 @@ class TunedBoxes(ClassLinear):
         Raises:
             ConfigError: there is no head, or it stands on another layer.
         """
-        if head is None:
-            raise ConfigError(
-                "BOX_HEAD.NAME: TunedBoxes moves boxes with the network's own head, but the network was trained "
-                "without one; train it with an objective that leaves a head of boxes, or use Ridge"
-            )
-        expected = (4 * self.num_classes, self.feature_dim)
-        if tuple(head.weight.shape) != expected:
-            raise ConfigError(
-                f"BOX_HEAD.LAYER: the network's head of boxes has (outputs, inputs) {tuple(head.weight.shape)}, "
-                f"TunedBoxes expected {expected}; set the layer to the network's last one, which carries the head"
-            )
-        self.weight_ = head.weight.detach().clone().view(self.num_classes, 4, self.feature_dim)
-        self.bias_ = head.bias.detach().clone().view(self.num_classes, 4)
+        remedy = "train it with an objective that leaves a head of boxes, or use Ridge"
+        shape = (4 * self.num_classes, self.feature_dim)
+        own = head_of(head, shape, slot="BOX_HEAD", taker="TunedBoxes", remedy=remedy)
+        self.weight_ = own.weight.detach().clone().view(self.num_classes, 4, self.feature_dim)
+        self.bias_ = own.bias.detach().clone().view(self.num_classes, 4)
         return self

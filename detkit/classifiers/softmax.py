@@ -10,9 +10,8 @@ from torch import Tensor
 from typing_extensions import Self
 
 from detkit.classifiers.base import Classifier
-from detkit.errors import ConfigError
 from detkit.progress import Progress
-from detkit.regions.source import FeatureSource, LinearHead
+from detkit.regions.source import FeatureSource, LinearHead, head_of
 from detkit.registry import CLASSIFIERS
 from detkit.structures.state import checked_state
 
@@ -51,17 +50,10 @@ class Softmax(Classifier):
         Raises:
             ConfigError: there is no head, or it stands on another layer.
         """
-        if head is None:
-            raise ConfigError(
-                "CLASSIFIER.NAME: Softmax scores with the head of a tuned network, but this network has none; "
-                "fine-tune it or use LinearSVM"
-            )
-        if tuple(head.weight.shape) != tuple(self.weight_.shape):
-            raise ConfigError(
-                f"CLASSIFIER.LAYER: the fine-tuned head has (outputs, inputs) {tuple(head.weight.shape)}, Softmax "
-                f"expected {tuple(self.weight_.shape)}; set the layer to the network's last one, which carries the head"
-            )
-        self.weight_, self.bias_ = head.weight.detach().clone(), head.bias.detach().clone()
+        remedy = "fine-tune it or use LinearSVM"
+        shape = (self.num_classes + 1, self.feature_dim)
+        own = head_of(head, shape, slot="CLASSIFIER", taker="Softmax", remedy=remedy)
+        self.weight_, self.bias_ = own.weight.detach().clone(), own.bias.detach().clone()
         return self
 
     def score(self, features: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from detkit.errors import ConfigError
 from detkit.regions.index import RegionIndex
 
 NORM_IMAGES, NORM_ROWS = 200, 200
@@ -111,11 +112,11 @@ def norm_sample(
 
 @dataclass(frozen=True, eq=False)
 class LinearHead:
-    """The last layer of a fine-tuned network: K classes, then background.
+    """A linear layer that a tuned network has on its last features: of class scores or of boxes.
 
     Args:
-        weight: (K+1, D) float32.
-        bias: (K+1,) float32.
+        weight: (R, D) float32; R is K+1 for classes, background last, and 4K for boxes, four rows a class.
+        bias: (R,) float32.
     """
 
     weight: Tensor
@@ -124,6 +125,29 @@ class LinearHead:
     def __post_init__(self) -> None:
         if self.weight.ndim != 2 or self.bias.shape != (len(self.weight),) or self.weight.dtype != torch.float32:
             raise ValueError(
-                f"head: expected float32 (K+1, D) and (K+1,), got {self.weight.dtype} {tuple(self.weight.shape)} "
+                f"head: expected float32 (R, D) and (R,), got {self.weight.dtype} {tuple(self.weight.shape)} "
                 f"and {tuple(self.bias.shape)}"
             )
+
+
+def head_of(head: LinearHead | None, shape: tuple[int, int], *, slot: str, taker: str, remedy: str) -> LinearHead:
+    """The tuned head that a component takes over, after a check that it is there and fits.
+
+    Args:
+        head: what the network has, None where it has none.
+        shape: (R, D) that the component expects.
+        slot: the component's config section, such as "CLASSIFIER".
+        taker: the component's registered name.
+        remedy: what to do where the network has no such head.
+
+    Raises:
+        ConfigError: there is no head, or it stands on another layer.
+    """
+    if head is None:
+        raise ConfigError(f"{slot}.NAME: {taker} takes over a tuned head, but this network has none; {remedy}")
+    if tuple(head.weight.shape) != shape:
+        raise ConfigError(
+            f"{slot}.LAYER: the network's head has (outputs, inputs) {tuple(head.weight.shape)}, {taker} expected "
+            f"{shape}; set the layer to the network's last one, which carries the head"
+        )
+    return head

@@ -39,7 +39,7 @@ def test_features_are_read_at_test_and_not_in_training():
 
 
 def test_a_network_without_a_head_of_boxes_is_refused():
-    with pytest.raises(ConfigError, match=r"BOX_HEAD.NAME: TunedBoxes .* trained without one; .* or use Ridge"):
+    with pytest.raises(ConfigError, match=r"BOX_HEAD.NAME: TunedBoxes .* has none; .* or use Ridge"):
         TunedBoxes(num_classes=2, feature_dim=4).fit(Untouched(), np.random.default_rng(0))
 
 

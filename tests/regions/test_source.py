@@ -44,7 +44,7 @@ def test_the_sample_follows_the_generator(index):
 
 def test_a_head_of_other_shapes_is_an_error():
     with pytest.raises(
-        ValueError, match=r"expected float32 \(K\+1, D\) and \(K\+1,\), got torch.float32 \(3, 4\) and \(2,\)"
+        ValueError, match=r"expected float32 \(R, D\) and \(R,\), got torch.float32 \(3, 4\) and \(2,\)"
     ):
         LinearHead(torch.zeros(3, 4), torch.zeros(2))
 
