@@ -78,6 +78,13 @@ class Classifier(Learnt):
         refused once it is learnt, as nothing could be detected with it.
         """
 
+    def linear(self) -> LinearHead | None:
+        """The linear map behind the scores, so that each feature's share of them can be told; None where there is none.
+
+        Margins are its K outputs. Probabilities are the softmax of its outputs, K or, with background last, K+1.
+        """
+        return None
+
 
 def checked_scores(classifier: Classifier, scores: Tensor, count: int) -> Tensor:
     """What a classifier has answered; the core looks at every answer.

@@ -211,7 +211,12 @@ class LinearSVM(Classifier):
 
     def score(self, features: Tensor) -> Tensor:
         """(N, K) float32 margins of (N, D) features; -inf for a class that could not be trained."""
-        return features @ (self.weight_ * self.scale_).T + self.bias_
+        linear = self.linear()
+        return features @ linear.weight.T + linear.bias
+
+    def linear(self) -> LinearHead:
+        """Weight and bias for features that are not scaled."""
+        return LinearHead(self.weight_ * self.scale_, self.bias_)
 
     def state(self) -> dict[str, Tensor]:
         """Weight (K, D) and bias (K,) for scaled features, and the scale ()."""

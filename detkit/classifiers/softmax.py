@@ -60,6 +60,10 @@ class Softmax(Classifier):
         """(N, K) float32 probabilities of (N, D) features; a row's missing share is that of background."""
         return torch.softmax(features @ self.weight_.T + self.bias_, dim=1)[:, :-1]
 
+    def linear(self) -> LinearHead:
+        """The head: K+1 logits, background last."""
+        return LinearHead(self.weight_, self.bias_)
+
     def state(self) -> dict[str, Tensor]:
         """Weight (K+1, D) and bias (K+1,), background last."""
         return {"weight": self.weight_, "bias": self.bias_}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,7 @@ class Candidates:
         scores: (M,) float32.
         boxes: the M proposals.
         refined: the same, not clipped, after the box head has moved those that the settings let it move.
+        every_score: (N, K) float32 of all N proposals, of which these are the candidates.
     """
 
     rows: Tensor
@@ -49,6 +50,30 @@ class Candidates:
     scores: Tensor
     boxes: Boxes
     refined: Boxes
+    every_score: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Steps:
+    """What a detector makes of one image, step by step.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        proposals: its N regions.
+        features: {layer: (N, D) float32} of those that were computed.
+        min_score: the least score of a candidate, of all classes or (K,) of each.
+        settings: caps and suppression that were used.
+        candidates: what survives threshold and cap.
+        detections: what survives suppression, best first.
+    """
+
+    image: np.ndarray
+    proposals: Proposals
+    features: Mapping[str, Tensor]
+    min_score: float | Tensor
+    settings: Postprocess
+    candidates: Candidates
+    detections: Detections
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,14 +111,13 @@ class RegionScorer:
             settings: caps.
             min_score: regions that score less are none; for all classes or (K,) for each.
         """
-        scored = self.classifier.score(features[self.classifier_layer])
-        rows, labels, scores = select(
-            checked_scores(self.classifier, scored, len(boxes)), settings, min_score=min_score
-        )
+        given = self.classifier.score(features[self.classifier_layer])
+        every_score = checked_scores(self.classifier, given, len(boxes))
+        rows, labels, scores = select(every_score, settings, min_score=min_score)
         reads = self.box_head.reads_features
         own = features[self.box_layer][rows] if reads else torch.zeros(len(rows), 0)
         refined = self.refined(boxes[rows], own, labels, scores, settings)
-        return Candidates(rows, labels, scores, boxes[rows], refined)
+        return Candidates(rows, labels, scores, boxes[rows], refined, every_score)
 
     def refined(self, boxes: Boxes, features: Tensor, labels: Tensor, scores: Tensor, settings: Postprocess) -> Boxes:
         """(M,) boxes, not clipped, after the box head has moved those that the settings let it move.
@@ -168,6 +192,37 @@ class Detector:
             DataError: the file is no readable image, or nothing is stored for its id where proposals are.
             ValueError: the array is no (H, W, 3) uint8 image.
         """
+        return self.steps(
+            image,
+            min_score,
+            one_class_per_region=one_class_per_region,
+            image_id=image_id,
+            proposals=proposals,
+            clock=clock,
+        ).detections
+
+    def steps(
+        self,
+        image: np.ndarray | str | Path,
+        min_score: float | None = None,
+        *,
+        one_class_per_region: bool = False,
+        image_id: str = "",
+        proposals: Proposals | None = None,
+        layers: Sequence[str] = (),
+        clock: Clock | None = None,
+    ) -> Steps:
+        """What ``detect`` does, each step to be looked at.
+
+        Args:
+            image: this and what is not said here as for ``detect``.
+            min_score: the same.
+            one_class_per_region: the same.
+            image_id: the same.
+            proposals: the same.
+            layers: features that are wanted beside those that classifier and box head read.
+            clock: the same.
+        """
         clock = clock or Clock()
         with clock("decode"):
             pixels = image if isinstance(image, np.ndarray) else read_image(Path(image))
@@ -181,12 +236,14 @@ class Detector:
                 proposals = checked_proposals(
                     self.generator, self.generator.propose(pixels, known_as), pixels, known_as
                 )
-        features = self.network.of_image(pixels, proposals.boxes, self.scorer.layers, clock)
+        wanted = list(dict.fromkeys([*self.scorer.layers, *layers]))
+        features = self.network.of_image(pixels, proposals.boxes, wanted, clock)
         least = self.calibration.thresholds if min_score is None else min_score
         settings = replace(self.settings, one_class_per_region=True) if one_class_per_region else self.settings
         with clock("classify"):
             found = self.scorer.candidates(proposals.boxes, features, settings, least)
-            return finish(found.refined, found.scores, found.labels, found.rows, proposals.image_size, settings)
+            kept = finish(found.refined, found.scores, found.labels, found.rows, proposals.image_size, settings)
+        return Steps(pixels, proposals, features, least, settings, found, kept)
 
     def probabilities(self, found: Detections) -> Tensor | None:
         """(N,) float32: how probable it is that each detection is right; None where the model does not tell."""

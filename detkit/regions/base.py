@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -16,6 +17,23 @@ from detkit.structures import Boxes
 
 RegionInputs = Mapping[str, np.ndarray]
 """What a worker prepares of one image's regions and hands to the network."""
+
+
+@dataclass(frozen=True, eq=False)
+class RegionView:
+    """What a network sees of one region, for people to look at.
+
+    Args:
+        pixels: (h, w, 3) uint8 RGB: a crop, or the scaled image that the region is pooled from.
+        area: (4,) x1, y1, x2, y2 in ``pixels``: the real pixels of a crop, or what is pooled of the scaled image.
+        window: (4,) what ``pixels`` shows of the image, in its pixels; a crop may reach beyond it.
+        is_crop: whether the network runs on these pixels alone.
+    """
+
+    pixels: np.ndarray
+    area: np.ndarray
+    window: np.ndarray
+    is_crop: bool
 
 
 class RegionExtractor(ABC):
@@ -42,6 +60,15 @@ class RegionExtractor(ABC):
     def run_on(self, device: torch.device) -> None:
         """Is told where the network will run, before anything is prepared."""
         return
+
+    def view(self, image: np.ndarray, box: Boxes) -> RegionView | None:
+        """What the network sees of a region; None where the extractor does not show it.
+
+        Args:
+            image: (H, W, 3) uint8 RGB.
+            box: one region.
+        """
+        return None
 
     @abstractmethod
     def prepare(self, image: np.ndarray, boxes: Boxes, flips: np.ndarray) -> RegionInputs:

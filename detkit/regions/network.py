@@ -36,6 +36,11 @@ class RegionNetwork:
         extractor.run_on(compute.device)
         self._backbone = compute.prepare(fuse_for_inference(backbone, compute.dtype))
 
+    @property
+    def backbone(self) -> Backbone:
+        """The copy that runs, to be looked at only."""
+        return self._backbone
+
     @torch.inference_mode()
     def forward(self, inputs: Sequence[RegionInputs], layers: Sequence[str]) -> dict[str, Tensor]:
         """{layer: (N, D) float16 on the CPU} of prepared regions of several images."""

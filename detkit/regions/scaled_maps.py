@@ -14,7 +14,7 @@ from torch.utils.checkpoint import checkpoint
 
 from detkit.backbones.base import Backbone
 from detkit.errors import ConfigError
-from detkit.regions.base import RegionExtractor, RegionInputs
+from detkit.regions.base import RegionExtractor, RegionInputs, RegionView
 from detkit.regions.passes import device_of, in_passes, no_rows
 from detkit.structures import Boxes
 
@@ -104,6 +104,13 @@ class ScaledMaps(RegionExtractor):
         }
         placed = self.placed(areas, np.tile(self.stretch(size, scaled)[scale], 2)).astype(np.float32)
         return {"scale": scale, **images, "areas": placed, "flips": flips}
+
+    def view(self, image: np.ndarray, box: Boxes) -> RegionView:
+        """The image in the scale that the region takes."""
+        prepared = self.prepare(image, box, np.zeros(1, bool))
+        pixels = prepared[f"image{prepared['scale'][0]}"]
+        window = np.array([0, 0, image.shape[1], image.shape[0]])
+        return RegionView(pixels, prepared["areas"][0], window, is_crop=False)
 
     def forward(
         self, backbone: Backbone, inputs: Sequence[RegionInputs], layers: Sequence[str], pad_to: int = 0

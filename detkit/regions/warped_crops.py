@@ -12,10 +12,10 @@ from torch import Tensor
 
 from detkit.backbones.base import Backbone
 from detkit.config.ranges import NonNegative
-from detkit.regions.base import RegionExtractor, RegionInputs, padding_of
+from detkit.regions.base import RegionExtractor, RegionInputs, RegionView, padding_of
 from detkit.regions.device_warp import warp_on_device
 from detkit.regions.passes import device_of, in_passes, no_rows
-from detkit.regions.warp import warp_crops, warp_windows
+from detkit.regions.warp import WarpWindows, warp_crops, warp_windows
 from detkit.registry import REGION_EXTRACTORS
 from detkit.structures import Boxes
 
@@ -77,14 +77,22 @@ class WarpedCrops(RegionExtractor):
 
         Where the device warps, what crops are made from stands in their place: ``image``, ``clips`` (n, 4), ``flips``.
         """
-        windows = warp_windows(
-            boxes.numpy(), (image.shape[0], image.shape[1]), self.input_size, self.padding, self.mode, self.context
-        )
+        windows = self._windows(image, boxes)
         if self.hands_over_images:
             valid = windows.placed(flips)
             return {"image": image, "clips": windows.clip, "flips": np.asarray(flips, bool), "valid": valid}
         crops, valid = warp_crops(image, windows, flips, self.input_size, self.pixels)
         return {"crops": crops, "valid": valid}
+
+    def view(self, image: np.ndarray, box: Boxes) -> RegionView:
+        """The crop in whole grey levels, 0 where there is no pixel."""
+        windows, unflipped = self._windows(image, box), np.zeros(1, bool)
+        crops, valid = warp_crops(image, windows, unflipped, self.input_size)
+        return RegionView(crops[0], valid[0], windows.window[0], is_crop=True)
+
+    def _windows(self, image: np.ndarray, boxes: Boxes) -> WarpWindows:
+        size = (image.shape[0], image.shape[1])
+        return warp_windows(boxes.numpy(), size, self.input_size, self.padding, self.mode, self.context)
 
     def forward(
         self, backbone: Backbone, inputs: Sequence[RegionInputs], layers: Sequence[str], pad_to: int = 0

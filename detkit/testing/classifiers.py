@@ -73,6 +73,20 @@ def scores_are_float32_without_background_column(make: Any) -> None:
             expect(legal, "score_kind is probability, but scores are below 0 or sum to more than 1")
 
 
+def the_linear_map_gives_the_scores(make: Any) -> None:
+    """``linear``, where there is one: margins are its outputs, probabilities their softmax."""
+    fitted = _fit(make)
+    linear, features = fitted.linear(), torch.rand(5, D)
+    if linear is None:
+        return
+    outputs = features @ linear.weight.T + linear.bias
+    wanted = outputs if fitted.score_kind == "margin" else outputs.softmax(1)
+    expect(
+        torch.allclose(wanted[:, :K], fitted.score(features), rtol=1e-4, atol=1e-5),
+        "linear() is not the map that the scores follow from",
+    )
+
+
 def scores_survive_state_and_load(make: Any) -> None:
     """A loaded classifier scores alike to the bit."""
     fitted, features = _fit(make), torch.rand(5, D)
@@ -130,6 +144,7 @@ CHECKS = (
     the_builder_gives_classes_and_dimension_and_nothing_else,
     fit_gives_itself_and_reads_features_only_where_it_says_so,
     scores_are_float32_without_background_column,
+    the_linear_map_gives_the_scores,
     scores_survive_state_and_load,
     the_same_generator_gives_the_same_scores,
     a_broken_state_is_refused_by_name,

@@ -191,3 +191,18 @@ def test_an_array_that_is_no_image_is_refused(scorer, shape):
     detector = Detector(class_names=("cat",), generator=given, network=given, scorer=scorer, settings=Postprocess())
     with pytest.raises(ValueError, match=r"expected an \(H, W, 3\) uint8 RGB image with pixels, got uint8 \("):
         detector.detect(np.zeros(shape, np.uint8))
+
+
+def test_steps_are_those_of_detect_with_every_score_and_the_layers_that_were_asked_for():
+    detector = two_classes(LEARNT)
+    asked = []
+    of_image = detector.network.of_image
+    detector.network.of_image = lambda image, boxes, layers, *clock: asked.append(layers) or of_image()
+    image = np.zeros((50, 100, 3), np.uint8)
+    steps = detector.steps(image, layers=("pool5", "fc7"))
+    assert asked == [["fc7", "pool5"]]
+    assert steps.detections.scores.tolist() == detector.detect(image).scores.tolist()
+    assert steps.candidates.every_score.tolist() == pytest.approx(np.array([[-0.4, 0.4], [0.9, 0.6]]))
+    # .4 as a dog is below its threshold, so it is a score but no candidate
+    assert len(steps.candidates.rows) == 3 and len(steps.proposals) == 2
+    assert steps.min_score.tolist() == [-0.5, 0.5]

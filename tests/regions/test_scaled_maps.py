@@ -70,3 +70,14 @@ def test_areas_of_mirrored_regions_are_those_in_the_mirror_image(image):
     wide = np.zeros((100, 200, 3), np.uint8)
     prepared = extractor.prepare(wide, Boxes.of([[30, 10, 50, 40]] * 2), np.array([False, True]))
     np.testing.assert_array_equal(prepared["areas"], [[60, 20, 100, 80], [300, 20, 340, 80]])
+
+
+def test_what_is_shown_of_a_region_is_the_image_in_its_scale_and_the_part_that_is_pooled(image):
+    several = SharedMap(input_size=32, padding=4, short_sides=(40, 80), long_side=400)
+    view = several.view(image, BOXES[1])
+    assert not view.is_crop and view.pixels.shape == (40, 56, 3)
+    assert view.window.tolist() == [0, 0, 141, 101]
+    # 55 pixels with 4 of 32 on both sides are 73.33, around 32.5; 56 of 141 columns and 40 of 101 rows
+    assert view.area == pytest.approx(
+        [c * s for c, s in zip([-25 / 6, -25 / 6, 415 / 6, 415 / 6], [56 / 141, 40 / 101] * 2)]
+    )

@@ -195,3 +195,16 @@ def test_mirrored_region_equals_the_region_of_the_mirrored_image(backbone, image
 def test_padding_that_leaves_no_region_is_refused():
     with pytest.raises(ConfigError, match=r"PADDING: 16 on both .* a crop of 32.*0 to 15, or null for 2"):
         WarpedCrops(input_size=32, padding=16)
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_what_is_shown_of_a_region_is_the_crop_that_the_network_gets(image, device):
+    box = Boxes.of([[-1, 10, 30, 40]])
+    extractor = WarpedCrops(input_size=32, padding=4)
+    expected = extractor.prepare(image, box, no_flips(box))
+    extractor.run_on(torch.device(device))  # a GPU is handed the image and warps itself
+    view = extractor.view(image, box)
+    assert view.is_crop and (view.pixels == expected["crops"][0]).all()
+    assert view.area.tolist() == expected["valid"][0].tolist()
+    # 31 by 30 pixels around (15, 25.5), with 4 of 32 on each side: 20.7 and 20 from there, beyond the image on the left
+    assert view.window.tolist() == [-6, 5, 36, 46]
