@@ -131,7 +131,7 @@ def _objective(config: Config, index: RegionIndex) -> RegionObjective:
         index=index,
         extractor=build(config, "REGION_EXTRACTOR", input_size=backbone.input_size),
         sampler=build(config, "REGION_SAMPLER"),
-        feature_dim=backbone.layers[backbone.last_layer].dim,
+        layers=backbone.layers,
         settings=config.settings("FINETUNE", FinetuneSettings),
         seed=config.SEED,
     )

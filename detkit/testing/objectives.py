@@ -28,7 +28,7 @@ from detkit.training.objective import Batch, Objective
 from detkit.training.region_objective import RegionObjective
 
 K = 2
-GIVEN = {"index", "extractor", "sampler", "feature_dim", "settings", "seed"}
+GIVEN = {"index", "extractor", "sampler", "layers", "settings", "seed"}
 
 
 @contextmanager
@@ -49,7 +49,7 @@ def _on_regions(make: Any) -> Iterator[tuple[Objective, TinyNet]]:
             index=RegionIndex.build(samples, found, K),
             extractor=WarpedCrops(input_size=16, padding=1),
             sampler=ImageCentric(batch_size=8),
-            feature_dim=8,
+            layers=backbone.layers,
             settings=FinetuneSettings(head_std=0.1),
             seed=3,
         )

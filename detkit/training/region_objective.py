@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from detkit.backbones.base import Backbone
+from detkit.backbones.base import Backbone, LayerSpec
 from detkit.data.images import read_image
 from detkit.regions.base import RegionExtractor, RegionSampler, checked_rows
 from detkit.regions.index import RegionIndex
@@ -32,7 +33,7 @@ class RegionObjective(Objective):
         index: the regions, with their fine-tuning labels.
         extractor: how regions become features; ``for_training`` gives the one that is used.
         sampler: which regions make a step.
-        feature_dim: D, features of the backbone's last layer.
+        layers: the backbone's layers by name; the last one has D features.
         settings: of the solver; an objective takes from them how heads start and whether regions are mirrored: each by
             itself or, where a step's cost grows with its images, all of an image together, which is convolved once.
         seed: with it every random number is fixed.
@@ -44,13 +45,14 @@ class RegionObjective(Objective):
         index: RegionIndex,
         extractor: RegionExtractor,
         sampler: RegionSampler,
-        feature_dim: int,
+        layers: Mapping[str, LayerSpec],
         settings: SolverSettings,
         seed: int,
     ) -> None:
         super().__init__()
         self.index, self.extractor, self.sampler = index, extractor.for_training(), sampler
-        self.feature_dim, self.settings, self.seed = feature_dim, settings, seed
+        self.layers, self.settings, self.seed = layers, settings, seed
+        self.last_layer = list(layers)[-1]
 
     def batch(self, iteration: int, world: World) -> Batch:
         """The regions of a step, grouped by image; each image is decoded once, each process takes some of them."""
@@ -73,7 +75,7 @@ class RegionObjective(Objective):
 
     def features(self, backbone: Backbone, batch: Batch) -> Tensor:
         """(N, D) features of the batch's regions in the backbone's last layer."""
-        last = backbone.last_layer
+        last = self.last_layer
         return self.extractor.forward(backbone, batch.inputs, [last])[last]
 
 
@@ -88,10 +90,8 @@ class RegionSoftmax(RegionObjective):
 
     def __init__(self, **given: Any) -> None:
         super().__init__(**given)
-        num_outputs = self.index.num_classes + 1
-        self.classes = new_head(
-            self.feature_dim, num_outputs, std=self.settings.head_std, seed=self.seed, name="finetune"
-        )
+        dim, num_outputs = self.layers[self.last_layer].dim, self.index.num_classes + 1
+        self.classes = new_head(dim, num_outputs, std=self.settings.head_std, seed=self.seed, name="finetune")
 
     def prepare(self, backbone: Backbone, compute: Compute) -> None:
         """Centres and scales what the head sees, where the settings ask for it."""

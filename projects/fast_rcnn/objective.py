@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Annotated, Any
 
 import torch
+from torch import Tensor
 from torch.nn import functional as F
 
 from detkit.backbones.base import Backbone
 from detkit.config.ranges import NonNegative, Positive
 from detkit.errors import ConfigError
 from detkit.regions.source import LinearHead
-from detkit.registry import OBJECTIVES
+from detkit.registry import OBJECTIVES, nearest
 from detkit.system.compute import Compute
 from detkit.system.world import World
 from detkit.training.objective import Batch, Losses, first_features, new_head, plain_head
@@ -30,6 +32,8 @@ class MultiTask(RegionObjective):
     Source: Fast R-CNN, section 2.3 and eqs. 1-3; its code for the start of the boxes' weights.
 
     Args:
+        box_layer: layer that the boxes' head reads; empty takes the last one, as the classes' does. An average over a
+            region does not tell where in it the object lies; the layer before it does.
         box_weight: weight of the loss of boxes against that of classes.
         sigma: the loss of a box turns from square to linear at 1 / sigma^2.
         box_std: deviation of the Gaussian that the boxes' weights start from.
@@ -37,7 +41,7 @@ class MultiTask(RegionObjective):
             class's training regions.
 
     Raises:
-        ConfigError: other than four deviations.
+        ConfigError: other than four deviations, or the network has no such layer.
     """
 
     leaves = ("class", "box")
@@ -45,6 +49,7 @@ class MultiTask(RegionObjective):
     def __init__(
         self,
         *,
+        box_layer: str = "",
         box_weight: Annotated[float, NonNegative] = 1.0,
         sigma: Annotated[float, Positive] = 1.0,
         box_std: Annotated[float, NonNegative] = 0.001,
@@ -57,18 +62,24 @@ class MultiTask(RegionObjective):
                 f"OBJECTIVE.MultiTask.TARGET_STDS: {list(target_stds)} are not four numbers (x, y, width, height); "
                 "allowed: four, or none"
             )
+        self.box_layer = box_layer or self.last_layer
+        if self.box_layer not in self.layers:
+            raise ConfigError(
+                f"OBJECTIVE.MultiTask.BOX_LAYER: the network has no layer {box_layer!r}."
+                f"{nearest(box_layer, self.layers)} Layers: {', '.join(self.layers)}."
+            )
         self.box_weight, self.sigma = box_weight, sigma
         self.targets = BoxTargets.of(self.index, mirror=self.settings.mirror, stds=target_stds)
-        dim, classes, seed = self.feature_dim, self.index.num_classes, self.seed
-        self.classes = new_head(dim, classes + 1, std=self.settings.head_std, seed=seed, name="finetune")
-        self.boxes = new_head(dim, 4 * classes, std=box_std, seed=seed, name="finetune boxes")
+        classes, seed = self.index.num_classes, self.seed
+        last, own = (self.layers[name].dim for name in (self.last_layer, self.box_layer))
+        self.classes = new_head(last, classes + 1, std=self.settings.head_std, seed=seed, name="finetune")
+        self.boxes = new_head(own, 4 * classes, std=box_std, seed=seed, name="finetune boxes")
 
     def prepare(self, backbone: Backbone, compute: Compute) -> None:
         """Centres and scales what the heads see, where the settings ask for it."""
         if self.settings.head_norm:
-            seen = first_features(self, lambda batch: self.features(backbone, batch))
-            for head in (self.classes, self.boxes):
-                head.calibrate(seen, self.settings.head_norm)
+            for head, layer in ((self.classes, self.last_layer), (self.boxes, self.box_layer)):
+                head.calibrate(first_features(self, self._reader(backbone, layer)), self.settings.head_norm)
 
     def batch(self, iteration: int, world: World) -> Batch:
         """The regions of a step, with the target "boxes": (N, 4) normalised moves, 0 for background."""
@@ -78,8 +89,9 @@ class MultiTask(RegionObjective):
 
     def losses(self, backbone: Backbone, batch: Batch) -> Losses:
         """The terms "class" and "box"; the shares of foreground and of background regions that are told right."""
-        features = self.features(backbone, batch)
-        scores, moves = self.classes(features).float(), self.boxes(features).float()
+        features = self.extractor.forward(backbone, batch.inputs, sorted({self.last_layer, self.box_layer}))
+        scores = self.classes(features[self.last_layer]).float()
+        moves = self.boxes(features[self.box_layer]).float()
         labels, goals = (torch.from_numpy(batch.targets[name]).to(scores.device) for name in ("labels", "boxes"))
         is_object = labels < self.index.num_classes
         own = moves.unflatten(1, (-1, 4))[is_object, labels[is_object]]
@@ -88,6 +100,9 @@ class MultiTask(RegionObjective):
             "box": self.box_weight * smooth_l1(own, goals[is_object], self.sigma) / batch.total,
         }
         return Losses(terms, regions_right(scores.detach(), labels))
+
+    def _reader(self, backbone: Backbone, layer: str) -> Callable[[Batch], Tensor]:
+        return lambda batch: self.extractor.forward(backbone, batch.inputs, [layer])[layer]
 
     def heads(self) -> dict[str, LinearHead]:
         """``class``: K classes, then background; ``box``: four moves of each class, not normalised."""

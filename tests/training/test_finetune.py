@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from detkit.backbones.base import LayerSpec
 from detkit.errors import ConfigError, DataError
 from detkit.regions.base import RegionSampler
 from detkit.regions.fixed_fraction import FixedFraction
@@ -28,7 +29,7 @@ class Fixed(RegionSampler):
 def softmax(toy, extractor, sampler, settings, seed=3):
     """R-CNN's objective on the toy images, whose network has 16 features."""
     parts = {"index": toy.index, "extractor": extractor, "sampler": sampler}
-    return RegionSoftmax(**parts, feature_dim=16, settings=settings, seed=seed)
+    return RegionSoftmax(**parts, layers={"final": LayerSpec((16,))}, settings=settings, seed=seed)
 
 
 def batches(toy, sampler, *, mirror=True, seed=3):

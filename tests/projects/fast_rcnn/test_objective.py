@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 
+from detkit.backbones.base import LayerSpec
 from detkit.backbones.tiny import TinyNet
 from detkit.errors import ConfigError
 from detkit.regions.index import RegionIndex
@@ -15,6 +16,7 @@ from detkit.training.finetune import FinetuneSettings
 
 CPU = Compute(torch.device("cpu"), torch.float32, False)
 K = 2
+DIMS = {"pool5": 64, "fc6": 8, "fc7": 8}
 
 
 @pytest.fixture
@@ -33,12 +35,12 @@ def index(tmp_path):
 
 @pytest.fixture
 def make(project, index):
-    def make(feature_dim=8, mirror=True, head_norm=0.0, **keys):
+    def make(dims=None, mirror=True, head_norm=0.0, **keys):
         return project.objective.MultiTask(
             index=index,
             extractor=project.roi_pool.RoIPool(input_size=32, short_sides=(64,)),
             sampler=project.sampler.Hierarchical(batch_size=16),
-            feature_dim=feature_dim,
+            layers={name: LayerSpec((dim,)) for name, dim in (dims or DIMS).items()},
             settings=FinetuneSettings(mirror=mirror, head_norm=head_norm),
             seed=5,
             **keys,
@@ -85,8 +87,30 @@ def test_only_the_boxes_of_the_true_class_are_learnt(make, backbone):
     assert objective.classes.linear.weight.grad is None
 
 
+def test_boxes_are_learnt_from_the_layer_that_is_asked_for(make, backbone):
+    objective = make(box_layer="pool5", box_std=0.5, head_norm=3.0)
+    with torch.no_grad():
+        objective.prepare(backbone, CPU)
+    batch = objective.batch(0, ALONE)
+    found = objective.losses(backbone, batch).terms
+    pooled = objective.extractor.forward(backbone, batch.inputs, ["pool5"])["pool5"].detach()
+    heads = objective.heads()
+    assert heads["box"].weight.shape == (4 * K, 64) and heads["class"].weight.shape == (K + 1, 8)
+    moves = ((pooled - objective.boxes.mean) * objective.boxes.scale) @ objective.boxes.linear.weight.T
+    rows = np.flatnonzero(batch.targets["labels"] < K)
+    own = moves.unflatten(1, (-1, 4))[rows, batch.targets["labels"][rows]].detach().numpy()
+    x = np.abs(own - batch.targets["boxes"][rows])
+    cost = np.where(x < 1, 0.5 * x**2, x - 0.5).sum() / batch.total
+    assert float(found["box"].detach()) == pytest.approx(cost, rel=1e-4)
+
+
+def test_a_layer_that_the_network_has_not_is_refused_by_name(make):
+    with pytest.raises(ConfigError, match=r"no layer 'pool'. Did you mean pool5\?.* fc6, fc7"):
+        make(box_layer="pool")
+
+
 def test_layers_start_as_published(make):
-    objective = make(feature_dim=2000)
+    objective = make({"fc7": 2000})
     for head, rows, std in ((objective.classes, K + 1, 0.01), (objective.boxes, 4 * K, 0.001)):
         assert head.linear.weight.shape == (rows, 2000) and head.linear.bias.abs().sum() == 0
         assert float(head.linear.weight.detach().std()) == pytest.approx(std, rel=0.05)

@@ -52,6 +52,14 @@ def test_photographs_are_searched_at_most_500_px_wide_and_the_papers_images_as_t
     assert (search.WIDTH, search.MIN_SIDE) == (500 if name in of_photographs else 0, 20)
 
 
+@pytest.mark.parametrize(
+    "path", ["spp_net/squeezenet_svm", "spp_net/mobilenet_svm", "fast_rcnn/squeezenet", "fast_rcnn/mobilenet"]
+)
+def test_the_other_projects_search_photographs_as_this_one_so_that_proposals_are_shared(path):
+    theirs = load_config(f"projects/{path}.yaml").PROPOSALS
+    assert theirs == load_config("projects/rcnn/mobilenet_svm.yaml").PROPOSALS
+
+
 @pytest.mark.parametrize("name", ["alexnet_svm", "alexnet_softmax", "alexnet_voc2012", "caffenet_svm", "vgg16_svm"])
 def test_full_recipes_finetune_as_the_paper(name):
     config = load_config(f"projects/rcnn/{name}.yaml").FINETUNE
