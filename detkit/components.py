@@ -23,6 +23,7 @@ BUILT_IN = (
     "detkit.regions.shared_map",
     "detkit.regions.fixed_fraction",
     "detkit.regions.image_centric",
+    "detkit.regions.uniform",
     "detkit.classifiers.linear_svm",
     "detkit.classifiers.softmax",
     "detkit.box_heads.ridge",

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from detkit.structures import Boxes
+
+Coder = Literal["log", "relative", "pixels"]
+"""What the four numbers of a move are.
+
+"log" is the paper's: the shift of the centre in widths and heights of the box, the log of the change of its sides.
+"relative" has the same shift, and the change of a side in sides: Gw / Pw - 1. "pixels" has plain differences in pixels,
+of centres and of sides, which depend on the scale of the object."""
 
 MAX_LOG_SCALE = math.log(1000 / 16)
 """Greatest log of a change of width or height that ``decode_boxes`` follows, so that no side overflows.
@@ -18,8 +26,8 @@ MIN_SIDE = 1e-3
 """Least side in pixels; inclusive widths of boxes one pixel wide would be 0 and divide by it."""
 
 
-def encode_boxes(boxes: Boxes, targets: Boxes, *, inclusive: bool = False) -> Tensor:
-    """(N, 4) float64: shift of the centre in widths and heights, log of the change of width and height.
+def encode_boxes(boxes: Boxes, targets: Boxes, *, inclusive: bool = False, coder: Coder = "log") -> Tensor:
+    """(N, 4) float64: shift of the centre, change of width and height, in the units of ``coder``.
 
     Source: R-CNN, appendix C, eqs. 6-9.
 
@@ -28,21 +36,30 @@ def encode_boxes(boxes: Boxes, targets: Boxes, *, inclusive: bool = False) -> Te
         targets: the N boxes that they should become.
         inclusive: take the last pixel minus the first for a width, one less than the pixels it holds, as the
             paper's code does.
+        coder: what the four numbers are; the paper's by default.
     """
     centre, size = _centre_size(boxes, inclusive)
     goal_centre, goal_size = _centre_size(targets, inclusive)
-    return torch.cat([(goal_centre - centre) / size, torch.log(goal_size / size)], dim=1)
+    if coder == "log":
+        return torch.cat([(goal_centre - centre) / size, torch.log(goal_size / size)], dim=1)
+    difference = torch.cat([goal_centre - centre, goal_size - size], dim=1)
+    return difference if coder == "pixels" else difference / size.repeat(1, 2)
 
 
-def decode_boxes(boxes: Boxes, deltas: Tensor, *, inclusive: bool = False) -> Boxes:
-    """The N boxes moved by (N, 4) deltas, not clipped; a side grows or shrinks by at most 62.5 times.
+def decode_boxes(boxes: Boxes, deltas: Tensor, *, inclusive: bool = False, coder: Coder = "log") -> Boxes:
+    """The N boxes moved by (N, 4) deltas of ``coder``, not clipped; a side grows or shrinks by at most 62.5 times.
 
     Source: R-CNN, appendix C, eqs. 1-4.
     """
     centre, size = _centre_size(boxes, inclusive)
     deltas = deltas.double()
+    if coder == "pixels":
+        deltas = deltas / size.repeat(1, 2)
     centre = centre + size * deltas[:, :2]
-    half = size * torch.exp(deltas[:, 2:].clamp(-MAX_LOG_SCALE, MAX_LOG_SCALE)) / 2
+    if coder == "log":
+        half = size * torch.exp(deltas[:, 2:].clamp(-MAX_LOG_SCALE, MAX_LOG_SCALE)) / 2
+    else:
+        half = size * (1 + deltas[:, 2:]).clamp(math.exp(-MAX_LOG_SCALE), math.exp(MAX_LOG_SCALE)) / 2
     return Boxes(torch.cat([centre - half, centre + half + int(inclusive)], dim=1).float())
 
 

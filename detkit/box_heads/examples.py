@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from detkit.box_heads.coding import encode_boxes
+from detkit.box_heads.coding import Coder, encode_boxes
 from detkit.regions.index import RegionIndex
 from detkit.regions.label import box_targets
 from detkit.structures import Boxes
@@ -29,7 +29,9 @@ class BoxExamples:
     targets: Tensor
 
     @classmethod
-    def collect(cls, index: RegionIndex, min_iou: float, *, inclusive: bool = False) -> BoxExamples:
+    def collect(
+        cls, index: RegionIndex, min_iou: float, *, inclusive: bool = False, coder: Coder = "log"
+    ) -> BoxExamples:
         """Every region whose best IoU over all classes exceeds ``min_iou``, ground truths included (with target 0).
 
         Source: R-CNN, appendix C.
@@ -49,7 +51,7 @@ class BoxExamples:
         return cls(
             rows=picked,
             labels=torch.cat([torch.zeros(0, dtype=torch.int64), *labels]),
-            targets=encode_boxes(index.boxes[picked], Boxes.cat(goals), inclusive=inclusive),
+            targets=encode_boxes(index.boxes[picked], Boxes.cat(goals), inclusive=inclusive, coder=coder),
         )
 
     def __len__(self) -> int:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from detkit.box_heads.base import BoxHead
-from detkit.box_heads.coding import decode_boxes
+from detkit.box_heads.coding import Coder, decode_boxes
 from detkit.box_heads.examples import BoxExamples
 from detkit.regions.held import HeldRows
 from detkit.regions.index import RegionIndex
@@ -30,10 +30,12 @@ class ClassLinear(BoxHead):
         num_classes: K.
         feature_dim: D.
         inclusive: whether widths leave out the last pixel.
+        coder: what the four outputs are.
     """
 
-    def __init__(self, num_classes: int, feature_dim: int, inclusive: bool) -> None:
+    def __init__(self, num_classes: int, feature_dim: int, inclusive: bool, coder: Coder = "log") -> None:
         self.num_classes, self.feature_dim, self.inclusive = num_classes, feature_dim, inclusive
+        self.coder: Coder = coder
         self.weight_ = torch.zeros(num_classes, 4, feature_dim)
         self.bias_ = torch.zeros(num_classes, 4)
         self.scale_ = torch.tensor(1.0)
@@ -44,7 +46,7 @@ class ClassLinear(BoxHead):
         for k in labels.unique().tolist():
             own = labels == k
             deltas[own] = features[own] @ (self.weight_[k] * self.scale_).T + self.bias_[k]
-        return decode_boxes(boxes, deltas, inclusive=self.inclusive)
+        return decode_boxes(boxes, deltas, inclusive=self.inclusive, coder=self.coder)
 
     def state(self) -> dict[str, Tensor]:
         """Weight (K, 4, D) and bias (K, 4) for scaled features, and the scale ()."""
@@ -66,18 +68,27 @@ class LinearBoxHead(ClassLinear):
         min_iou: a region is an example when its best IoU is above this.
         target_norm: mean norm that features are scaled to; 0 leaves them as they are.
         inclusive: whether widths leave out the last pixel.
+        coder: what the four outputs are.
     """
 
     example_keys = ("MIN_IOU", "TARGET_NORM")
 
-    def __init__(self, num_classes: int, feature_dim: int, min_iou: float, target_norm: float, inclusive: bool) -> None:
-        super().__init__(num_classes, feature_dim, inclusive)
+    def __init__(
+        self,
+        num_classes: int,
+        feature_dim: int,
+        min_iou: float,
+        target_norm: float,
+        inclusive: bool,
+        coder: Coder,
+    ) -> None:
+        super().__init__(num_classes, feature_dim, inclusive, coder)
         self.min_iou, self.target_norm = min_iou, target_norm
         self._report: dict[str, object] = {}
 
     def collect(self, index: RegionIndex) -> BoxExamples:
         """The examples of a split."""
-        return BoxExamples.collect(index, self.min_iou, inclusive=self.inclusive)
+        return BoxExamples.collect(index, self.min_iou, inclusive=self.inclusive, coder=self.coder)
 
     def example_rows(self, index: RegionIndex) -> np.ndarray:
         """The examples, and the sample of all regions whose mean norm sets the scale."""

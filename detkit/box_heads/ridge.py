@@ -37,6 +37,9 @@ class Ridge(LinearBoxHead):
         bias: centre the targets and add a constant feature, which is penalised like any other, as the paper's code
             does; False is eq. 5 as it is printed.
         widths: "exclusive" counts every pixel of a box; "inclusive" is one less, as in the paper's code.
+        coder: what is learnt. "log": shift of the centre in sides of the box, log of the change of its sides, as the
+            paper does; "relative": the change of a side in sides, Gw / Pw - 1, instead of its log; "pixels": plain
+            differences of centres and sides in pixels.
     """
 
     def __init__(
@@ -49,8 +52,9 @@ class Ridge(LinearBoxHead):
         target_norm: Annotated[float, NonNegative] = 20.0,
         bias: bool = True,
         widths: Literal["exclusive", "inclusive"] = "exclusive",
+        coder: Literal["log", "relative", "pixels"] = "log",
     ) -> None:
-        super().__init__(num_classes, feature_dim, min_iou, target_norm, widths == "inclusive")
+        super().__init__(num_classes, feature_dim, min_iou, target_norm, widths == "inclusive", coder)
         self.alpha = alpha
         self.bias = bias
 

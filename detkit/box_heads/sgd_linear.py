@@ -41,6 +41,9 @@ class SGDLinear(LinearBoxHead):
         min_iou: a region is an example when its best IoU with a ground truth is above this.
         target_norm: mean norm that features are scaled to; 0 leaves them as they are.
         widths: "exclusive" counts every pixel of a box; "inclusive" is one less, as in the paper's code.
+        coder: what is learnt. "log": shift of the centre in sides of the box, log of the change of its sides, as the
+            paper does; "relative": the change of a side in sides, Gw / Pw - 1, instead of its log; "pixels": plain
+            differences of centres and sides in pixels.
     """
 
     def __init__(
@@ -56,8 +59,9 @@ class SGDLinear(LinearBoxHead):
         min_iou: Annotated[float, Fraction] = 0.6,
         target_norm: Annotated[float, NonNegative] = 20.0,
         widths: Literal["exclusive", "inclusive"] = "exclusive",
+        coder: Literal["log", "relative", "pixels"] = "log",
     ) -> None:
-        super().__init__(num_classes, feature_dim, min_iou, target_norm, widths == "inclusive")
+        super().__init__(num_classes, feature_dim, min_iou, target_norm, widths == "inclusive", coder)
         self.epochs, self.batch_size = epochs, batch_size
         self.lr, self.momentum, self.weight_decay = lr, momentum, weight_decay
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
 from typing import Annotated, Literal
 
 import numpy as np
@@ -12,6 +13,7 @@ from torch import Tensor
 from typing_extensions import Self
 
 from detkit.classifiers.base import Classifier
+from detkit.classifiers.examples import ExampleRules, draw_negatives
 from detkit.classifiers.folds import held_out, image_folds
 from detkit.classifiers.hinge import HingeLoss, HingeSolver
 from detkit.classifiers.mining import Miner, MiningRules, mine
@@ -19,9 +21,7 @@ from detkit.classifiers.row_pool import RowPool
 from detkit.config.ranges import Fraction, NonNegative, Positive
 from detkit.errors import ConfigError, DataError
 from detkit.progress import Progress
-from detkit.regions.held import HeldRows
-from detkit.regions.index import RegionIndex
-from detkit.regions.label import svm_labels
+from detkit.regions.held import PART, HeldRows
 from detkit.regions.source import FeatureSource, LinearHead, norm_sample
 from detkit.registry import CLASSIFIERS
 from detkit.structures.state import checked_state
@@ -29,7 +29,7 @@ from detkit.structures.state import checked_state
 
 @CLASSIFIERS.register()
 class LinearSVM(Classifier):
-    """One linear SVM per class: ground truths against mined hard negatives.
+    """One linear SVM per class: ground truths against mined hard negatives, by default.
 
     Features are multiplied by ``target_norm`` / (mean norm of a sample of the training regions); the constants of
     the loss mean nothing without that.
@@ -42,9 +42,15 @@ class LinearSVM(Classifier):
         positive_weight: factor on the loss of positives.
         bias_scale: value of the constant feature that carries the bias; larger means less regularised.
         target_norm: mean norm that features are scaled to; 0 leaves them as they are.
+        positive_iou: a proposal is a positive, too, of the class that fine-tuning would give it with this as its
+            FOREGROUND_IOU; null learns from ground truths alone. With 0.5 here and in ``negative_iou``, positives and
+            background are those of fine-tuning. All positives are held in memory as float16.
         negative_iou: a region is a negative of a class when it overlaps each of its truths by less; with 0, when it
             overlaps none at all.
         ignore: whether a region is set aside by the truths of the class alone or by those of every class.
+        negatives: "mined" keeps the hard ones. "random" mines as well, then trains each class anew, once, on as many
+            negatives as mining's last training learnt from, drawn uniformly without repetition from all negatives
+            of the class in the split.
         tol: stopping tolerance of the solver.
         max_iter: most sweeps of the solver.
         retrain_after: a class is trained again after more new hard negatives than this.
@@ -55,8 +61,8 @@ class LinearSVM(Classifier):
             have not learnt from; 0 leaves that out. It changes no classifier.
 
     Raises:
-        ConfigError: ``evict_below`` is above ``hard_margin``, so evicted negatives would be hard again, or there is a
-            single fold, which leaves nothing to learn from.
+        ConfigError: ``evict_below`` is above ``hard_margin``, so evicted negatives would be hard again; there is a
+            single fold, which leaves nothing to learn from; or a region would be positive and negative at once.
     """
 
     score_kind = "margin"
@@ -70,8 +76,10 @@ class LinearSVM(Classifier):
         positive_weight: Annotated[float, Positive] = 2.0,
         bias_scale: Annotated[float, Positive] = 10.0,
         target_norm: Annotated[float, NonNegative] = 20.0,
+        positive_iou: Annotated[float, Positive, Fraction] | None = None,
         negative_iou: Annotated[float, Fraction] = 0.3,
         ignore: Literal["per_class", "any_class"] = "per_class",
+        negatives: Literal["mined", "random"] = "mined",
         tol: Annotated[float, Positive] = 1e-4,
         max_iter: Annotated[int, Positive] = 1000,
         retrain_after: Annotated[int, NonNegative] = 2000,
@@ -88,8 +96,9 @@ class LinearSVM(Classifier):
             raise ConfigError("FOLDS 1 leaves no images to learn from; give 0, or 2 or more")
         self.num_classes, self.feature_dim = num_classes, feature_dim
         self.loss = HingeLoss(c, positive_weight, bias_scale)
-        self.target_norm, self.negative_iou = target_norm, negative_iou
-        self.ignore: Literal["per_class", "any_class"] = ignore
+        self.target_norm = target_norm
+        self.examples = ExampleRules(positive_iou, negative_iou, ignore)
+        self.negatives: Literal["mined", "random"] = negatives
         self.tol, self.max_iter = tol, max_iter
         self.rules = MiningRules(retrain_after, hard_margin, evict_below)
         self.passes, self.folds = passes, folds
@@ -119,10 +128,14 @@ class LinearSVM(Classifier):
             raise DataError(
                 f"LinearSVM: none of the {index.num_images} training images has a ground truth to learn from"
             )
-        truth_rows, truths = self._first_sweep(source, rng)
+        rows, labels = self.examples.positives(index)
+        positives = self._first_sweep(source, rows, rng)
         solvers = self._solvers(rng)
-        miners = self._miners(truths, index.truth_label[truth_rows], solvers, RowPool())
-        mine(source, miners, self._negatives(index), passes=self.passes, progress=progress)
+        miners = self._miners(positives, labels, solvers, RowPool())
+        negatives = self.examples.negatives(index)
+        mine(source, miners, negatives, passes=self.passes, progress=progress)
+        if self.negatives == "random":
+            miners = self._on_random_negatives(source, miners, negatives, rng)
         self.weight_ = torch.stack([m.weight for m in miners])
         self.bias_ = torch.tensor([m.bias for m in miners])
         self._report = {
@@ -133,14 +146,13 @@ class LinearSVM(Classifier):
             "objective": [m.objectives[-1] if m.objectives else None for m in miners],
             "unconverged_trainings": [s.unconverged for s in solvers],
             "never_fires": [k for k, m in enumerate(miners) if not m.objectives],
-            "negative_iou": self.negative_iou,
-            "ignore": self.ignore,
+            **asdict(self.examples),
+            "negatives": self.negatives,
         }
         if self.folds:
             fold = image_folds(index.num_images, self.folds, rng)[index.image]
-            labels = index.truth_label[truth_rows]
-            rows = [np.concatenate([truth_rows[labels == k], m.rows]) for k, m in enumerate(miners)]
-            self._report["held_out"] = [held_out(m, fold[own]) for m, own in zip(miners, rows, strict=True)]
+            used = [np.concatenate([rows[labels == k], m.rows]) for k, m in enumerate(miners)]
+            self._report["held_out"] = [held_out(m, fold[own]) for m, own in zip(miners, used, strict=True)]
         return self
 
     def fit_folds(
@@ -150,27 +162,30 @@ class LinearSVM(Classifier):
 
         The first pass finds what is hard for these, and ends with a training without each fold. The second finds what
         is hard for the models of the folds. Mining from nothing for each fold gives the same thresholds, but goes
-        through the images once a fold and trains each class more often.
+        through the images once a fold and trains each class more often. Random negatives are drawn anew for each
+        fold, as many as its mining held.
         """
         index = source.index
-        truth_rows = np.flatnonzero(index.truth_label >= 0)
-        truths, truth_fold = HeldRows(source, truth_rows).take(truth_rows).half(), fold[index.image[truth_rows]]
+        rows, classes = self.examples.positives(index)
+        positives, own_fold = _halves(HeldRows(source, rows), rows), fold[index.image[rows]]
         numbers = range(int(fold.max(initial=-1)) + 1)
         miners: list[Miner] = []
         pool = RowPool()
         for number in numbers:
-            labels = np.where(truth_fold == number, -1, index.truth_label[truth_rows])
-            miners += self._miners(truths, labels, self._solvers(rng), pool)
+            labels = np.where(own_fold == number, -1, classes)
+            miners += self._miners(positives, labels, self._solvers(rng), pool)
         for miner, weight, bias in zip(miners, self.weight_.repeat(len(numbers), 1), self.bias_.repeat(len(numbers))):
             if len(miner.positives):
                 miner.weight, miner.bias = weight, float(bias)
-        every = self._negatives(index)
+        every = self.examples.negatives(index)
 
         def negatives(image: int) -> Tensor:
             is_seen = torch.tensor([number != fold[image] for number in numbers]).repeat_interleave(self.num_classes)
             return every(image).repeat(1, len(numbers)) & is_seen
 
         mine(source, miners, negatives, passes=2, progress=progress)
+        if self.negatives == "random":
+            miners = self._on_random_negatives(source, miners, negatives, rng)
         others = [copy.copy(self) for _ in numbers]
         for number, other in enumerate(others):
             own = miners[number * self.num_classes :][: self.num_classes]
@@ -181,33 +196,42 @@ class LinearSVM(Classifier):
         seeds = rng.integers(2**31, size=self.num_classes)
         return [HingeSolver(self.loss, tol=self.tol, max_iter=self.max_iter, seed=int(seed)) for seed in seeds]
 
-    def _miners(self, truths: Tensor, labels: np.ndarray, solvers: Sequence[HingeSolver], pool: RowPool) -> list[Miner]:
-        """A miner for each class, of (P, D) features of the truths and their (P,) classes, -1 for none."""
+    def _miners(
+        self, positives: Tensor, labels: np.ndarray, solvers: Sequence[HingeSolver], pool: RowPool
+    ) -> list[Miner]:
+        """A miner for each class, of (P, D) features of the positives and their (P,) classes, -1 for none."""
         scale = float(self.scale_)
         return [
-            Miner(truths[torch.from_numpy(labels == k)], solver, scale=scale, rules=self.rules, pool=pool)
+            Miner(positives[torch.from_numpy(labels == k)], solver, scale=scale, rules=self.rules, pool=pool)
             for k, solver in enumerate(solvers)
         ]
 
-    def _negatives(self, index: RegionIndex) -> Callable[[int], Tensor]:
-        """Of an image (n, K) bool: which rows are negatives of each class."""
-
-        def negatives(image: int) -> Tensor:
-            own_labels = torch.from_numpy(index.truth_label[index.rows(image)])
-            return svm_labels(*index.overlaps(image), own_labels, self.negative_iou, self.ignore) == -1
-
-        return negatives
-
-    def _first_sweep(self, source: FeatureSource, rng: np.random.Generator) -> tuple[np.ndarray, Tensor]:
-        """Sets the scale; gives the (P,) rows of all ground truths and their (P, D) float16 features."""
-        truth_rows = np.flatnonzero(source.index.truth_label >= 0)
-        sample = norm_sample(source.index, rng) if self.target_norm else truth_rows[:0]
-        held = HeldRows(source, np.union1d(sample, truth_rows))
+    def _first_sweep(self, source: FeatureSource, rows: np.ndarray, rng: np.random.Generator) -> Tensor:
+        """Sets the scale; gives the (P, D) float16 features of the positives in these (P,) rows."""
+        sample = norm_sample(source.index, rng) if self.target_norm else rows[:0]
+        held = HeldRows(source, np.union1d(sample, rows))
         self.scale_ = torch.tensor(self.target_norm / held.mean_norm_of(sample) if self.target_norm else 1.0)
-        truths = held.take(truth_rows).half()
-        if not bool(truths.isfinite().all()):
-            raise DataError("LinearSVM: a ground truth's features are no numbers, or beyond float16's 65504")
-        return truth_rows, truths
+        positives = _halves(held, rows)
+        if not bool(positives.isfinite().all()):
+            kind = "ground truth" if self.examples.positive_iou is None else "positive"
+            raise DataError(f"LinearSVM: a {kind}'s features are no numbers, or beyond float16's 65504")
+        return positives
+
+    def _on_random_negatives(
+        self,
+        source: FeatureSource,
+        mined: Sequence[Miner],
+        negatives: Callable[[int], Tensor],
+        rng: np.random.Generator,
+    ) -> list[Miner]:
+        """The miners' positives against as many negatives drawn at random, of which none is evicted."""
+        rules = replace(self.rules, evict_below=-float("inf"))
+        drawn = draw_negatives(source.index, negatives, [miner.num_learnt for miner in mined], rng)
+        held, pool = HeldRows(source, np.unique(np.concatenate(drawn))), RowPool()
+        others = [Miner(m.positives, m.train, scale=m.scale, rules=rules, pool=pool) for m in mined]
+        for miner, rows in zip(others, drawn, strict=True):
+            miner.learn(rows, _halves(held, rows))
+        return others
 
     def score(self, features: Tensor) -> Tensor:
         """(N, K) float32 margins of (N, D) features; -inf for a class that could not be trained."""
@@ -231,3 +255,9 @@ class LinearSVM(Classifier):
     def report(self) -> dict[str, object]:
         """Lists over the classes, what was learnt from; ``never_fires`` names classes that could not be trained."""
         return self._report
+
+
+def _halves(held: HeldRows, rows: np.ndarray) -> Tensor:
+    """(n, D) float16 features of held rows, a part at a time: what is taken is float32 and twice as large."""
+    parts = np.split(rows, range(PART, len(rows), PART))
+    return torch.cat([held.take(part).half() for part in parts])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import compress
 
@@ -54,6 +54,7 @@ class Miner:
         weight: (D,) float32, for scaled features; set it with ``bias`` to mine from a model that is there already.
         bias: -inf while there is no model, so that nothing fires.
         objectives: the objective's value after each training, on the cache of that moment.
+        num_learnt: negatives that the last training learnt from, those included that were evicted after it.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class Miner:
         self.weight = torch.zeros(positives.shape[1])
         self.bias = -float("inf")
         self.objectives: list[float] = []
+        self.num_learnt = 0
         self._pool = RowPool() if pool is None else pool
         self._cache: dict[int, None] = {}
         self._added = 0
@@ -102,11 +104,19 @@ class Miner:
             return
         hard = negatives[margins > self.rules.hard_margin] if self.has_model else negatives
         new = [row for row in hard.tolist() if row not in self._cache]
-        for row in new:
-            self._cache[row] = None
-            self._pool.keep(row, features[row - start])
-        self._added += len(new)
+        self._keep(new, [features[row - start] for row in new])
         if is_last or not self.has_model or self._added > self.rules.retrain_after:
+            self._retrain()
+
+    def learn(self, rows: np.ndarray, features: Tensor) -> None:
+        """Caches these negatives, whatever their margins, and trains.
+
+        Args:
+            rows: (n,) index rows that are not cached.
+            features: (n, D) theirs.
+        """
+        if len(self.positives):
+            self._keep(rows.tolist(), features)
             self._retrain()
 
     def examples(self) -> Tensor:
@@ -118,12 +128,18 @@ class Miner:
             examples[at] = self._pool[row]
         return examples.mul_(self.scale)
 
+    def _keep(self, rows: Sequence[int], features: Iterable[Tensor]) -> None:
+        for row, own in zip(rows, features):
+            self._cache[row] = None
+            self._pool.keep(row, own)
+        self._added += len(rows)
+
     def _retrain(self) -> None:
         """Trains on the positives and the cache, then evicts easy negatives; nothing to do before any negative came."""
         if not self._cache:
             return
         examples = self.examples()
-        num_positives = len(self.positives)
+        num_positives, self.num_learnt = len(self.positives), len(self._cache)
         weight, self.bias, objective = self.train(examples.numpy(), num_positives)
         keep = examples[num_positives:] @ torch.from_numpy(weight) + self.bias >= self.rules.evict_below
         self.weight = torch.from_numpy(weight).float()

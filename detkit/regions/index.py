@@ -48,6 +48,8 @@ class RegionIndex:
         *,
         difficult: Literal["use", "ignore"] = "use",
         foreground_iou: float = 0.5,
+        background_from: float = 0.0,
+        background_below: float | None = None,
         with_truths: bool = True,
     ) -> RegionIndex:
         """The index of a split.
@@ -58,6 +60,8 @@ class RegionIndex:
             num_classes: K.
             difficult: whether difficult truths are learnt from.
             foreground_iou: least IoU of a fine-tuning foreground.
+            background_from: least IoU of a fine-tuning background.
+            background_below: the IoU of a fine-tuning background is below it; None takes ``foreground_iou``.
             with_truths: False at test: no ground-truth rows.
         """
         if len(samples) != len(proposals):
@@ -78,6 +82,8 @@ class RegionIndex:
                     class_overlaps(boxes[-1], truths.used, num_classes),
                     class_overlaps(boxes[-1], truths.ignored, num_classes),
                     foreground_iou,
+                    background_from,
+                    background_below,
                 )
             )
         counts = [len(b) for b in boxes]

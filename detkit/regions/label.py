@@ -52,16 +52,32 @@ def class_overlaps(boxes: Boxes, truths: Annotations, num_classes: int) -> Tenso
     return overlaps
 
 
-def finetune_labels(overlaps: Tensor, ignored: Tensor, foreground_iou: float = 0.5) -> Tensor:
-    """(N,) int64: the class of the best overlap, background K below ``foreground_iou``, or -1.
+def finetune_labels(
+    overlaps: Tensor,
+    ignored: Tensor,
+    foreground_iou: float = 0.5,
+    background_from: float = 0.0,
+    background_below: float | None = None,
+) -> Tensor:
+    """(N,) int64: the class of the best overlap, background K, or -1 for neither.
 
-    A tie goes to the lower class. A background region that reaches ``foreground_iou`` with an ignored truth is -1.
-    Source: R-CNN, section 2.3 (fine-tuning); window_data_layer for the ties.
+    A tie goes to the lower class. A background region that reaches the end of the background with an ignored truth
+    is -1.
+    Source: R-CNN, section 2.3 (fine-tuning); window_data_layer for the ties and for the three thresholds.
+
+    Args:
+        overlaps: (N, K) with the used truths.
+        ignored: (N, K) with the ignored truths.
+        foreground_iou: least best overlap of a foreground region.
+        background_from: least best overlap of a background region.
+        background_below: a background region's best overlap is below it; None takes ``foreground_iou``.
     """
     background = overlaps.shape[1]
+    end = foreground_iou if background_below is None else background_below
     best, label = overlaps.max(1)
-    label[best < foreground_iou] = background
-    near_ignored = (ignored >= foreground_iou).any(1)
+    label[best < foreground_iou] = -1
+    label[(best >= background_from) & (best < end)] = background
+    near_ignored = (ignored >= end).any(1)
     label[(label == background) & near_ignored] = -1
     return label
 
@@ -72,8 +88,12 @@ def svm_labels(
     truth_labels: Tensor,
     negative_iou: float = 0.3,
     ignore: Literal["per_class", "any_class"] = "per_class",
+    positive_iou: float | None = None,
 ) -> Tensor:
-    """(N, K) int8: +1 the ground truths of the class, -1 its negatives, 0 what neither side learns from.
+    """(N, K) int8: +1 the positives of the class, -1 its negatives, 0 what neither side learns from.
+
+    Its ground truths are positives; with ``positive_iou`` proposals are, too: each of the class that fine-tuning would
+    give it at this threshold.
 
     A region is a negative of a class when it overlaps every truth of that class, used or ignored, by less than
     ``negative_iou`` (strictly), or not at all; so another class's ground truth is a negative. With ``any_class`` the
@@ -86,6 +106,8 @@ def svm_labels(
         truth_labels: (N,) int64 class of a ground-truth row, -1 for a proposal.
         negative_iou: overlap from which a region is no negative; with 0 any overlap makes it none.
         ignore: whether a class's own truths decide, or those of every class.
+        positive_iou: overlap from which a proposal is a positive, at least ``negative_iou``; None for ground truths
+            alone.
     """
     reach = torch.maximum(overlaps, ignored)
     if ignore == "any_class":
@@ -95,6 +117,10 @@ def svm_labels(
     labels[(reach < negative_iou) | (reach == 0)] = -1
     is_truth = truth_labels >= 0
     labels[is_truth.nonzero()[:, 0], truth_labels[is_truth]] = 1
+    if positive_iou is not None:
+        near = finetune_labels(overlaps, ignored, positive_iou)
+        near[is_truth | (near == overlaps.shape[1])] = -1
+        labels[(near >= 0).nonzero()[:, 0], near[near >= 0]] = 1
     return labels
 
 

@@ -113,7 +113,7 @@ def load_proposals(context: Context, role: str) -> list[Proposals]:
     ]
 
 
-def region_index(context: Context, role: str, *, with_truths: bool, max_boxes: int = 0) -> RegionIndex:
+def region_index(context: Context, role: str, *, with_truths: bool, max_boxes: int = 0, **labels: Any) -> RegionIndex:
     """The regions of a role's split.
 
     Args:
@@ -121,6 +121,7 @@ def region_index(context: Context, role: str, *, with_truths: bool, max_boxes: i
         role: FINETUNE, TRAIN or TEST.
         with_truths: whether ground truths are regions, too.
         max_boxes: proposals of an image that are drawn at random, from its id alone; 0 takes all.
+        labels: thresholds of the fine-tuning labels, as ``RegionIndex.build`` names them.
     """
     dataset = context.dataset(role)
     return RegionIndex.build(
@@ -129,6 +130,7 @@ def region_index(context: Context, role: str, *, with_truths: bool, max_boxes: i
         len(dataset.class_names),
         difficult=context.config.DATA.TRAIN_DIFFICULT if with_truths else "use",
         with_truths=with_truths,
+        **labels,
     )
 
 

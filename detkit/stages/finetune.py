@@ -98,10 +98,11 @@ class Finetune(Stage):
 
     def _make(self, context: Context) -> None:
         config, backbone = context.config, load_network(context)
+        settings = config.settings("FINETUNE", FinetuneSettings)
         heads = finetune(
             backbone,
-            _objective(config, region_index(context, ROLE, with_truths=True)),
-            config.settings("FINETUNE", FinetuneSettings),
+            _objective(config, region_index(context, ROLE, with_truths=True, **settings.labels)),
+            settings,
             compute=context.compute,
             workers=context.workers,
             seed=config.SEED,

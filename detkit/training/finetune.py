@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from detkit.backbones.base import Backbone
-from detkit.config.ranges import Positive
+from detkit.config.ranges import Fraction, Positive
 from detkit.errors import ConfigError
 from detkit.regions.base import RegionExtractor, RegionSampler
 from detkit.regions.source import LinearHead
@@ -26,18 +26,42 @@ class FinetuneSettings(SolverSettings):
     Source: R-CNN, section 2.3; the solver and network definitions of its code.
 
     Args:
+        foreground_iou: least IoU with an object of a foreground region, which has the object's class.
+        background_from: least IoU with an object, its best one, of a background region.
+        background_below: a background region's best IoU is below it; null takes FOREGROUND_IOU. What is neither
+            foreground nor background is never drawn.
         tune_from: the layer of the backbone from which on it is learnt, as its parameters are named ("conv3",
             "features.10"); what stands before it stays as it is and costs no gradient. "heads" learns the new heads
             alone; empty learns everything, as R-CNN does.
         allow_whole_images: lets an extractor that convolves whole images learn from regions of many images a step.
+
+    Raises:
+        ConfigError: no overlap would be background, or one would be background and foreground.
     """
 
     iterations: Annotated[int, Positive] = 70_000
     lr: Annotated[float, Positive] = 0.001
     lr_drop_every: Annotated[int, Positive] = 20_000
     head_lr_factor: Annotated[float, Positive] = 10.0
+    foreground_iou: Annotated[float, Positive, Fraction] = 0.5
+    background_from: Annotated[float, Fraction] = 0.0
+    background_below: Annotated[float, Fraction] | None = None
     tune_from: str = ""
     allow_whole_images: bool = False
+
+    def __post_init__(self) -> None:
+        end = self.foreground_iou if self.background_below is None else self.background_below
+        if not self.background_from < end <= self.foreground_iou:
+            raise ConfigError(
+                f"FINETUNE: background is from IoU {self.background_from} to below {end}, foreground from "
+                f"{self.foreground_iou}; allowed: BACKGROUND_FROM < BACKGROUND_BELOW <= FOREGROUND_IOU"
+            )
+
+    @property
+    def labels(self) -> dict[str, Any]:
+        """The thresholds that label regions, as ``RegionIndex.build`` names them."""
+        names = ("foreground_iou", "background_from", "background_below")
+        return {name: getattr(self, name) for name in names}
 
 
 def finetune(

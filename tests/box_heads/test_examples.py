@@ -25,3 +25,11 @@ def test_without_truths_there_are_no_examples(make_index):
     for images in ([], [([], [], [FAR])], [([], [], [])]):
         examples = BoxExamples.collect(make_index(images, 2), 0.6)
         assert len(examples) == 0 and examples.targets.shape == (0, 4)
+
+
+def test_targets_are_those_of_the_coder(make_index):
+    index = make_index([([SQUARE], [0], [[0, 0, 10, 9]])], 1)
+    # 10x9 -> 10x10: the centre moves half a pixel, the height grows by one
+    for coder, expected in (("pixels", [0, 0.5, 0, 1]), ("relative", [0, 0.5 / 9, 0, 1 / 9])):
+        targets = BoxExamples.collect(index, 0.6, coder=coder).targets[1]
+        assert_close(targets, torch.tensor(expected, dtype=torch.float64))

@@ -6,6 +6,7 @@ from torch.testing import assert_close
 from detkit.box_heads.ridge import Ridge
 from detkit.regions import held
 from detkit.structures import Boxes
+from detkit.testing import check_component
 
 SQUARE, FAR = [0, 0, 40, 40], [60, 60, 90, 90]
 
@@ -103,3 +104,30 @@ def test_fitting_again_forgets_the_first_fit(shifted, make_index, array_source):
     index = make_index([([], [], [FAR])], 2)
     head.fit(array_source(index, np.ones((1, 2), np.float32)), np.random.default_rng(0))
     assert not head.weight_.any() and head.report()["unmoved"] == [0, 1]
+
+
+@pytest.mark.parametrize("coder", ["relative", "pixels"])
+def test_other_targets_take_back_a_shift_as_well(shifted, coder):
+    head = fit(shifted, alpha=1e-3, coder=coder)
+    moved = head.refine(torch.tensor([[0.5, 1.0]]), Boxes.of([[4, 0, 44, 40]]), torch.tensor([0]))
+    assert_close(moved.tensor, torch.tensor([SQUARE], dtype=torch.float32), rtol=0, atol=0.01)
+
+
+def test_moves_in_pixels_do_not_grow_with_the_box(shifted):
+    features, boxes = torch.tensor([[0.5, 1.0]] * 2), Boxes.of([[4, 0, 44, 40], [8, 0, 88, 80]])
+    for coder, moves in (("log", (-4, -8)), ("pixels", (-4, -4))):
+        moved = fit(shifted, alpha=1e-3, coder=coder).refine(features, boxes, torch.tensor([0, 0]))
+        shift = moved.tensor[:, 0] - boxes.tensor[:, 0]
+        assert_close(shift, torch.tensor(moves, dtype=torch.float32), rtol=0, atol=0.02)
+
+
+def test_targets_are_the_papers_unless_another_coder_is_asked_for(shifted):
+    plain, named = fit(shifted), fit(shifted, coder="log")
+    assert torch.equal(plain.weight_, named.weight_) and torch.equal(plain.bias_, named.bias_)
+    # all sides are equal, so the logs of their changes are 0
+    assert plain.weight_[:, :2].any() and plain.weight_[:, 2:].abs().max() < 1e-6
+
+
+@pytest.mark.parametrize("coder", ["relative", "pixels"])
+def test_other_targets_keep_the_contract(coder):
+    check_component(Ridge, coder=coder)

@@ -2,9 +2,11 @@ import numpy as np
 import pytest
 import torch
 
+from detkit.classifiers.hinge import HingeSolver
 from detkit.classifiers.linear_svm import LinearSVM
 from detkit.errors import ConfigError, DataError
 from detkit.regions.source import SomeImages
+from detkit.testing import check_component
 
 SQUARE, CLOSE, FAR = [0, 0, 20, 20], [0, 0, 20, 14], [60, 60, 90, 90]
 
@@ -174,3 +176,74 @@ def test_features_that_are_no_numbers_are_refused(source, array_source, value, r
     assert (source.index.truth_label[row] >= 0) == (row == 12)
     with pytest.raises(DataError, match=message):
         fit(array_source(source.index, features), target_norm=0.0)
+
+
+def test_proposals_near_a_truth_become_positives_where_an_overlap_is_given(source):
+    # CLOSE has an IoU of .7 with the truth of its image: 6 truths and 6 proposals a class
+    assert fit(source, positive_iou=0.7).report()["positives"] == [12, 12, 0]
+    assert fit(source, positive_iou=0.71).report()["positives"] == [6, 6, 0]
+    assert fit(source, positive_iou=0.7).report()["positive_iou"] == 0.7
+
+
+def test_positives_by_overlap_give_the_machine_that_learns_from_exactly_these(make_index, array_source, source):
+    # the same regions with the close box as a second truth; every negative stays cached
+    index = make_index([([SQUARE, CLOSE], [i % 2] * 2, [FAR] * 10) for i in range(12)], 3)
+    settings = {"evict_below": -1e9, "hard_margin": -1e8, "retrain_after": 10**6, "tol": 1e-8, "max_iter": 10**5}
+    as_truths = fit(array_source(index, source.take(np.arange(len(index)))), target_norm=0.0, **settings)
+    by_overlap = fit(source, target_norm=0.0, positive_iou=0.5, **settings)
+    assert torch.allclose(by_overlap.weight_, as_truths.weight_, atol=1e-4)
+    assert torch.allclose(by_overlap.bias_, as_truths.bias_, atol=1e-4)
+    assert not torch.allclose(by_overlap.weight_, fit(source, target_norm=0.0, **settings).weight_, atol=1e-2)
+
+
+def test_a_folds_classifier_does_not_see_the_positives_of_its_fold(source):
+    settings = {"retrain_after": 10**6, "evict_below": -1e9, "hard_margin": -1e8, "tol": 1e-8, "max_iter": 10**5}
+    fold = np.arange(12) // 2 % 2
+    others = fit(source, positive_iou=0.5, target_norm=0.0, **settings).fit_folds(
+        source, fold, np.random.default_rng(0)
+    )
+    peer = fit(SomeImages(source, np.flatnonzero(fold)), positive_iou=0.5, target_norm=0.0, **settings)
+    assert torch.allclose(others[0].weight_, peer.weight_, atol=1e-4)
+
+
+def test_as_many_random_negatives_are_learnt_as_mining_held(source, monkeypatch):
+    learnt = []
+    train = HingeSolver.__call__
+    monkeypatch.setattr(
+        HingeSolver,
+        "__call__",
+        lambda self, *given: learnt.append((given[0].shape[0], given[1])) or train(self, *given),
+    )
+    fit(source)
+    mined = [count - positives for count, positives in learnt[-2:]]  # classes 0 and 1, at the last image
+    report = fit(source, negatives="random").report()
+    assert [count - positives for count, positives in learnt[-2:]] == mined
+    assert (report["cached_negatives"], report["trainings"]) == ([*mined, 0], [1, 1, 0])
+    assert (report["negatives"], report["never_fires"]) == ("random", [2])
+
+
+def test_random_negatives_are_drawn_from_all_images_and_by_the_generator(source):
+    # mining evicts easy negatives, which are all but the other class's; drawn ones are mostly the far boxes
+    rows = {}
+    for seed in (0, 0, 1):
+        svm = fit(source, seed, negatives="random", folds=2)
+        rows.setdefault(seed, []).append(svm.weight_)
+        assert svm.report()["held_out"][0]["negatives_refused"] > 0.9
+    assert torch.equal(*rows[0]) and not torch.equal(rows[0][0], rows[1][0])
+
+
+def test_where_all_negatives_are_held_random_ones_are_the_same(source):
+    settings = {"evict_below": -1e9, "hard_margin": -1e8, "retrain_after": 10**6, "tol": 1e-8, "max_iter": 10**5}
+    mined, drawn = (fit(source, negatives=kind, **settings) for kind in ("mined", "random"))
+    assert mined.report()["cached_negatives"] == drawn.report()["cached_negatives"] == [132, 132, 0]
+    assert torch.allclose(mined.weight_, drawn.weight_, atol=1e-4)
+
+
+def test_the_papers_examples_are_the_default(source):
+    named = fit(source, positive_iou=None, negatives="mined")
+    assert torch.equal(fit(source).weight_, named.weight_) and torch.equal(fit(source).bias_, named.bias_)
+
+
+@pytest.mark.parametrize("settings", [{"negatives": "random"}, {"positive_iou": 0.5, "negative_iou": 0.5}])
+def test_other_examples_keep_the_contract_too(settings):
+    check_component(LinearSVM, **settings)

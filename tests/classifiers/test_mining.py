@@ -136,3 +136,28 @@ def test_the_cache_loses_nothing_of_what_sources_give(make_index, array_source, 
     miner = Miner(column(1.0), train, rules=RULES)
     run(make_index, array_source, [values], [miner])
     assert train.seen[0][1] == np.array(values).astype(np.float16).astype(np.float64).tolist()
+
+
+def test_given_negatives_are_learnt_whatever_their_margins(make_index, array_source):
+    # bias -2: -3 and 0 have margins of -5 and -2 and are evicted after the training; -1 for ever is not
+    train = Script(-2.0)
+    miner = Miner(column(7.0), train, rules=RULES)
+    miner.learn(np.array([4, 9]), column(-3.0, 0.0))
+    assert train.seen == [([7], [-3, 0])] and (miner.num_learnt, len(miner.rows)) == (2, 0)
+    kept = Miner(column(7.0), Script(-2.0), rules=MiningRules(evict_below=-float("inf")))
+    kept.learn(np.array([4, 9]), column(-3.0, 0.0))
+    assert (kept.rows.tolist(), kept.bias) == ([4, 9], -2)
+
+
+def test_without_positives_or_negatives_nothing_given_is_learnt():
+    for positives, rows in ((torch.zeros(0, 1), [4]), (column(1.0), [])):
+        miner = Miner(positives, Script(), rules=RULES)
+        miner.learn(np.array(rows, np.int64), torch.ones(len(rows), 1))
+        assert (miner.objectives, miner.num_learnt) == ([], 0)
+
+
+def test_a_miner_tells_how_many_negatives_its_last_training_learnt_from(make_index, array_source):
+    # as replayed by hand above: two, three and three of them, of which three are left
+    miner = Miner(column(7.0), Script(-2.0, -2.25, -2.5), rules=RULES)
+    run(make_index, array_source, [[-3.0, 0.0], [2.0, 0.5], [], [1.5, -2.0], [5.0], [-9.0]], [miner])
+    assert miner.num_learnt == 3

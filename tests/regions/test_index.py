@@ -74,3 +74,11 @@ def test_no_images_make_an_empty_index():
 def test_another_number_of_proposal_lists_is_an_error(index):
     with pytest.raises(ValueError, match="3 images but 0 proposal lists"):
         RegionIndex.build(index.samples, [], 2)
+
+
+def test_what_is_neither_foreground_nor_background_has_no_label(make_index):
+    # IoU with SQUARE: 1 (the truth), .8, 0 and .05
+    images = [([SQUARE], [1], [SHIFTED, FAR, [0, 0, 10, 0.5]])]
+    index = make_index(images, 2, foreground_iou=0.9, background_from=0.02, background_below=0.5)
+    assert index.label.tolist() == [1, -1, -1, 2]
+    assert (index.foreground_rows.tolist(), index.background_rows.tolist()) == ([0], [3])

@@ -128,3 +128,35 @@ def test_box_targets_exceed_the_threshold_strictly_and_take_the_best_truth_of_an
 def test_box_targets_without_boxes_or_truths():
     assert box_targets(rows(5), Annotations.of(Boxes.of([]), [])).tolist() == [-1]
     assert box_targets(Boxes.of([]), Annotations.of(Boxes.of([TALL]), [0])).shape == (0,)
+
+
+def test_finetune_labels_have_thresholds_of_their_own():
+    given = overlaps([0.05, 0], [0.1, 0], [0.39, 0], [0.4, 0], [0.59, 0.2], [0.6, 0])
+    none = torch.zeros(6, 2)
+    # by hand: [.1, .4) is background, from .6 on a class, the rest neither
+    assert finetune_labels(given, none, 0.6, 0.1, 0.4).tolist() == [-1, 2, 2, -1, -1, 0]
+    assert finetune_labels(given, none, 0.6).tolist() == [2, 2, 2, 2, 2, 0]
+    assert finetune_labels(given, none, 0.4).tolist() == [2, 2, 2, 0, 0, 0]
+    assert torch.equal(finetune_labels(given, none), finetune_labels(given, none, 0.5, 0.0, 0.5))
+
+
+def test_background_ends_where_an_ignored_truth_is_reached():
+    given, ignored = overlaps([0.2], [0.2]), overlaps([0.4], [0.39])
+    assert finetune_labels(given, ignored, 0.6, 0.1, 0.4).tolist() == [-1, 1]
+
+
+def test_svm_positives_by_iou_are_those_of_finetuning_and_truths():
+    # a cat's truth, which a dog overlaps by .6 and as much as itself; proposals: cat of .5, cat of .49, both of .7
+    # (a tie goes to the cat), a dog of .8 with a cat of .4
+    given = overlaps([1, 0.6], [1, 1], [0.5, 0], [0.49, 0], [0.7, 0.7], [0.4, 0.8])
+    truth_labels = torch.tensor([0, 1, -1, -1, -1, -1])
+    labels = svm_labels(given, torch.zeros(6, 2), truth_labels, 0.3, positive_iou=0.5)
+    assert labels.tolist() == [[1, 0], [0, 1], [1, -1], [0, -1], [1, 0], [0, 1]]
+    alone = svm_labels(given, torch.zeros(6, 2), truth_labels, 0.3)
+    assert alone.tolist() == [[1, 0], [0, 1], [0, -1], [0, -1], [0, 0], [0, 0]]
+
+
+def test_with_equal_thresholds_every_region_is_a_positive_or_a_negative_of_a_lone_class():
+    found = class_overlaps(rows(4.9, 5, 10, 0.1), Annotations.of(Boxes.of([TALL]), [0]), 1)
+    labels = svm_labels(found, torch.zeros(4, 1), torch.full((4,), -1), 0.5, positive_iou=0.5)
+    assert labels[:, 0].tolist() == [-1, 1, 1, -1]

@@ -50,11 +50,11 @@ TABLE = [
         "CKDE",
         {"C": 0.01, "POSITIVE_WEIGHT": 1.0, "BIAS_SCALE": 1.0, "TARGET_NORM": 10.0, "NEGATIVE_IOU": 0.2}
         | {"IGNORE": "any_class", "TOL": 0.01, "MAX_ITER": 10, "RETRAIN_AFTER": 10, "HARD_MARGIN": -1.0}
-        | {"EVICT_BELOW": -1.3, "PASSES": 2, "FOLDS": 2},
+        | {"EVICT_BELOW": -1.3, "PASSES": 2, "FOLDS": 2, "POSITIVE_IOU": 0.5, "NEGATIVES": "random"},
     ),
     ("BOX_HEAD", "RKDE", {"NAME": "SGDLinear", "LAYER": "fc6"}),
     ("BOX_HEAD.Ridge", "RKDE", {"ALPHA": 1.0, "MIN_IOU": 0.5, "TARGET_NORM": 10.0}),
-    ("BOX_HEAD.Ridge", "RKDE", {"BIAS": False, "WIDTHS": "inclusive"}),
+    ("BOX_HEAD.Ridge", "RKDE", {"BIAS": False, "WIDTHS": "inclusive", "CODER": "pixels"}),
     ("RUNTIME", "", {"DEVICE": "cpu", "WORKERS": 1, "THREADS": 1, "BATCH": 32}),
     ("COMPUTE", "PFxyCRKDE", {"DTYPE": "bfloat16"}),
     ("COMPUTE", "", {"COMPILE": None}),
@@ -73,7 +73,8 @@ TABLE = [
         {"ITERATIONS": 9, "LR": 0.1, "LR_DROP_EVERY": 9, "LR_GAMMA": 0.5, "MOMENTUM": 0.5, "WEIGHT_DECAY": 0.1}
         | {"BIAS_LR_FACTOR": 1.0, "HEAD_LR_FACTOR": 1.0, "HEAD_NORM": 20.0, "HEAD_STD": 0.1, "MIRROR": False},
     ),
-    ("FINETUNE", "FxyCRKDE", {"TUNE_FROM": "fc6"}),
+    ("FINETUNE", "FxyCRKDE", {"TUNE_FROM": "fc6", "FOREGROUND_IOU": 0.7}),
+    ("FINETUNE", "FxyCRKDE", {"BACKGROUND_FROM": 0.1, "BACKGROUND_BELOW": 0.4}),
     ("FINETUNE", "", {"CHECKPOINT_EVERY": 9, "ALLOW_WHOLE_IMAGES": True}),
     ("OBJECTIVE", "", {"NAME": None, "RegionSoftmax": None}),
     (

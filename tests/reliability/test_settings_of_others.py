@@ -78,12 +78,13 @@ TABLE = [
         "FxyCRKDE",
         {"BATCH_SIZE": 64, "FOREGROUND_FRACTION": 0.5, "IMAGES_PER_BATCH": 4},
     ),
+    (["REGION_SAMPLER.NAME=Uniform"], "REGION_SAMPLER.Uniform", "FxyCRKDE", {"BATCH_SIZE": 64}),
     (
         ["BOX_HEAD.NAME=SGDLinear"],
         "BOX_HEAD.SGDLinear",
         "RKDE",
         {"BATCH_SIZE": 64, "EPOCHS": 2, "LR": 0.1, "MIN_IOU": 0.5, "MOMENTUM": 0.5, "TARGET_NORM": 10.0}
-        | {"WEIGHT_DECAY": 0.5, "WIDTHS": "inclusive"},
+        | {"WEIGHT_DECAY": 0.5, "WIDTHS": "inclusive", "CODER": "relative"},
     ),
     (FLAT, "DATA.VOC", ALL, {"ROOT": "other", "SPLIT_SEED": 1, "TEST_FRACTION": 0.4}),
     (FLAT, "DATA.VOC", "FxyCRKDE", {"CLASSES": ["square", "circle"]}),

@@ -252,3 +252,21 @@ def by_image(batch):
     """(labels, crops) of each image of a batch."""
     counts = np.cumsum([len(i["crops"]) for i in batch.inputs])[:-1]
     return list(zip(np.split(batch.targets["labels"], counts), [i["crops"] for i in batch.inputs], strict=True))
+
+
+def test_the_papers_labels_have_no_gap_at_half_an_overlap():
+    assert FinetuneSettings().labels == {"foreground_iou": 0.5, "background_from": 0.0, "background_below": None}
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"background_below": 0.6}, "from IoU 0.0 to below 0.6, foreground from 0.5"),
+        ({"background_from": 0.5}, "from IoU 0.5 to below 0.5, foreground from 0.5"),
+        ({"background_from": 0.3, "background_below": 0.2}, "from IoU 0.3 to below 0.2, foreground from 0.5"),
+    ],
+)
+def test_thresholds_of_labels_that_leave_no_background_or_overlap_are_refused(settings, told):
+    allowed = "allowed: BACKGROUND_FROM < BACKGROUND_BELOW <= FOREGROUND_IOU"
+    with pytest.raises(ConfigError, match=f"FINETUNE: background is {told}; {allowed}"):
+        FinetuneSettings(**settings)

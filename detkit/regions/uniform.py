@@ -1,0 +1,45 @@
+"""Fine-tuning batches in the natural proportion of foreground and background."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import numpy as np
+
+from detkit.config.ranges import Positive
+from detkit.errors import DataError
+from detkit.regions.base import RegionSampler
+from detkit.regions.index import RegionIndex
+from detkit.registry import REGION_SAMPLERS
+
+
+@REGION_SAMPLERS.register()
+class Uniform(RegionSampler):
+    """Regions uniform with replacement over all of the data set, foreground as rare as it is.
+
+    R-CNN draws a quarter foreground instead (section 2.3); this is what that is compared with.
+
+    Args:
+        batch_size: regions of a step.
+    """
+
+    def __init__(self, *, batch_size: Annotated[int, Positive] = 128) -> None:
+        self.batch_size = batch_size
+
+    def draw(self, index: RegionIndex, rng: np.random.Generator, *, iteration: int = 0, seed: int = 0) -> np.ndarray:
+        """(batch_size,) rows, in the order in which they are drawn.
+
+        Raises:
+            DataError: the split has no region with a label.
+        """
+        background, foreground = index.background_rows, index.foreground_rows
+        if len(background) + len(foreground) == 0:
+            raise DataError(
+                "fine-tuning: the split has no foreground and no background region; check its annotations and proposals"
+            )
+        places = rng.integers(len(background) + len(foreground), size=self.batch_size)
+        is_background = places < len(background)
+        rows = np.empty(self.batch_size, np.int64)
+        rows[is_background] = background[places[is_background]]
+        rows[~is_background] = foreground[places[~is_background] - len(background)]
+        return rows
