@@ -144,6 +144,9 @@ class TorchvisionBackbone(Backbone):
     def _map_shape(self) -> tuple[int, int, int]:
         """(C, h, w) of the map of one crop, from a pass without numbers."""
         body = nn.Sequential(*(copy.deepcopy(getattr(self, name)) for name in self.body)).to("meta")
+        for module in body.modules():
+            if isinstance(module, nn.BatchNorm2d):  # keeps the shape, and is slow without numbers
+                module.forward = nn.Identity().forward  # type: ignore[method-assign]
         try:
             channels, height, width = body(torch.empty(1, 3, self.input_size, self.input_size, device="meta")).shape[1:]
         except RuntimeError as error:
