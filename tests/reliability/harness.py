@@ -96,14 +96,16 @@ class Job:
 
     Args:
         folder: everything of it lies there.
+        recipe: the text of the recipe.
     """
 
     folder: Path
+    recipe: str = RECIPE
 
     def start(self, *words: str, prepare: Callable[[], object] | None = None) -> Started:
         """Starts ``detkit train`` in a forked process, after ``prepare`` in it."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        (self.folder / "recipe.yaml").write_text(RECIPE, encoding="utf-8")
+        (self.folder / "recipe.yaml").write_text(self.recipe, encoding="utf-8")
         sys.stdout.flush()
         sys.stderr.flush()
         cv2.setNumThreads(
