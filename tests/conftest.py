@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -110,3 +111,24 @@ def recipe(tmp_path, monkeypatch) -> Path:
     path = tmp_path / "tiny.yaml"
     path.write_text(RECIPE, encoding="utf-8")
     return path
+
+
+@pytest.fixture(scope="session")
+def finished_run(tmp_path_factory) -> Path:
+    """The folder of a finished run of RECIPE; ``trained`` copies it."""
+    from detkit.cli.main import main
+
+    folder = tmp_path_factory.mktemp("finished")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("DETKIT_CACHE", "cache")
+        Path("tiny.yaml").write_text(RECIPE, encoding="utf-8")
+        assert main(["train", "--config", "tiny.yaml"]) == 0
+    return folder
+
+
+@pytest.fixture
+def trained(recipe, finished_run) -> Path:
+    """The recipe after a run of it, whose results lie in the working folder and whose scenes in the cache."""
+    shutil.copytree(finished_run, recipe.parent, dirs_exist_ok=True)
+    return recipe

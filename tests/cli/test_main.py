@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import json
 import os
 import shlex
@@ -171,18 +172,15 @@ def test_bases_are_offered_as_no_recipes(capsys):
     assert "projects/rcnn/quick.yaml" in err and "/_" not in err.partition("Recipes:")[2]
 
 
-def test_status_names_a_step_that_nobody_needs_any_more(recipe, capsys):
-    assert main(["train", "--config", str(recipe)]) == 0
+def test_status_names_a_step_that_nobody_needs_any_more(trained, capsys):
     shutil.rmtree("artifacts/extract")
-    capsys.readouterr()
-    _, out, _ = run(capsys, "status", "--config", str(recipe))
+    _, out, _ = run(capsys, "status", "--config", str(trained))
     states = {line[:16].strip(): line[17:27].strip() for line in out.splitlines()}
     assert states.pop("extract train") == "not needed"
     assert set(states.values()) == {"done"}
 
 
-def test_eval_keeps_other_runs_out_of_the_folder_while_it_writes(recipe, monkeypatch):
-    assert main(["train", "--config", str(recipe)]) == 0
+def test_eval_keeps_other_runs_out_of_the_folder_while_it_writes(trained, monkeypatch):
     write = outputs.write_outputs
 
     class WaitsError(Exception):
@@ -197,7 +195,7 @@ def test_eval_keeps_other_runs_out_of_the_folder_while_it_writes(recipe, monkeyp
         return write(job)
 
     monkeypatch.setattr(outputs, "write_outputs", write_locked)
-    assert main(["eval", "--config", str(recipe)]) == 0
+    assert main(["eval", "--config", str(trained)]) == 0
 
 
 def test_overrides_may_stand_on_both_sides_of_an_option(recipe, capsys):
@@ -209,9 +207,8 @@ def test_overrides_may_stand_on_both_sides_of_an_option(recipe, capsys):
     assert "BATCH: 16" in Path("runs/tiny/config.yaml").read_text()
 
 
-def test_detect_and_eval_use_a_trained_run(recipe, capsys):
-    assert main(["train", "--config", str(recipe)]) == 0
-    pictures = Datasets(load_config(recipe))("TEST")[0].path.parent
+def test_detect_and_eval_use_a_trained_run(trained, capsys):
+    pictures = Datasets(load_config(trained))("TEST")[0].path.parent
     code, out, _ = run(
         capsys, "detect", "--model", "runs/tiny/model", "--output", "out", "--min-score", "-1", str(pictures)
     )
@@ -232,25 +229,25 @@ def test_detect_and_eval_use_a_trained_run(recipe, capsys):
     assert all(list(entry.pop("seconds")) == stages for entry in profiled)
     assert profiled == found
 
-    trained = json.loads(Path("runs/tiny/results.json").read_text())["metrics"]
-    for config in (str(recipe), "runs/tiny/config.yaml"):
+    told = json.loads(Path("runs/tiny/results.json").read_text())["metrics"]
+    for config in (str(trained), "runs/tiny/config.yaml"):
         code, out, _ = run(capsys, "eval", "--config", config, "--output", "run.json")
         assert code == 0
-        assert json.loads(Path("run.json").read_text())["metrics"] == trained
+        assert json.loads(Path("run.json").read_text())["metrics"] == told
     assert [path.name for path in Path("runs").iterdir()] == ["tiny"]
     for files in ("runs/tiny/detections", "runs/tiny/detections/detections.json"):
-        code, _, _ = run(capsys, "eval", "--config", str(recipe), "--detections", files, "--output", "files.json")
+        code, _, _ = run(capsys, "eval", "--config", str(trained), "--detections", files, "--output", "files.json")
         assert code == 0
         again = json.loads(Path("files.json").read_text())["metrics"]
-        assert again["VOC07"]["mAP"] == pytest.approx(trained["VOC07"]["mAP"], abs=1e-9)
+        assert again["VOC07"]["mAP"] == pytest.approx(told["VOC07"]["mAP"], abs=1e-9)
 
 
-def test_a_name_that_the_terminal_cannot_show_is_escaped(tmp_path):
+def test_a_name_that_the_terminal_cannot_show_is_escaped(tmp_path, monkeypatch):
     (tmp_path / "r.yaml").write_text("OUTPUT_DIR: \u732b\n", encoding="utf-8")
-    words = [sys.executable, "-m", "detkit", "config", "--config", "r.yaml"]
-    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
-    done = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, check=True)
-    assert b"OUTPUT_DIR: \\u732b\n" in done.stdout
+    shown = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(shown, encoding="ascii", write_through=True))
+    assert main(["config", "--config", str(tmp_path / "r.yaml")]) == 0
+    assert b"OUTPUT_DIR: \\u732b\n" in shown.getvalue()
 
 
 @pytest.mark.parametrize("module", ["detkit.cli.main", "argparse", "torch"])

@@ -41,9 +41,9 @@ def own_evaluators():
 
 
 def test_an_evaluator_of_ones_own_gets_a_column_and_a_part_that_fails_leaves_the_others(
-    recipe, own_evaluators, monkeypatch, capsys
+    trained, own_evaluators, monkeypatch, capsys
 ):
-    words = ["train", "--config", str(recipe), "EVALUATORS=[VOC,ByClass]"]
+    words = ["train", "--config", str(trained), "EVALUATORS=[VOC,ByClass]"]
     assert main(words) == 0
     lines = capsys.readouterr().out.splitlines()
     assert any(line.endswith("ByClass before box head  ByClass") for line in lines)

@@ -114,8 +114,8 @@ def test_a_detector_recipe_takes_the_weights_and_leaves_out_the_old_classes(colo
         assert not Path("runs/detector/weights.safetensors").exists()
 
 
-def test_a_detector_that_pretrains_reports_both(recipe, capsys):
-    assert train(recipe) == 0
+def test_a_detector_that_pretrains_reports_both(trained, capsys):
+    assert train(trained) == 0
     results = json.loads(Path("runs/tiny/results.json").read_text())
     assert results["pretrain"]["num_images"] == 8
     assert "VOC07" in results["metrics"]

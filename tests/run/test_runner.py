@@ -40,6 +40,13 @@ def detections(root: Path) -> bytes:
     return found.read_bytes()
 
 
+def tuned_alone(*roots: str) -> None:
+    """Makes folders of artefacts that hold the tuned network and what it needs, and nothing that is made of it."""
+    for root in roots:
+        for stage in ("pretrain", "propose", "finetune"):
+            shutil.copytree(Path("artifacts", stage), Path(root, stage))
+
+
 def test_a_run_leaves_results_model_detections_and_pictures_and_ends_at_once_the_second_time(recipe, capsys):
     assert train(recipe) == 0
     run = Path("runs/tiny")
@@ -61,12 +68,12 @@ def test_a_run_leaves_results_model_detections_and_pictures_and_ends_at_once_the
     assert not list(Path().rglob("*.partial"))
 
 
-def test_model_folder_detects_what_the_run_detected(recipe):
-    train(recipe, "POSTPROCESS.TOP_PER_CLASS=0")
+def test_model_folder_detects_what_the_run_detected(trained):
+    train(trained, "POSTPROCESS.TOP_PER_CLASS=0")
     detector = detkit.load("runs/tiny/model")
     detector.settings = type(detector.settings)()
     images = json.loads(Path("runs/tiny/detections/detections.json").read_text())
-    sample = Datasets(load_config(recipe))("TEST")[0]
+    sample = Datasets(load_config(trained))("TEST")[0]
     found = detector.detect(read_image(sample.path), min_score=-100.0)
     own = sorted((d for d in images if d["image_id"] == sample.image_id), key=lambda d: -d["score"])
     assert len(own) == len(found) > 0
@@ -77,11 +84,11 @@ def test_model_folder_detects_what_the_run_detected(recipe):
         assert [x, y, x + width, y + height] == pytest.approx(box.tolist(), abs=1e-3)
 
 
-def test_the_cap_over_the_set_is_that_of_all_candidates_of_a_class(recipe):
+def test_the_cap_over_the_set_is_that_of_all_candidates_of_a_class(trained):
     def detected(name, *settings):
         """The detections of the six images under these settings."""
         before = set(Path("artifacts").glob(f"detect/*/{name}"))
-        train(recipe, "--until", "Detect", *(f"POSTPROCESS.{setting}" for setting in settings))
+        train(trained, "--until", "Detect", *(f"POSTPROCESS.{setting}" for setting in settings))
         (new,) = set(Path("artifacts").glob(f"detect/*/{name}")) - before
         return load_detections(new)
 
@@ -100,20 +107,18 @@ def test_the_cap_over_the_set_is_that_of_all_candidates_of_a_class(recipe):
     assert 0 < sum(map(len, capped)) < sum(map(len, uncapped))
 
 
-def test_a_changed_setting_makes_only_what_depends_on_it_again(recipe):
-    train(recipe)
+def test_a_changed_setting_makes_only_what_depends_on_it_again(trained):
     before = finished()
-    train(recipe, "POSTPROCESS.NMS_IOU=0.4", "RUNTIME.BATCH=32")
+    train(trained, "POSTPROCESS.NMS_IOU=0.4", "RUNTIME.BATCH=32")
     new = {name.split("/")[0] for name in finished() if name not in before}
     assert new == {"calibrate", "detect", "evaluate"}
     old = finished()
-    train(recipe, "FINETUNE.LR=0.03", "FINETUNE.CHECKPOINT_EVERY=7")
+    train(trained, "FINETUNE.LR=0.03", "FINETUNE.CHECKPOINT_EVERY=7")
     new = {name.split("/")[0] for name in finished() if name not in old}
     assert new == {"finetune", "extract", "classify", "regress", "calibrate", "detect", "evaluate"}
 
 
-def test_interrupted_run_goes_on_and_ends_with_the_same_bits(recipe, monkeypatch, capsys):
-    train(recipe)
+def test_interrupted_run_goes_on_and_ends_with_the_same_bits(trained, monkeypatch, capsys):
     whole = detections(Path("artifacts"))
     calls = []
     forward = RegionNetwork.forward
@@ -125,15 +130,16 @@ def test_interrupted_run_goes_on_and_ends_with_the_same_bits(recipe, monkeypatch
         return forward(self, inputs, layers)
 
     monkeypatch.setattr(RegionNetwork, "forward", cut)
-    assert train(recipe, "ARTIFACTS=again") == 130
+    assert train(trained, "ARTIFACTS=again") == 130
     assert "goes on from here" in capsys.readouterr().err
-    assert train(recipe, "ARTIFACTS=again") == 0
+    assert train(trained, "ARTIFACTS=again") == 0
     assert detections(Path("again")) == whole
 
 
-def test_features_stored_and_computed_on_demand_give_the_same_classifiers_and_detections(recipe):
-    train(recipe, "FEATURES.ROLES=[TRAIN, TEST]", "ARTIFACTS=stored")
-    train(recipe, "FEATURES.STORE=stream", "ARTIFACTS=streamed")
+def test_features_stored_and_computed_on_demand_give_the_same_classifiers_and_detections(trained):
+    tuned_alone("stored", "streamed")
+    train(trained, "FEATURES.ROLES=[TRAIN, TEST]", "ARTIFACTS=stored")
+    train(trained, "FEATURES.STORE=stream", "ARTIFACTS=streamed")
     assert Path("stored/extract").is_dir()
     assert not Path("streamed/extract").exists()
     for name in ("classify", "regress"):
@@ -144,29 +150,26 @@ def test_features_stored_and_computed_on_demand_give_the_same_classifiers_and_de
     assert detections(Path("stored")) == detections(Path("streamed"))
 
 
-def test_until_stops_and_from_makes_the_rest_again(recipe):
-    train(recipe, "--until", "propose")
-    assert {name.split("/")[0] for name in finished()} == {"pretrain", "propose"}
-    train(recipe)
+def test_until_stops_and_from_makes_the_rest_again(trained):
+    train(trained, "--until", "propose", "ARTIFACTS=short")
+    assert {name.split("/")[0] for name in finished(Path("short"))} == {"pretrain", "propose"}
     before = finished()
-    train(recipe, "--from", "classify")
+    train(trained, "--from", "classify")
     again = {name.split("/")[0] for name, at in finished().items() if before[name] != at}
     assert again == {"classify", "regress", "calibrate", "detect", "evaluate"}
 
 
-def test_fresh_until_a_stage_leaves_the_later_results(recipe):
-    train(recipe)
+def test_fresh_until_a_stage_leaves_the_later_results(trained):
     before = finished()
-    assert train(recipe, "--fresh", "--until", "propose") == 0
+    assert train(trained, "--fresh", "--until", "propose") == 0
     after = finished()
     assert after.keys() == before.keys()
     assert {name.split("/")[0] for name, at in after.items() if before[name] != at} == {"pretrain", "propose"}
 
 
-def test_stored_features_that_are_asked_for_are_made_though_their_readers_are_there(recipe):
-    train(recipe)
+def test_stored_features_that_are_asked_for_are_made_though_their_readers_are_there(trained):
     before = finished()
-    train(recipe, "--from", "extract", "--until", "extract")
+    train(trained, "--from", "extract", "--until", "extract")
     assert {name.split("/")[0] for name, at in finished().items() if before[name] != at} == {"extract"}
 
 
@@ -205,32 +208,31 @@ def test_second_run_waits_for_the_artifact_that_the_first_is_making_and_uses_it(
     assert seen == [None]
 
 
-def test_softmax_and_a_head_that_reads_nothing_need_no_stored_features(recipe):
-    words = ["FEATURES.ROLES=[TRAIN]", "FEATURES.LAYERS=[]"]
-    assert train(recipe, "CLASSIFIER.NAME=Softmax", *words) == 0
-    assert train(recipe, "BOX_HEAD.NAME=Identity", "BOX_HEAD.LAYER=pool5", *words) == 0
-
-
-def test_features_that_were_removed_are_not_made_again_while_their_readers_are_there(recipe, capsys):
-    train(recipe)
+def test_softmax_and_a_head_that_reads_nothing_need_no_stored_features(trained):
     shutil.rmtree("artifacts/extract")
-    capsys.readouterr()
-    assert train(recipe) == 0
+    words = ["FEATURES.ROLES=[TRAIN]", "FEATURES.LAYERS=[]"]
+    assert train(trained, "CLASSIFIER.NAME=Softmax", *words) == 0
+    assert train(trained, "BOX_HEAD.NAME=Identity", "BOX_HEAD.LAYER=pool5", *words) == 0
+
+
+def test_features_that_were_removed_are_not_made_again_while_their_readers_are_there(trained, capsys):
+    shutil.rmtree("artifacts/extract")
+    assert train(trained) == 0
     assert "finished before" in capsys.readouterr().out
     assert not Path("artifacts/extract").exists()
 
 
-def test_fewer_training_boxes_are_drawn_alike_whether_features_are_stored_or_computed(recipe):
-    train(recipe, "PROPOSALS.TRAIN_MAX_BOXES=9", "FEATURES.ROLES=[TRAIN]", "ARTIFACTS=stored")
-    train(recipe, "PROPOSALS.TRAIN_MAX_BOXES=9", "FEATURES.STORE=stream", "ARTIFACTS=streamed")
+def test_fewer_training_boxes_are_drawn_alike_whether_features_are_stored_or_computed(trained):
+    tuned_alone("stored", "streamed")
+    train(trained, "PROPOSALS.TRAIN_MAX_BOXES=9", "FEATURES.ROLES=[TRAIN]", "ARTIFACTS=stored")
+    train(trained, "PROPOSALS.TRAIN_MAX_BOXES=9", "FEATURES.STORE=stream", "ARTIFACTS=streamed")
     assert detections(Path("stored")) == detections(Path("streamed"))
     file = next(Path("stored").glob("extract/*/000000.safetensors"))
     assert len(load_file(file)["fc7"]) <= 9 + 4  # with at most four ground truths
 
 
-def test_outputs_of_another_config_do_not_stay_beside_the_new_one(recipe):
-    train(recipe)
-    assert train(recipe, "POSTPROCESS.NMS_IOU=0.5", "--until", "Detect") == 0
+def test_outputs_of_another_config_do_not_stay_beside_the_new_one(trained):
+    assert train(trained, "POSTPROCESS.NMS_IOU=0.5", "--until", "Detect") == 0
     results = json.loads(Path("runs/tiny/results.json").read_text(encoding="utf-8"))
     assert results.keys() == {"data", "pretrain"}
     assert Path("runs/tiny/model/model.yaml").is_file()
@@ -245,12 +247,10 @@ def test_outputs_of_another_config_do_not_stay_beside_the_new_one(recipe):
         (["PROPOSALS.NAME=Precomputed", "PROPOSALS.Precomputed.PATH=gone"], "Precomputed.PATH: gone does not exist"),
     ],
 )
-def test_a_mistake_in_weights_or_proposals_costs_no_earlier_output(recipe, capsys, words, message):
+def test_a_mistake_in_weights_or_proposals_costs_no_earlier_output(trained, capsys, words, message):
     save_weights(Path("other.safetensors"), TinyNet(width=9))
-    train(recipe)
     results = Path("runs/tiny/results.json").read_bytes()
-    capsys.readouterr()
-    assert train(recipe, *words) == 2
+    assert train(trained, *words) == 2
     err = capsys.readouterr().err
     assert message in err and err.count("\n") == 1
     assert Path("runs/tiny/results.json").read_bytes() == results
@@ -276,10 +276,9 @@ def test_settings_that_do_not_fit_each_other_are_refused_before_anything_runs(re
     assert not Path("artifacts").exists()
 
 
-def test_damaged_model_folder_is_one_line(recipe, capsys):
-    train(recipe)
+def test_damaged_model_folder_is_one_line(trained, capsys):
     model = Path("runs/tiny/model")
-    image = str(Datasets(load_config(recipe))("TEST")[0].path)
+    image = str(Datasets(load_config(trained))("TEST")[0].path)
     (model / "classifier.safetensors").write_bytes(b"x")
     assert main(["detect", "--model", str(model), image]) == 2
     assert "classifier.safetensors: missing or damaged" in capsys.readouterr().err
