@@ -16,6 +16,7 @@ ROOMS = [
     ["registry", "system", "progress"],
     ["structures", "config", "components"],
     ["data", "proposals", "backbones", "regions", "classifiers", "box_heads", "evaluation", "visualize"],
+    ["diagnosis"],
     ["run", "training", "detection"],
     ["stages"],
     ["report"],

@@ -116,10 +116,12 @@ class VOC(ListedDataset):
         objects = [thing for thing, label in zip(annotation.objects, labels) if label is not None]
         boxes, cut = cut_to_image([thing.box for thing in objects], [thing.where for thing in objects], size)
         self.warnings += cut
+        truncated = [bool(thing.truncated) for thing in objects if thing.truncated is not None]
         return Annotations.of(
             boxes,
             [label for label in labels if label is not None],
             difficult=[thing.difficult for thing in objects],
+            truncated=truncated if len(truncated) == len(objects) else None,
         )
 
 

@@ -29,12 +29,14 @@ class VOCObject:
         name: its class.
         box: x1, y1, x2, y2 in continuous pixels, x2 and y2 exclusive; not clipped.
         difficult: VOC's flag.
+        truncated: VOC's flag; None where the file does not tell.
     """
 
     where: str
     name: str
     box: tuple[float, float, float, float]
     difficult: bool
+    truncated: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,9 @@ def _object(node: Element, where: str) -> VOCObject:
     difficult = _text(node, "difficult", where) or "0"
     if difficult not in ("0", "1"):
         raise DataError(f"{where} has <difficult> {difficult!r}; expected 0 or 1")
-    return VOCObject(where, name, (x1 - 1, y1 - 1, x2, y2), difficult == "1")
+    # Labelling tools write this flag in many ways; only VOC's own are taken, and no file is refused for it.
+    truncated = {"0": False, "1": True}.get((node.findtext("truncated") or "").strip())
+    return VOCObject(where, name, (x1 - 1, y1 - 1, x2, y2), difficult == "1", truncated)
 
 
 def _only(node: Element, key: str, where: str) -> Element | None:

@@ -26,6 +26,7 @@ class Annotations:
         crowd: (N,) bool, COCO's flag: a group of objects in one box.
         area: (N,) float64 pixels that COCO's evaluation sorts objects by: those of the outline where the data set has
             one, else of the box.
+        truncated: (N,) bool, VOC's flag: the object goes on outside its box. None where the data set does not tell.
     """
 
     boxes: Boxes
@@ -33,10 +34,14 @@ class Annotations:
     difficult: Tensor
     crowd: Tensor
     area: Tensor
+    truncated: Tensor | None = None
 
     def __post_init__(self) -> None:
-        for name, dtype in _DTYPES.items():
-            value = getattr(self, name)
+        columns = {name: getattr(self, name) for name in _DTYPES}
+        if self.truncated is not None:
+            columns["truncated"] = self.truncated
+        for name, value in columns.items():
+            dtype = _DTYPES.get(name, torch.bool)
             if value.dtype != dtype or value.shape != (len(self.boxes),):
                 raise ValueError(
                     f"annotations: expected {name} {dtype} ({len(self.boxes)},), got {value.dtype} {tuple(value.shape)}"
@@ -50,8 +55,9 @@ class Annotations:
         difficult: list[bool] | Tensor | None = None,
         crowd: list[bool] | Tensor | None = None,
         area: list[float] | Tensor | None = None,
+        truncated: list[bool] | None = None,
     ) -> Annotations:
-        """Annotations from lists; flags left out are all False, areas those of the boxes."""
+        """Annotations from lists; difficult and crowd left out are all False, areas those of the boxes."""
         flags = [
             torch.zeros(len(boxes), dtype=torch.bool) if f is None else torch.as_tensor(f, dtype=torch.bool)
             for f in (difficult, crowd)
@@ -60,7 +66,8 @@ class Annotations:
             corners = boxes.tensor.double()
             area = (corners[:, 2:] - corners[:, :2]).clamp(min=0).prod(1)
         areas = torch.as_tensor(area, dtype=torch.float64)
-        return cls(boxes, torch.as_tensor(labels, dtype=torch.int64), flags[0], flags[1], areas)
+        cut = None if truncated is None else torch.tensor(truncated, dtype=torch.bool)
+        return cls(boxes, torch.as_tensor(labels, dtype=torch.int64), flags[0], flags[1], areas, cut)
 
     def __len__(self) -> int:
         return len(self.boxes)
@@ -71,7 +78,8 @@ class Annotations:
         return self.difficult | self.crowd | (self.labels == OTHER_CLASS)
 
     def __getitem__(self, rows: Tensor | slice) -> Annotations:
-        return Annotations(self.boxes[rows], **{name: getattr(self, name)[rows] for name in _DTYPES})
+        cut = None if self.truncated is None else self.truncated[rows]
+        return Annotations(self.boxes[rows], **{name: getattr(self, name)[rows] for name in _DTYPES}, truncated=cut)
 
 
 _DTYPES = {"labels": torch.int64, "difficult": torch.bool, "crowd": torch.bool, "area": torch.float64}

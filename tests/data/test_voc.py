@@ -109,6 +109,17 @@ def test_a_broken_annotation_file_is_refused_by_name(voc, text, message):
         load(voc, classes=("cat",))
 
 
+def test_truncated_is_kept_where_every_object_tells_it(voc):
+    flagged = {
+        flag: voc.thing("cat", (1, 1, 9, 9)).replace("<bndbox>", f"<truncated>{flag}</truncated><bndbox>")
+        for flag in ("1", "0", "Unspecified")
+    }
+    voc.add("a", voc.xml(flagged["1"], flagged["0"])).add("b", voc.xml(flagged["1"], flagged["Unspecified"]))
+    dataset = load(voc.split("train", "a", "b"))
+    assert dataset[0].annotations.truncated.tolist() == [True, False]
+    assert dataset[1].annotations.truncated is None
+
+
 def test_a_difficult_that_is_no_flag_is_refused(voc):
     voc.add("a", voc.xml(voc.thing("cat", (1, 1, 9, 9), difficult="maybe"))).split("train", "a")
     with pytest.raises(DataError, match=r"\(cat\) has <difficult> 'maybe'; expected 0 or 1"):

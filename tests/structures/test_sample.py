@@ -20,6 +20,11 @@ def test_annotations_are_chosen_by_mask_with_their_flags():
     assert chosen.difficult.tolist() == [True] and chosen.crowd.tolist() == [False]
 
 
+def test_truncated_is_unknown_unless_it_is_told_and_goes_with_its_rows():
+    assert Annotations.of(TWO, [3, 1])[1:].truncated is None
+    assert Annotations.of(TWO, [3, 1], truncated=[True, False])[1:].truncated.tolist() == [False]
+
+
 def test_an_image_without_objects_has_empty_annotations():
     assert len(Annotations.of(Boxes.of([]), [])) == 0
 

@@ -1,0 +1,134 @@
+"""Which detection counts for which ground truth, by the rules of VOC and of COCO."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from detkit.diagnosis.outcome import Outcome, Overlaps
+from detkit.evaluation.curves import Matches
+
+
+@dataclass(frozen=True, eq=False)
+class Verdicts:
+    """What an evaluation says of each of D detections.
+
+    Args:
+        truth: (D,) int64 the ground truth that it was compared with or has taken, -1 for none.
+        right: (D,) bool.
+        ignored: (D,) bool: neither right nor wrong.
+    """
+
+    truth: np.ndarray
+    right: np.ndarray
+    ignored: np.ndarray
+
+    @property
+    def wrong(self) -> np.ndarray:
+        """(D,) bool."""
+        neither: np.ndarray = ~(self.right | self.ignored)
+        return neither
+
+
+def voc_verdicts(outcome: Outcome, iou: float = 0.5) -> Verdicts:
+    """VOC's rule: each detection looks at the one ground truth of its class that it overlaps most.
+
+    It equals ``detkit.evaluation.voc.VOC``, row by row. Source: VOCevaldet.m.
+    """
+    own = outcome.overlaps[outcome.own_class]
+    pairs = own[np.lexsort((own.truth, -own.iou, own.det))]
+    _, first = np.unique(pairs.det, return_index=True)
+    best = pairs[first[pairs.iou[first] >= iou]]
+    truth = np.full(len(outcome.det_scores), -1, np.int64)
+    truth[best.det] = best.truth
+    ignored = np.zeros(len(truth), bool)
+    ignored[best.det] = outcome.ignored[best.truth]
+    candidates = outcome.order[(truth >= 0)[outcome.order] & ~ignored[outcome.order]]
+    right = np.zeros(len(truth), bool)
+    right[candidates[np.unique(truth[candidates], return_index=True)[1]]] = True
+    return Verdicts(truth, right, ignored)
+
+
+def coco_verdicts(outcome: Outcome, iou: float = 0.5, max_dets: int = 100) -> Verdicts:
+    """COCO's rule: each detection takes the best ground truth of its class that is still free.
+
+    One that must be found goes before one that is ignored. A crowd takes any number of detections that lie inside it.
+    A detection beyond ``max_dets`` of its image and class is ignored. Source: pycocotools, ``evaluateImg``.
+
+    Args:
+        outcome: detections and ground truths.
+        iou: least overlap.
+        max_dets: the best of an image and class that are looked at; 0 for all.
+    """
+    pairs = outcome.overlaps[outcome.own_class]
+    overlap = np.where(outcome.crowd[pairs.truth], pairs.inside, pairs.iou)
+    dropped = _beyond(outcome, max_dets)
+    kept = (overlap >= min(iou, 1 - 1e-10)) & ~dropped[pairs.det]
+    pairs, overlap = pairs[kept], overlap[kept]
+    ignored = outcome.ignored[pairs.truth]
+    tried = np.lexsort((-pairs.truth, -overlap, ignored, outcome.rank[pairs.det]))
+    truth = first_free(pairs[tried], outcome)
+    found = truth >= 0
+    is_ignored = dropped.copy()
+    is_ignored[found] = outcome.ignored[truth[found]]
+    return Verdicts(truth, found & ~is_ignored, is_ignored)
+
+
+def first_free(pairs: Overlaps, outcome: Outcome) -> np.ndarray:
+    """(D,) the ground truth that each detection takes where pairs are tried in order and nothing is given twice.
+
+    Crowds are given to any number. An object of a class that is not asked for is given once to each class.
+    """
+    slot = pairs.truth * (outcome.num_classes + 1)
+    others = outcome.truth_labels[pairs.truth] < 0
+    slot[others] += outcome.det_labels[pairs.det[others]] + 1
+    truth = np.full(len(outcome.det_scores), -1, np.int64)
+    taken, placed = set(), set()
+    for row, (det, place, again) in enumerate(
+        zip(pairs.det.tolist(), slot.tolist(), outcome.crowd[pairs.truth].tolist())
+    ):
+        if det not in placed and (again or place not in taken):
+            truth[det] = pairs.truth[row]
+            placed.add(det)
+            taken.add(place)
+    return truth
+
+
+def matches_of(outcome: Outcome, verdicts: Verdicts) -> list[Matches]:
+    """For each class its detections that count, as the evaluators and the bootstrap take them."""
+    order = outcome.order[~verdicts.ignored[outcome.order]]
+    labels = outcome.det_labels[order]
+    counted = np.flatnonzero(~outcome.ignored)
+    found = []
+    for label in range(outcome.num_classes):
+        rows = order[labels == label]
+        own = counted[outcome.truth_labels[counted] == label]
+        truths = np.bincount(outcome.truth_images[own], minlength=outcome.num_images)
+        found.append(Matches(outcome.det_scores[rows], verdicts.right[rows], outcome.det_images[rows], truths))
+    return found
+
+
+def above(outcome: Outcome, thresholds: np.ndarray | Sequence[float] | float) -> np.ndarray:
+    """(D,) bool: the detections that score at least the threshold of their class.
+
+    Args:
+        outcome: the detections.
+        thresholds: (K,) or one for all classes.
+    """
+    limits = np.broadcast_to(np.asarray(thresholds, np.float64), (outcome.num_classes,))
+    reached: np.ndarray = outcome.det_scores >= limits[outcome.det_labels]
+    return reached
+
+
+def _beyond(outcome: Outcome, max_dets: int) -> np.ndarray:
+    """(D,) bool: not among the best ``max_dets`` of its image and class."""
+    beyond = np.zeros(len(outcome.det_scores), bool)
+    if max_dets and len(beyond):
+        group = outcome.det_images * outcome.num_classes + outcome.det_labels
+        rows = np.lexsort((outcome.rank, group))
+        starts = np.flatnonzero(np.diff(group[rows], prepend=-1))
+        place = np.arange(len(rows)) - np.repeat(starts, np.diff(starts, append=len(rows)))
+        beyond[rows] = place >= max_dets
+    return beyond
