@@ -201,13 +201,14 @@ def _giver(one: PlannedStage, label: str, need: Need, before: Sequence[PlannedSt
     for other in reversed(before):
         if source not in (None, other.entry.id) or other.stage.gives != need.kind:
             continue
-        if set(need.heads) <= set(other.stage.heads(other.config)):
+        if need.heads.items() <= other.stage.heads(other.config).items():
             return other
     return None
 
 
 def _unmet(one: PlannedStage, need: Need, before: Sequence[PlannedStage]) -> ConfigError:
-    wanted = f"a {need.kind} with the head {', '.join(need.heads)} ({need.because})" if need.heads else need.kind
+    heads = ", ".join(f"{head} on {layer}" for head, layer in need.heads.items())
+    wanted = f"a {need.kind} with the head {heads} ({need.because})" if heads else need.kind
     of = f" of {need.role}" if need.role else ""
     known = [name for name in STAGES.names() if STAGES.get(name).gives == need.kind]
     order = ", ".join(other.entry.id for other in (*before, one))

@@ -28,7 +28,7 @@ class Need:
     Args:
         kind: for example "network", see ``detkit.run.kinds``.
         role: the role of the data that it is of; "" for results of no split.
-        heads: heads that a network must have beside its backbone.
+        heads: heads that a network must have beside its backbone, and the layer that each must stand on.
         because: why it needs the heads, for messages.
         only_saves_time: whether the stage does without it. It is then not hashed, and nothing is missing where no stage
             gives it.
@@ -36,7 +36,7 @@ class Need:
 
     kind: str
     role: str = ""
-    heads: tuple[str, ...] = ()
+    heads: Mapping[str, str] = field(default_factory=dict)
     because: str = ""
     only_saves_time: bool = False
 
@@ -135,9 +135,9 @@ class Stage(ABC):
         """The roles that it works on where no later stage needs its result; ("",) for a stage without a split."""
         return ("",)
 
-    def heads(self, config: Config) -> tuple[str, ...]:
-        """The heads that it leaves beside a network."""
-        return ()
+    def heads(self, config: Config) -> Mapping[str, str]:
+        """The heads that it leaves beside a network, and the layer that each stands on."""
+        return {}
 
     def needs(self, config: Config, role: str) -> Mapping[str, Need]:
         """The results that it works on, by its own name for each."""

@@ -42,10 +42,9 @@ class Finetune(Stage):
     settings = {"FINETUNE": FinetuneSettings}
     shared = True
 
-    def heads(self, config: Config) -> tuple[str, ...]:
+    def heads(self, config: Config) -> Mapping[str, str]:
         """Those of the objective."""
-        leaves: tuple[str, ...] = OBJECTIVES.get(config.OBJECTIVE.NAME).leaves
-        return leaves
+        return tuned_heads(config)
 
     def needs(self, config: Config, role: str) -> Mapping[str, Need]:
         """The network to start from and the split's proposals."""
@@ -112,6 +111,11 @@ class Finetune(Stage):
         if context.world.is_first:
             save_weights(context.folder / NETWORK_FILE, backbone)
             save_heads(context, heads)
+
+
+def tuned_heads(config: Config) -> Mapping[str, str]:
+    """The heads that OBJECTIVE leaves, and the layer that each stands on."""
+    return _objective(config, RegionIndex.build([], [], 1)).head_layers()
 
 
 def _objective(config: Config, index: RegionIndex) -> RegionObjective:

@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 
 from detkit.config.node import Config
 from detkit.data.base import Dataset
-from detkit.errors import ConfigError
 from detkit.regions.source import FeatureSource, LinearHead
 from detkit.run.kinds import NETWORK, PROPOSALS, REPORT_FILE
 from detkit.run.shards import save_tensors
@@ -19,7 +18,6 @@ from detkit.stages.common import (
     gathered_features,
     layers_read,
     load_heads,
-    network_layers,
     refuse_without_truths,
     region_index,
     stored_features,
@@ -42,12 +40,8 @@ class Learner(Stage):
     shared = True
 
     def check(self, config: Config) -> None:
-        """Builds the component; one that takes over a head must read the layer on which the heads stand."""
-        component, layer = build_reader(config, self.slot, num_classes=1)
-        last = list(network_layers(config))[-1]
-        if component.needs_head and layer != last:
-            name = config[self.slot].NAME
-            raise ConfigError(f"{self.slot}.LAYER: {name} reads the last layer, {last}, got {layer}")
+        """Builds the component."""
+        build_reader(config, self.slot, num_classes=1)
 
     def check_data(self, config: Config, data: Mapping[str, Dataset]) -> None:
         """There is something to learn from."""
@@ -59,10 +53,11 @@ class Learner(Stage):
 
     def needs(self, config: Config, role: str) -> Mapping[str, Need]:
         """The network, with the head that the component takes over; the split's proposals; stored features."""
-        head = build_reader(config, self.slot, num_classes=1)[0].needs_head
+        component, layer = build_reader(config, self.slot, num_classes=1)
         stored = stored_features(config, role) if self.slot in layers_read(config, role) else {}
-        because = f"{self.slot}.NAME: {config[self.slot].NAME} takes it over"
-        network = Need(NETWORK, heads=(head,), because=because) if head else Need(NETWORK)
+        heads = {component.needs_head: layer} if component.needs_head else {}
+        because = f"{config[self.slot].NAME} takes it over; {self.slot}.LAYER says from which layer"
+        network = Need(NETWORK, heads=heads, because=because)
         return {"network": network, "proposals": Need(PROPOSALS, role), **stored}
 
     def reads(self, config: Config, role: str) -> Reads:

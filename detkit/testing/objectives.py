@@ -24,7 +24,7 @@ from detkit.system.seeding import torch_seed
 from detkit.system.world import ALONE
 from detkit.testing.expect import expect
 from detkit.training.finetune import FinetuneSettings
-from detkit.training.objective import Batch, Objective
+from detkit.training.objective import Batch
 from detkit.training.region_objective import RegionObjective
 
 K = 2
@@ -32,7 +32,7 @@ GIVEN = {"index", "extractor", "sampler", "layers", "settings", "seed"}
 
 
 @contextmanager
-def _on_regions(make: Any) -> Iterator[tuple[Objective, TinyNet]]:
+def _on_regions(make: Any) -> Iterator[tuple[RegionObjective, TinyNet]]:
     """The objective on regions of two drawn images, and a network."""
     with tempfile.TemporaryDirectory() as folder, torch_seed(0, "contract"):
         samples = []
@@ -45,7 +45,7 @@ def _on_regions(make: Any) -> Iterator[tuple[Objective, TinyNet]]:
             samples.append(Sample(path.stem, path, (60, 80), truth))
         found = [SlidingWindow().propose(np.zeros((60, 80, 3), np.uint8)) for _ in samples]
         backbone = TinyNet(input_size=16, width=4, fc_dim=8)
-        objective: Objective = make(
+        objective: RegionObjective = make(
             index=RegionIndex.build(samples, found, K),
             extractor=WarpedCrops(input_size=16, padding=1),
             sampler=ImageCentric(batch_size=8),
@@ -128,13 +128,13 @@ def heads_are_those_that_it_names(make: Any) -> None:
     """(outputs, D) and (outputs,) on the CPU; "class" has a row for background, "box" four for each class."""
     if not _is_of_regions(make):
         return
-    with _on_regions(make) as (objective, _):
+    with _on_regions(make) as (objective, backbone):
         heads = objective.heads()
         expect(tuple(heads) == make.component.leaves, f"heads gave {tuple(heads)}, leaves says {make.component.leaves}")
-        for name, rows in (("class", K + 1), ("box", 4 * K)):
-            if name in heads:
-                shape = tuple(heads[name].weight.shape)
-                expect(shape == (rows, 8), f"the head {name} is {shape}, expected {(rows, 8)}")
+        for name, layer in objective.head_layers().items():
+            rows = {"class": K + 1, "box": 4 * K}.get(name, heads[name].weight.shape[0])
+            shape, expected = tuple(heads[name].weight.shape), (rows, backbone.layers[layer].dim)
+            expect(shape == expected, f"the head {name} on {layer} is {shape}, expected {expected}")
 
 
 CHECKS = (

@@ -73,6 +73,10 @@ class RegionObjective(Objective):
         targets = {"rows": rows[own], "labels": self.index.label[rows[own]], "flips": flips[own]}
         return Batch(inputs, targets, ids, total=len(rows))
 
+    def head_layers(self) -> dict[str, str]:
+        """The layer that each of its heads stands on: the last one."""
+        return dict.fromkeys(self.leaves, self.last_layer)
+
     def features(self, backbone: Backbone, batch: Batch) -> Tensor:
         """(N, D) features of the batch's regions in the backbone's last layer."""
         last = self.last_layer

@@ -101,6 +101,10 @@ class MultiTask(RegionObjective):
         }
         return Losses(terms, regions_right(scores.detach(), labels))
 
+    def head_layers(self) -> dict[str, str]:
+        """The last layer for classes, that of BOX_LAYER for boxes."""
+        return {**super().head_layers(), "box": self.box_layer}
+
     def _reader(self, backbone: Backbone, layer: str) -> Callable[[Batch], Tensor]:
         return lambda batch: self.extractor.forward(backbone, batch.inputs, [layer])[layer]
 

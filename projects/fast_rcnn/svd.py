@@ -17,10 +17,11 @@ from detkit.backbones.weights import save_weights
 from detkit.config.node import Config
 from detkit.config.ranges import NonNegative
 from detkit.errors import ConfigError
-from detkit.registry import OBJECTIVES, STAGES
+from detkit.registry import STAGES
 from detkit.run.kinds import HEADS_FILE, NETWORK, NETWORK_FILE
 from detkit.run.stage import Context, Need, Reads, Stage
 from detkit.stages.common import load_network
+from detkit.stages.finetune import tuned_heads
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,10 +45,9 @@ class Compress(Stage):
     gives = NETWORK
     settings = {"COMPRESS": CompressSettings}
 
-    def heads(self, config: Config) -> tuple[str, ...]:
+    def heads(self, config: Config) -> Mapping[str, str]:
         """Those of the network that it compresses."""
-        leaves: tuple[str, ...] = OBJECTIVES.get(config.OBJECTIVE.NAME).leaves
-        return leaves
+        return tuned_heads(config)
 
     def needs(self, config: Config, role: str) -> Mapping[str, Need]:
         """The tuned network."""

@@ -264,7 +264,10 @@ def test_a_mistake_in_weights_or_proposals_costs_no_earlier_output(trained, caps
         (["REGION_EXTRACTOR.WarpedCrops.PADDING=30"], "PADDING"),
         (["EVALUATION.VOC.IOU=[]"], "IOU"),
         (["CLASSIFIER.LinearSVM.EVICT_BELOW=0"], "EVICT_BELOW"),
-        (["CLASSIFIER.NAME=Softmax", "CLASSIFIER.LAYER=fc6"], "Softmax reads the last layer, fc7, got fc6"),
+        (
+            ["CLASSIFIER.NAME=Softmax", "CLASSIFIER.LAYER=fc6"],
+            "needs a network with the head class on fc6 (Softmax takes it over; CLASSIFIER.LAYER",
+        ),
         (["FEATURES.LAYERS=[fc6]"], "leaves out fc7, which CLASSIFIER reads"),
         (["--from", "Classify", "--until", "Extract"], "in the other order"),
     ],
