@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
 from detkit.errors import DataError
 from detkit.system.files import replacing
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def write_image(path: Path, image: np.ndarray) -> None:
@@ -27,3 +31,10 @@ def write_image(path: Path, image: np.ndarray) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as partial:
         Image.fromarray(image).save(partial, formats[path.suffix.lower()])
+
+
+def write_figure(path: Path, figure: Figure, dpi: int = 110) -> None:
+    """Writes a matplotlib figure as PNG; the folder of the path is made where it does not exist."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as partial:
+        figure.savefig(partial, format="png", dpi=dpi)

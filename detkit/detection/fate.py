@@ -1,0 +1,87 @@
+"""What became of one region as one class on its way through threshold, cap and suppression."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from detkit.detection.detector import Steps
+from detkit.structures import Boxes
+
+Kind = Literal["detected", "suppressed", "no area", "beyond the cap", "other class", "below threshold", "never fires"]
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """Another region, and its IoU with the one that is told of, both after the box head.
+
+    Args:
+        region: its row among the proposals.
+        iou: 0 to 1.
+    """
+
+    region: int
+    iou: float
+
+
+@dataclass(frozen=True)
+class Fate:
+    """What became of a region as one class.
+
+    Args:
+        kind: "detected", or the first step that took it away.
+        place: from 1, by score among all regions as this class.
+        by: for "suppressed" the detection that did it.
+        suppressed: for "detected" the regions that it took away, best first.
+    """
+
+    kind: Kind
+    place: int
+    by: Overlap | None = None
+    suppressed: tuple[Overlap, ...] = ()
+
+    @classmethod
+    def of(cls, steps: Steps, row: int, label: int) -> Fate:
+        """The fate of a proposal as a class, read off what the detector did."""
+        scores = steps.candidates.every_score[:, label]
+        score, place = scores[row], 1 + int((scores > scores[row]).sum())
+        if bool(score == -torch.inf):
+            return cls("never fires", place)
+        least = steps.min_score[label] if isinstance(steps.min_score, Tensor) else steps.min_score
+        if bool(score < least):
+            return cls("below threshold", place)
+        found = steps.candidates
+        own = (found.labels == label).nonzero()[:, 0]
+        if row not in found.rows[own].tolist():
+            takes_another = steps.settings.one_class_per_region and row in found.rows.tolist()
+            return cls("other class" if takes_another else "beyond the cap", place)
+        rows, boxes = found.rows[own].tolist(), found.refined[own].clip(steps.proposals.image_size)
+        if bool(boxes.area()[rows.index(row)] == 0):
+            return cls("no area", place)
+        suppressors = _suppressors(steps, label, rows, boxes)
+        if row in suppressors:
+            return cls("suppressed", place, by=suppressors[row])
+        taken = [Overlap(other, by.iou) for other, by in suppressors.items() if by.region == row]
+        return cls("detected", place, suppressed=tuple(taken))
+
+
+def _suppressors(steps: Steps, label: int, rows: list[int], boxes: Boxes) -> dict[int, Overlap]:
+    """Of each suppressed candidate of a class the detection that took it away: the best that overlaps it by enough.
+
+    Args:
+        steps: what the detector did.
+        label: the class.
+        rows: of its candidates, by falling score.
+        boxes: theirs, as they were compared.
+    """
+    kept = [r for r in rows if r in set(steps.detections.proposal_rows[steps.detections.labels == label].tolist())]
+    overlaps = boxes.iou(boxes[[rows.index(r) for r in kept]])
+    found = {}
+    for at, row in enumerate(rows):
+        above = (overlaps[at] > steps.settings.nms_iou).nonzero()[:, 0]
+        if row not in kept and len(above):
+            found[row] = Overlap(kept[int(above[0])], float(overlaps[at, above[0]]))
+    return found

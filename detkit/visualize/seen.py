@@ -1,0 +1,72 @@
+"""What a network sees of a region, as part of a sheet."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from detkit.backbones.preprocessing import Preprocessing
+from detkit.regions.base import RegionView
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.patches import Rectangle
+
+FIELD, REGION = "#ffffff", "#e8590c"
+"""Colours of a receptive field and of what is pooled from a shared map."""
+
+
+def draw_seen(axes: Axes, view: RegionView, preprocessing: Preprocessing, field: np.ndarray | None = None) -> None:
+    """Draws a crop, or the part of the scaled image around what is pooled from it.
+
+    Args:
+        axes: where; its ticks are taken off.
+        view: what the extractor shows.
+        preprocessing: the network's, whose mean fills what has no pixel.
+        field: (4,) x1, y1, x2, y2 of a receptive field in a crop; None for none.
+    """
+    from matplotlib.patheffects import Normal, Stroke
+
+    pixels = filled(view, preprocessing)
+    if not view.is_crop:
+        pixels, area = _around(pixels, view.area)
+        _outline(axes, area, REGION)
+    axes.imshow(pixels, interpolation="bilinear")
+    if field is not None and view.is_crop:
+        line = _outline(axes, field, FIELD)
+        line.set_path_effects([Stroke(linewidth=3, foreground="black"), Normal()])
+    axes.set_xlim(-0.5, pixels.shape[1] - 0.5)
+    axes.set_ylim(pixels.shape[0] - 0.5, -0.5)
+    axes.set_xticks([])
+    axes.set_yticks([])
+
+
+def filled(view: RegionView, preprocessing: Preprocessing) -> np.ndarray:
+    """(h, w, 3) uint8: the pixels, with the network's mean colour where a crop has none, as the network sees it."""
+    if not view.is_crop:
+        return view.pixels
+    own = preprocessing.without_position()
+    mean = (own.mean / own.scale).round().clamp(0, 255).numpy().astype(np.uint8)
+    x1, y1, x2, y2 = view.area.tolist()
+    picture = np.broadcast_to(mean if own.order == "RGB" else mean[::-1], view.pixels.shape).copy()
+    picture[y1:y2, x1:x2] = view.pixels[y1:y2, x1:x2]
+    return picture
+
+
+def _around(pixels: np.ndarray, area: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The part of an image around an area, a fifth wider on each side, and the area in it."""
+    x1, y1, x2, y2 = area.tolist()
+    margin = 0.2 * max(x2 - x1, y2 - y1)
+    left, top = max(0, int(x1 - margin)), max(0, int(y1 - margin))
+    part = pixels[top : max(top + 1, int(y2 + margin) + 1), left : max(left + 1, int(x2 + margin) + 1)]
+    return part, area - np.array([left, top, left, top])
+
+
+def _outline(axes: Axes, box: np.ndarray, color: str) -> Rectangle:
+    from matplotlib.patches import Rectangle
+
+    x1, y1, x2, y2 = (float(v) - 0.5 for v in box)
+    line = Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, edgecolor=color, linewidth=1.5)
+    axes.add_patch(line)
+    return line

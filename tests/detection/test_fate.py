@@ -1,0 +1,64 @@
+"""What became of regions, on scenes of a few boxes whose way is worked out by hand."""
+
+import pytest
+import torch
+
+from detkit.box_heads.identity import Identity
+from detkit.classifiers.linear_svm import LinearSVM
+from detkit.detection.detector import RegionScorer, Steps
+from detkit.detection.fate import Fate, Overlap
+from detkit.detection.postprocess import Postprocess, finish
+from detkit.structures import Boxes, Proposals
+
+
+class Away(Identity):
+    """Moves what stands left of 0.5 out of the image."""
+
+    def refine(self, features, boxes, labels):
+        left = boxes.tensor[:, :1] < 0.5
+        return Boxes(torch.where(left, boxes.tensor - 500, boxes.tensor))
+
+
+def steps_of(boxes, scores, min_score=-10.0, **settings):
+    """The steps of a detector whose scores are given."""
+    scores, settings = torch.tensor(scores), Postprocess(**settings)
+    svm = LinearSVM(num_classes=scores.shape[1], feature_dim=1)
+    svm.score = lambda features: scores
+    scorer = RegionScorer(svm, "fc7", Away(num_classes=1, feature_dim=1), "pool5")
+    proposals = Proposals.unranked(Boxes.of(boxes), (100, 100))
+    found = scorer.candidates(proposals.boxes, {"fc7": scores}, settings, min_score)
+    kept = finish(found.refined, found.scores, found.labels, found.rows, (100, 100), settings)
+    return Steps(None, proposals, {}, min_score, settings, found, kept)
+
+
+# Side by side: 0 and 1 share 9 of 11 columns, 1 and 2 share 5 of 15, 0 and 2 share 4 of 16; 3 stands apart.
+ROW = [[1, 0, 11, 10], [2, 0, 12, 10], [7, 0, 17, 10], [50, 0, 60, 10]]
+
+
+def test_the_best_box_that_overlaps_by_enough_is_the_one_that_suppresses():
+    steps = steps_of(ROW, [[3.0], [2.0], [1.0], [0.5]], nms_iou=0.3)
+    # 1 would suppress 2 (5/15), but 1 is gone: 0 has taken it, and 0 leaves 2 alone (4/16)
+    assert Fate.of(steps, 1, 0) == Fate("suppressed", 2, by=Overlap(0, pytest.approx(9 / 11)))
+    assert Fate.of(steps, 0, 0) == Fate("detected", 1, suppressed=(Overlap(1, pytest.approx(9 / 11)),))
+    assert Fate.of(steps, 2, 0) == Fate("detected", 3)
+    both = steps_of(ROW, [[3.0], [2.0], [1.0], [0.5]], nms_iou=0.2)
+    assert Fate.of(both, 2, 0).by == Overlap(0, pytest.approx(4 / 16))
+    assert [one.region for one in Fate.of(both, 0, 0).suppressed] == [1, 2]
+
+
+def test_each_step_before_suppression_is_named():
+    never = float("-inf")
+    steps = steps_of(
+        ROW, [[3.0, never], [2.0, 0.0], [1.0, 0.0], [0.5, 0.0]], torch.tensor([0.6, -1.0]), top_per_image=1
+    )
+    assert Fate.of(steps, 3, 0).kind == "below threshold"
+    assert Fate.of(steps, 1, 0).kind == "beyond the cap"
+    assert Fate.of(steps, 0, 1) == Fate("never fires", 4)
+    left = steps_of([[0, 0, 10, 10]], [[1.0]])
+    assert Fate.of(left, 0, 0).kind == "no area"
+
+
+def test_a_region_that_goes_to_another_class_is_told_from_one_beyond_the_cap():
+    steps = steps_of(ROW, [[3.0, 2.0], [1.0, 2.0], [1.0, 0.0], [0.0, 0.0]], one_class_per_region=True)
+    assert Fate.of(steps, 0, 1).kind == "other class"
+    assert Fate.of(steps, 0, 0).kind == "detected"
