@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import ast
-import subprocess
-import sys
 from pathlib import Path
 
 import detkit
-from tests.conftest import ROOT
+from tests.fresh import run_fresh
 
 PACKAGE = Path(detkit.__file__).parent
 ROOMS = [
@@ -86,6 +84,6 @@ assert peak_memory() == 0
 
 
 def test_every_module_can_be_imported_without_the_modules_of_unix():
-    done = subprocess.run([sys.executable, "-c", PROGRAM], cwd=ROOT, capture_output=True, text=True, check=False)
+    done = run_fresh(PROGRAM)
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) > 150

@@ -1,11 +1,8 @@
-import subprocess
-import sys
-
 import pytest
 
 from detkit.errors import ConfigError
 from detkit.registry import Registry
-from tests.conftest import ROOT
+from tests.fresh import run_fresh
 
 
 class Known:
@@ -37,5 +34,6 @@ def test_detkits_own_components_stay_where_they_are_first_imported_in_such_a_blo
         "    import detkit.evaluation.voc\n"
         "print(*EVALUATORS.names())"
     )
-    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    done = run_fresh(program)
+    assert done.returncode == 0, done.stderr
     assert done.stdout.split() == ["COCO", "ProposalRecall", "VOC"]

@@ -15,12 +15,16 @@ BATCHES_OF_LARGE_NETWORKS = {"mobilenet_svm.yaml": (16, 64), "vgg16_svm.yaml": (
 SMALL = (
     "DATA.Shapes.TRAIN_IMAGES=8",
     "DATA.Shapes.TEST_IMAGES=3",
+    "DATA.Shapes.WIDTH=80",
     "PRETRAIN.ITERATIONS=2",
     "PRETRAIN_DATA.Shapes.TRAIN_IMAGES=16",
     "PRETRAIN_DATA.Shapes.VAL_IMAGES=8",
     "FINETUNE.ITERATIONS=2",
+    "BACKBONE.TinyNet.WIDTH=8",
+    "BACKBONE.TinyNet.FC_DIM=32",
     "PROPOSALS.SelectiveSearch.MODE=single",
     "RUNTIME.WORKERS=0",
+    "RUNTIME.BATCH=64",
     "OUTPUT_DIR=run",
     "ARTIFACTS=artifacts",
 )
@@ -113,7 +117,10 @@ def test_every_slot_is_swapped_from_the_command_line(tmp_path, monkeypatch):
                 "REGION_SAMPLER.FixedFraction.BATCH_SIZE=8",
             )
         ],
-        "PROPOSALS": [("PROPOSALS.NAME=SlidingWindow",), ("PROPOSALS.NAME=EdgeBoxes",)],
+        "PROPOSALS": [
+            ("PROPOSALS.NAME=SlidingWindow", "PROPOSALS.SlidingWindow.SCALES=[0.5]"),
+            ("PROPOSALS.NAME=EdgeBoxes", "PROPOSALS.EdgeBoxes.MAX_BOXES=100"),
+        ],
         "REGION_SAMPLER": [("REGION_SAMPLER.NAME=ImageCentric",)],
         "BOX_HEAD": [("BOX_HEAD.NAME=Identity",), ("BOX_HEAD.NAME=SGDLinear",)],
         "REGION_EXTRACTOR": [("REGION_EXTRACTOR.NAME=SharedMap", "REGION_SAMPLER.NAME=ImageCentric")],
