@@ -31,7 +31,7 @@ class {name}(ProposalGenerator):
 
 
 @pytest.fixture(autouse=True)
-def forget(monkeypatch):
+def forget(monkeypatch, tmp_path):
     """Forgets what a test registers and imports; a call does so at once, as a new process would."""
     load_components()
     registered = {registry: dict(registry._obj_map) for registry in ALL_REGISTRIES}
@@ -40,8 +40,9 @@ def forget(monkeypatch):
     def again():
         for registry, names in registered.items():
             monkeypatch.setattr(registry, "_obj_map", dict(names))
-        for module in set(sys.modules) - before:
-            del sys.modules[module]
+        for name in set(sys.modules) - before:
+            if str(tmp_path) in str(getattr(sys.modules[name], "__file__", "")):
+                del sys.modules[name]
 
     again()
     yield again
