@@ -6,6 +6,7 @@ import difflib
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from fvcore.common.registry import Registry as FvcoreRegistry
@@ -24,8 +25,8 @@ def nearest(name: str, known: Iterable[str]) -> str:
 class Registry(FvcoreRegistry):
     """Maps component names to classes; an unknown name is answered with the nearest one and the list."""
 
-    def register(self, obj: Any = None) -> Any:
-        """Register a class under its own name, as ``@REGISTRY.register()``.
+    def register(self, obj: Any = None, *, name: str = "") -> Any:
+        """Register a class under its own name, as ``@REGISTRY.register()``, or under a name that is given.
 
         A class that is typed again in ``__main__``, as in a notebook, takes the place of the one before.
 
@@ -33,14 +34,15 @@ class Registry(FvcoreRegistry):
             ConfigError: the name is taken by another class.
         """
         if obj is None:
-            return self.register
-        taken = self._obj_map.get(obj.__name__)
+            return partial(self.register, name=name)
+        name = name or obj.__name__
+        taken = self._obj_map.get(name)
         if taken is not None and _is_another(taken, obj):
             raise ConfigError(
-                f"{self._name}: the name {obj.__name__!r} of {obj.__module__} is already taken by "
+                f"{self._name}: the name {name!r} of {obj.__module__} is already taken by "
                 f"{taken.__module__}.{taken.__qualname__}; give the class another name"
             )
-        self._obj_map[obj.__name__] = obj
+        self._obj_map[name] = obj
         return obj
 
     def get(self, name: str) -> type[Any]:
@@ -91,6 +93,8 @@ BOX_HEADS = Registry("BOX_HEADS")
 OBJECTIVES = Registry("OBJECTIVES")
 EVALUATORS = Registry("EVALUATORS")
 STAGES = Registry("STAGES")
+QUESTIONS = Registry("QUESTIONS")
+"""Questions to a paper, by what ``detkit paper`` calls them; no recipe names one."""
 
 ALL_REGISTRIES = (
     DATASETS,
@@ -104,3 +108,4 @@ ALL_REGISTRIES = (
     EVALUATORS,
     STAGES,
 )
+"""Those whose names stand in recipes."""

@@ -17,7 +17,7 @@ ROOMS = [
     ["diagnosis"],
     ["run", "training", "detection"],
     ["stages"],
-    ["report"],
+    ["report", "study"],
     ["testing", "projects"],
     ["cli", "__main__"],
 ]

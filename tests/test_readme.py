@@ -20,12 +20,14 @@ from detkit.config.layout import layout
 from detkit.data.shapes import Shapes
 from detkit.detection.detector import load
 from detkit.registry import ALL_REGISTRIES
+from detkit.study.ablation import swept
 from detkit.testing import isolated
 from detkit.visualize import write_image
 
 ROOT = Path(__file__).resolve().parent.parent
 README, COMPONENTS, PAPER = ROOT / "README.md", ROOT / "docs/components.md", ROOT / "projects/rcnn/README.md"
 PAGES = [README, ROOT / "README.zh.md", COMPONENTS, ROOT / "docs/architecture.md", ROOT / "docs/fidelity.md", PAPER]
+PAGES.append(ROOT / "docs/paper.md")
 
 
 SMALL = [
@@ -167,7 +169,11 @@ RECIPES = [w for w in EVERY_COMMAND if any("projects/rcnn/" in part for part in 
 def test_recipe_and_keys_of_a_command_load(words, parsed, monkeypatch):
     monkeypatch.chdir(ROOT)
     args = parsed(words)
-    load_config(args.config, [o for o in args.overrides if not is_of_my_parts(o)])
+    overrides = [o for o in args.overrides if not is_of_my_parts(o) and (words[0] != "paper" or "=" in o)]
+    if words[0] == "ablate":
+        values, overrides = swept(overrides)
+        overrides += [f"{key}={value}" for key, own in values.items() for value in own]
+    load_config(args.config, overrides)
 
 
 OWN = ("StableRegions", "NearestMean", "MeanShift", "FocalSoftmax", "Thin", "THIN")

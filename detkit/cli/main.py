@@ -10,7 +10,20 @@ import traceback
 from collections.abc import Sequence
 
 import detkit
-from detkit.cli import config, data, detect, doctor, estimate, evaluate, explain, list_components, status, train
+from detkit.cli import (
+    ablate,
+    config,
+    data,
+    detect,
+    doctor,
+    estimate,
+    evaluate,
+    explain,
+    list_components,
+    paper,
+    status,
+    train,
+)
 from detkit.cli.interrupts import INTERRUPTED, interruptible
 from detkit.errors import ConfigError, DetkitError, ProcessLostError, WriteError
 from detkit.report.doctor import MEND_LIBRARIES, missing_library
@@ -18,7 +31,20 @@ from detkit.system.files import writing
 from detkit.system.memory import keep_freed_memory
 from detkit.system.processes import is_first_process, started_by_torchrun
 
-COMMANDS = (train, evaluate, detect, explain, estimate, status, config, list_components, data, doctor)
+COMMANDS = (
+    train,
+    evaluate,
+    detect,
+    explain,
+    paper,
+    ablate,
+    estimate,
+    status,
+    config,
+    list_components,
+    data,
+    doctor,
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -37,6 +37,11 @@ OUTPUTS = ("results.json", "pictures.png", "detections", "model", "weights.safet
 """What a run's folder gets when its steps are done."""
 
 
+def output_folder(config: Config, name: str) -> Path:
+    """The folder of a run: OUTPUT_DIR, or runs/NAME where it is not set."""
+    return Path(config.OUTPUT_DIR) if config.OUTPUT_DIR else Path("runs") / name
+
+
 @dataclass(frozen=True)
 class Run:
     """A config that is being run.
@@ -60,13 +65,14 @@ class Run:
     world: World = ALONE
 
     @classmethod
-    def of(cls, config: Config, name: str, world: World = ALONE) -> Run:
+    def of(cls, config: Config, name: str, world: World = ALONE, *, datasets: Datasets | None = None) -> Run:
         """The run of a config.
 
         Args:
             config: the config.
             name: the config file's name without its ending: the run's folder is runs/NAME unless OUTPUT_DIR is set.
             world: the processes that work on it.
+            datasets: those of another run with the same data; they are built anew otherwise.
 
         Raises:
             ConfigError: a key does not fit the others, or the device does not exist.
@@ -78,12 +84,12 @@ class Run:
             device=runtime.DEVICE,
             local_rank=world.local_rank,
         )
-        datasets = Datasets(config)
+        datasets = datasets or Datasets(config)
         refuse_unfit(config, datasets)
         if config.COMPUTE.COMPILE:
             compute = compute.compiling()
         root = Path(config.ARTIFACTS) if config.ARTIFACTS else cache_dir() / "artifacts"
-        folder = Path(config.OUTPUT_DIR) if config.OUTPUT_DIR else Path("runs") / name
+        folder = output_folder(config, name)
         return cls(config, folder, ArtifactStore(root), datasets, compute, plan(config, datasets, compute), world)
 
     def last(self, kind: str, role: str = "") -> Step | None:
@@ -130,7 +136,7 @@ class Run:
 
     def disk_need(self, step: Step) -> DiskNeed:
         """What a step will still write, where it is much and known by now."""
-        return step.stage.disk(self._context(step, self.store.partial(step.folder, step.digest)))
+        return step.stage.disk(self.context(step))
 
     @property
     def workers(self) -> int:
@@ -232,7 +238,7 @@ class Run:
             if folder is None:
                 return
             try:
-                self._run(step, folder)
+                self._run(step)
             finally:
                 _drop_if_images_changed(step, folder)
         seconds = time.monotonic() - start
@@ -245,23 +251,24 @@ class Run:
     def _help(self, step: Step) -> None:
         """What the other processes do for a step that the first one makes."""
         if self.world.tell():
-            self._run(step, self.store.partial(step.folder, step.digest))
+            self._run(step)
 
-    def _run(self, step: Step, folder: Path) -> None:
-        context = self._context(step, folder)
+    def _run(self, step: Step) -> None:
+        context = self.context(step)
         assert set(step.inputs) <= set(context.inputs), "a step runs after those that it reads"
         step.stage.run(context)
         if step.stage.shared:
             self.world.wait()
 
-    def _context(self, step: Step, folder: Path) -> Context:
+    def context(self, step: Step) -> Context:
+        """What a step may see; its folder is the one to work in, whether the step is finished or not."""
         found = {label: self.result(s) for label, s in {**step.inputs, **step.caches}.items()}
         return Context(
             config=step.config.restricted((*step.reads.keys, "RUNTIME")),
             content=step.content,
             role=step.role,
             roles=step.reads.roles,
-            folder=folder,
+            folder=self.store.partial(step.folder, step.digest),
             inputs={label: path for label, path in found.items() if path is not None},
             dataset=step.dataset,
             compute=self.compute,

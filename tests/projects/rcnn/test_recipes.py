@@ -10,8 +10,8 @@ from detkit.config import load_config
 
 ROOT = Path(__file__).resolve().parents[3]
 RECIPES = sorted(p.name for p in (ROOT / "projects" / "rcnn").glob("[a-z]*.yaml"))
-PADDINGS_OF_THEIR_OWN = {"quick.yaml": 4, "vgg16_svm.yaml": 16}
-BATCHES_OF_LARGE_NETWORKS = {"mobilenet_svm.yaml": (16, 64), "vgg16_svm.yaml": (6, 24)}
+PADDINGS_OF_THEIR_OWN = {"paper_tiny.yaml": 4, "quick.yaml": 4, "vgg16_svm.yaml": 16}
+SMALLER_BATCHES = {"mobilenet_svm.yaml": (16, 64), "paper_tiny.yaml": (16, 64), "vgg16_svm.yaml": (6, 24)}
 SMALL = (
     "DATA.Shapes.TRAIN_IMAGES=8",
     "DATA.Shapes.TEST_IMAGES=3",
@@ -32,7 +32,8 @@ SMALL = (
 
 def test_all_recipes_of_the_paper_are_there():
     alexnets = ["imagenet", "softmax", "svm", "tiny_imagenet", "voc2012"]
-    others = ["caffenet_115px_svm", "caffenet_svm", "custom", "mobilenet_svm", "quick", "squeezenet_svm", "vgg16_svm"]
+    others = ["caffenet_115px_svm", "caffenet_svm", "custom", "mobilenet_svm", "paper_tiny", "quick"]
+    others += ["squeezenet_svm", "vgg16_svm"]
     assert RECIPES == [*(f"alexnet_{name}.yaml" for name in alexnets), *(f"{name}.yaml" for name in others)]
 
 
@@ -46,7 +47,7 @@ def test_recipe_loads_with_the_papers_constants(name):
         assert config.CLASSIFIER.LinearSVM.NEGATIVE_IOU == 0.3
     drawn = config.REGION_SAMPLER.FixedFraction
     foreground = int(drawn.BATCH_SIZE * drawn.FOREGROUND_FRACTION)
-    assert (foreground, drawn.BATCH_SIZE) == BATCHES_OF_LARGE_NETWORKS.get(name, (32, 128))
+    assert (foreground, drawn.BATCH_SIZE) == SMALLER_BATCHES.get(name, (32, 128))
 
 
 @pytest.mark.parametrize("name", [name for name in RECIPES if "imagenet" not in name])

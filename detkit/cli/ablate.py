@@ -1,0 +1,42 @@
+"""``detkit ablate``: mean AP over the values of any keys."""
+
+from __future__ import annotations
+
+import argparse
+
+from detkit.cli.options import log_to
+
+FOLDER = "ablate"
+
+
+def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
+    """Declares the command."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "ablate",
+        help="mAP over the values of any config keys, with paired intervals",
+        description="Runs the recipe with each value of each KEY=V1,V2,... (several keys: all combinations), sharing "
+        "what is equal, and writes a table as Markdown and JSON below OUTPUT_DIR/ablate (runs/<config name>/ablate). "
+        "The first combination is what the others are compared with.",
+    )
+    parser.add_argument("overrides", nargs="*", metavar="KEY=V1,V2,... | KEY=VALUE", help="keys to vary and to set")
+    parser.add_argument("--config", required=True, metavar="FILE", help="recipe, for example projects/rcnn/quick.yaml")
+    parser.add_argument("--lang", choices=("en", "zh"), default="en", help="language of headings and sentences")
+    return parser
+
+
+def run(args: argparse.Namespace) -> int:
+    """Prints the table."""
+    from detkit.study.ablation import Ablation, swept
+    from detkit.study.lab import Lab
+    from detkit.study.write import write_answer
+
+    values, words = swept(args.overrides)
+    ablation = Ablation(values)
+    lab = Lab(args.config, words, FOLDER)
+    ablation.refuse_unfit(lab)
+    log_to(lab.folder)
+    answer = ablation.answer(lab)
+    name = "+".join(values)
+    print(write_answer(name, ablation.title.of(args.lang), answer, lab, args.lang))
+    print(f"written to: {lab.folder / name}")
+    return 0

@@ -1,0 +1,60 @@
+"""``detkit paper``: questions to a paper, answered by runs."""
+
+from __future__ import annotations
+
+import argparse
+
+from detkit.cli.options import log_to
+
+FOLDER = "paper"
+
+
+def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
+    """Declares the command."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "paper",
+        help="ask the paper: questions that runs of a recipe answer",
+        description="Alone: lists the questions. With a recipe: runs what they need, sharing what is equal, and "
+        "writes each answer as Markdown and JSON below OUTPUT_DIR/paper (runs/<config name>/paper). "
+        "Without a QUESTION: all.",
+    )
+    parser.add_argument("overrides", nargs="*", metavar="QUESTION | KEY=VALUE", help="for example q3.3")
+    parser.add_argument("--config", metavar="FILE", help="recipe, for example projects/rcnn/quick.yaml")
+    parser.add_argument("--preset", metavar="NAME", help="a recipe that comes with the questions: tiny")
+    parser.add_argument("--lang", choices=("en", "zh"), default="en", help="language of titles and sentences")
+    parser.add_argument("--project", metavar="FOLDER", help="the questions of this project in place of bundled ones")
+    return parser
+
+
+def run(args: argparse.Namespace) -> int:
+    """Lists the questions, or prints the answers."""
+    from detkit.components import load_components
+    from detkit.config.project import bundled_projects, import_named
+    from detkit.errors import ConfigError
+    from detkit.study.asking import make, preset, questions
+    from detkit.study.lab import Lab
+    from detkit.study.write import write_answer
+
+    load_components()
+    for project in [args.project] if args.project else bundled_projects():
+        import_named(str(project), "--project" if args.project else "detkit")
+    names = [word for word in args.overrides if "=" not in word]
+    words = [word for word in args.overrides if "=" in word]
+    asked = questions(names)
+    if not args.config and not args.preset:
+        if names or words:
+            raise ConfigError("paper: a question is answered by a recipe; add --config FILE or --preset tiny")
+        for name, question in asked.items():
+            print(f"{name:12} {question.title.of(args.lang)}")
+        return 0
+    if args.config and args.preset:
+        raise ConfigError("paper: --config and --preset both name a recipe; give one of them")
+    recipe = args.config or preset(args.preset, list(asked.values()))
+    lab = Lab(recipe, words, FOLDER)
+    log_to(lab.folder)
+    make(lab, list(asked.values()))
+    for name, question in asked.items():
+        title = f"{name}: {question.title.of(args.lang)}"
+        print(write_answer(name, title, question.answer(lab), lab, args.lang))
+    print(f"answers: {lab.folder}")
+    return 0

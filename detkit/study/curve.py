@@ -1,0 +1,46 @@
+"""Pictures of a figure over a setting."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from detkit.evaluation.bootstrap import Interval
+from detkit.study.text import Text
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+HERE, PAPER = "#0072b2", "#d55e00"
+
+
+def curve(axis: Text, here: Sequence[tuple[float, Interval]], paper: Sequence[tuple[float, float]] = ()) -> Figure:
+    """Mean AP in percent over a setting; bars are 95 % intervals. Words are English.
+
+    Args:
+        axis: what is counted from left to right.
+        here: (place, mean AP).
+        paper: (place, published mean AP).
+    """
+    figure, axes = one_axes(axis.en, "mAP, %")
+    if here:
+        values = [interval.value for _, interval in here]
+        below = [max(0.0, interval.value - interval.low) for _, interval in here]
+        above = [max(0.0, interval.high - interval.value) for _, interval in here]
+        places = [at for at, _ in here]
+        axes.errorbar(places, values, yerr=[below, above], marker="o", capsize=3, color=HERE, label="here")
+    if paper:
+        axes.plot(*zip(*paper), marker="s", linestyle="--", color=PAPER, label="paper")
+    axes.legend()
+    return figure
+
+
+def one_axes(x: str, y: str) -> tuple[Figure, Axes]:
+    """A figure with one pair of axes, named, with a grid."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6, 3.6), dpi=120, layout="constrained")
+    axes = figure.add_subplot(xlabel=x, ylabel=y)
+    axes.grid(alpha=0.3)
+    return figure, axes

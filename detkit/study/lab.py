@@ -1,0 +1,178 @@
+"""Makes the runs of a study and shares what they have in common."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from detkit.config import load_config
+from detkit.config.node import Config
+from detkit.config.yaml_file import value_text
+from detkit.errors import ConfigError, DetkitError
+from detkit.run.artifacts import digest_of
+from detkit.run.kinds import FEATURES
+from detkit.run.plan import Datasets, Step
+from detkit.run.runner import Run, output_folder
+from detkit.stages.common import layers_read, network_layers
+from detkit.study.measured import Measured, measure
+from detkit.study.setting import Setting
+
+log = logging.getLogger("detkit")
+
+RUNS = "runs"
+"""Folder of a study's folder with one folder for each run."""
+
+
+class Lab:
+    """The runs of one recipe under several settings.
+
+    Results lie in the recipe's artefact store, so steps that settings share are made once, here and by other commands.
+
+    Args:
+        recipe: the config file.
+        overrides: words that hold for all runs.
+        kind: the folder of the recipe's output folder that the study is written to, such as "paper".
+
+    Raises:
+        ConfigError: the recipe cannot be used as it is.
+    """
+
+    def __init__(self, recipe: str | Path, overrides: Sequence[str], kind: str) -> None:
+        self.recipe, self.overrides = recipe, list(overrides)
+        self.config = load_config(recipe, self.overrides)
+        self.folder = output_folder(self.config, Path(recipe).stem) / kind
+        self._datasets: dict[str, Datasets] = {}
+        self._runs: dict[str, Run] = {}
+        self._missing: dict[str, str] = {}
+        self._measured: dict[tuple[str, bool, float], Measured] = {}
+
+    def plan(self, settings: Sequence[Setting]) -> None:
+        """Plans the runs of these settings; what some of them lack is kept for ``missing``.
+
+        Settings whose features come from one network keep them for all, of the test split, too.
+        """
+        new = {s.identity: s for s in settings if s.identity not in self._runs | self._missing}
+        planned = {identity: run for identity, s in new.items() if (run := self._planned(s)) is not None}
+        for identities in _of_one_network(planned):
+            words = _shared_features([planned[identity] for identity in identities])
+            for identity in identities if len(identities) > 1 else ():
+                planned[identity] = self._plan(new[identity], words)
+        self._runs.update(planned)
+
+    def missing(self, setting: Setting) -> str:
+        """What a setting lacks to be run with this recipe, as one line; empty where it can be run."""
+        self.plan([setting])
+        return self._missing.get(setting.identity, "")
+
+    def run(self, setting: Setting) -> Run:
+        """The finished run of a setting, as far as its kind of result is needed.
+
+        Raises:
+            DetkitError: it cannot be run.
+        """
+        if lacks := self.missing(setting):
+            raise ConfigError(f"{setting.label.en}: {lacks}")
+        run = self._runs[setting.identity]
+        needed = [step for step in run.steps if run.is_needed(step)]
+        if needed:
+            with run.alone():
+                replace(run, steps=needed).execute()
+        return run
+
+    def make(self, settings: Sequence[Setting]) -> None:
+        """Makes the runs of all these settings that can be run."""
+        self.plan(settings)
+        wanted = list({s.identity: s for s in settings if s.identity in self._runs}.values())
+        for number, setting in enumerate(wanted, 1):
+            if not self._runs[setting.identity].is_finished():
+                log.info("run %d of %d: %s", number, len(wanted), setting.label.en)
+                self.run(setting)
+
+    def measured(self, setting: Setting, iou: float = 0.5) -> Measured:
+        """How the detections of a setting are judged, before or after the box head as it says."""
+        run = self.run(setting)
+        step = last_step(run, setting.kind)
+        key = (step.digest, setting.refined, iou)
+        if key not in self._measured:
+            self._measured[key] = measure(run, refined=setting.refined, iou=iou)
+        return self._measured[key]
+
+    def hashes(self, setting: Setting) -> dict[str, str]:
+        """The first 12 digits of the hash of each step; none for a setting that cannot be run."""
+        if self.missing(setting):
+            return {}
+        return {step.label: step.digest[:12] for step in self._runs[setting.identity].steps}
+
+    def _planned(self, setting: Setting) -> Run | None:
+        try:
+            return self._plan(setting)
+        except DetkitError as error:
+            if not setting.keys:
+                raise
+            self._missing[setting.identity] = str(error).removeprefix("command line: ")
+            return None
+
+    def _plan(self, setting: Setting, words: Sequence[str] = ()) -> Run:
+        """The run of a setting, with the steps alone that its kind of result needs."""
+        name = hashlib.sha256(setting.identity.encode()).hexdigest()[:12]
+        folder = f"OUTPUT_DIR={value_text(str(self.folder / RUNS / name))}"
+        config = load_config(self.recipe, [*self.overrides, *words, *setting.words, folder])
+        run = Run.of(config, name, datasets=self._shared(config))
+        return replace(run, steps=_needed(run.steps, last_step(run, setting.kind)))
+
+    def _shared(self, config: Config) -> Datasets:
+        """The data sets of a config, shared by the runs that read the same ones."""
+        key = json.dumps([config.DATA, config.PRETRAIN_DATA], default=str)
+        return self._datasets.setdefault(key, Datasets(config))
+
+
+def last_step(run: Run, kind: str) -> Step:
+    """The last step of a run that gives a kind of result of the test split, or of no split.
+
+    Raises:
+        ConfigError: none does.
+    """
+    step = run.last(kind, "TEST") or run.last(kind)
+    if step is None:
+        raise ConfigError(f"STAGES: no stage gives {kind} of the test split; take a recipe of a whole detector")
+    return step
+
+
+def _needed(steps: Sequence[Step], last: Step) -> list[Step]:
+    """The steps that lead to one, in their order, with those that only save them time."""
+    found = {last}
+    for step in reversed(steps):
+        if step in found:
+            found.update((*step.inputs.values(), *step.caches.values()))
+    return [step for step in steps if step in found]
+
+
+def _of_one_network(runs: Mapping[str, Run]) -> list[list[str]]:
+    """The runs in groups that store features of the same regions from the same network; the others are left out."""
+    groups: dict[str, list[str]] = {}
+    for identity, run in runs.items():
+        if any(step.stage.gives == FEATURES for step in run.steps):
+            described = {name: value for name, value in _extraction(run).description.items() if name != "content"}
+            groups.setdefault(digest_of(described), []).append(identity)
+    return list(groups.values())
+
+
+def _extraction(run: Run) -> Step:
+    """The first step that stores features."""
+    return next(step for step in run.steps if step.stage.gives == FEATURES)
+
+
+def _shared_features(runs: Sequence[Run]) -> list[str]:
+    """Words that keep the test split's features, too, and all layers where the runs do not keep the same ones."""
+    words = ["FEATURES.ROLES=[TRAIN, TEST]"]
+    kept = {json.dumps(_extraction(run).content, sort_keys=True) for run in runs}
+    if len(kept) > 1:
+        configs = [run.config for run in runs]
+        read = {layer for c in configs for role in ("TRAIN", "TEST") for layer in layers_read(c, role).values()}
+        read.update(layer for c in configs for layer in c.FEATURES.LAYERS)
+        words.append(f"FEATURES.LAYERS={value_text([x for x in network_layers(configs[0]) if x in read])}")
+    return words

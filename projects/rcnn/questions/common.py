@@ -1,0 +1,28 @@
+"""What the questions to R-CNN share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from detkit.config.node import Config
+from detkit.study.comparison import Comparison
+from detkit.study.question import Question
+
+PRESETS = {"tiny": "projects/rcnn/paper_tiny.yaml"}
+
+
+class OfRCNN(Question):
+    """A question to R-CNN."""
+
+    presets: ClassVar[Mapping[str, str]] = PRESETS
+
+
+class Compared(OfRCNN, Comparison):
+    """A question to R-CNN that compares settings."""
+
+
+def without_stage(config: Config, name: str) -> dict[str, Any]:
+    """The keys that leave a stage out of the recipe."""
+    stages: Sequence[Any] = config.plain()["STAGES"]
+    return {"STAGES": [s for s in stages if (s if isinstance(s, str) else s["NAME"]) != name]}
