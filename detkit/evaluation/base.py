@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from typing import Any
 
 from detkit.errors import ComponentError
+from detkit.evaluation.bootstrap import Curves
 from detkit.structures import Detections, Sample
 
 
@@ -43,6 +44,10 @@ class Evaluator(ABC):
         Raises:
             DataError: there was no ground truth at all.
         """
+
+    def curves(self) -> dict[str, Curves]:
+        """By metric what its AP by class is computed from, so that two runs can be compared; none where it has none."""
+        return {}
 
 
 def checked_metrics(evaluator: Evaluator, metrics: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:

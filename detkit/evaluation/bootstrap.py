@@ -32,6 +32,47 @@ class Interval:
     high: float
 
 
+@dataclass(frozen=True, eq=False)
+class Curves:
+    """What one AP by class is computed from.
+
+    Args:
+        matches: for each IoU threshold those of each class; the AP of a class is the mean over the thresholds.
+        measure: AP of many curves.
+    """
+
+    matches: Sequence[Sequence[Matches]]
+    measure: Measure
+
+
+@dataclass(frozen=True)
+class Paired:
+    """A figure of two runs.
+
+    Args:
+        first: of the one.
+        second: of the other.
+        difference: how much higher that of the other is.
+    """
+
+    first: float
+    second: float
+    difference: Interval
+
+
+@dataclass(frozen=True)
+class PairedAPs:
+    """The AP of two runs.
+
+    Args:
+        mean: the mean AP.
+        classes: that of each class; None for one without a ground truth.
+    """
+
+    mean: Paired
+    classes: tuple[Paired | None, ...]
+
+
 def map_interval(matches: Sequence[Matches], measure: Measure, *, draws: int = 1000, seed: int = 0) -> Interval:
     """Mean AP with the interval of ``draws`` sets of as many test images, drawn with replacement.
 
@@ -45,18 +86,17 @@ def map_interval(matches: Sequence[Matches], measure: Measure, *, draws: int = 1
 
     Source: Efron, Bootstrap methods (1979), section 4; percentile interval.
     """
-    return _interval(*(mean_aps(matches, measure, counts) for counts in _counts(matches, draws, seed)))
+    truths = [one.truths for one in matches]
+    return _interval(*(mean_aps(matches, measure, counts) for counts in _counts(truths, draws, seed)))
 
 
 def paired_interval(
     first: Sequence[Matches], second: Sequence[Matches], measure: Measure, *, draws: int = 1000, seed: int = 0
 ) -> Interval:
-    """How much higher the mean AP of the second run is than that of the first, both on the same draws.
-
-    What makes an image hard for both cancels out, so this interval is narrower than those of the two runs suggest.
+    """How much higher the mean AP of the second run is than that of the first, at one threshold.
 
     Args:
-        first: the matches of one run.
+        first: the matches of one run, of each class.
         second: those of another run on the same images, in the same order.
         measure: as for ``map_interval``.
         draws: likewise.
@@ -65,10 +105,38 @@ def paired_interval(
     Raises:
         ValueError: the runs are of other images or other ground truths.
     """
-    if len(first) != len(second) or not all(np.array_equal(a.truths, b.truths) for a, b in zip(first, second)):
+    return paired_aps(Curves([first], measure), Curves([second], measure), draws=draws, seed=seed).mean.difference
+
+
+def paired_aps(first: Curves, second: Curves, *, draws: int = 1000, seed: int = 0) -> PairedAPs:
+    """The AP of two runs, and how much higher that of the second is, both on the same draws.
+
+    What makes an image hard for both cancels out, so these intervals are narrower than those of the two runs suggest.
+
+    Raises:
+        ValueError: the runs are of other images or other ground truths.
+    """
+    truths = [[one.truths for one in curves.matches[0]] for curves in (first, second)]
+    if len(truths[0]) != len(truths[1]) or not all(map(np.array_equal, *truths)):
         raise ValueError("the two runs were judged on other images or other ground truths; give two runs on one split")
-    found = (mean_aps(second, measure, c) - mean_aps(first, measure, c) for c in _counts(first, draws, seed))
-    return _interval(*found)
+    counts = _counts(truths[0], draws, seed)
+    one, other = ([_mean_of(curves, some) for some in counts] for curves in (first, second))
+    of_classes = (
+        _paired([v[k] for v in one], [v[k] for v in other]) if own.any() else None for k, own in enumerate(truths[0])
+    )
+    return PairedAPs(_paired(*([_known_mean(v) for v in values] for values in (one, other))), tuple(of_classes))
+
+
+def _paired(first: Sequence[np.ndarray], second: Sequence[np.ndarray]) -> Paired:
+    """Of (1,) figures on every image once and (B,) figures of the draws."""
+    (value, drawn), (other, drawn_other) = first, second
+    return Paired(float(value[0]), float(other[0]), _interval(other - value, drawn_other - drawn))
+
+
+def _mean_of(curves: Curves, counts: np.ndarray) -> np.ndarray:
+    """(C, B) AP of each class in each draw, over all thresholds."""
+    found: np.ndarray = np.mean([class_aps(own, curves.measure, counts) for own in curves.matches], 0)
+    return found
 
 
 def mean_aps(matches: Sequence[Matches], measure: Measure, counts: np.ndarray) -> np.ndarray:
@@ -82,16 +150,31 @@ def mean_aps(matches: Sequence[Matches], measure: Measure, counts: np.ndarray) -
         measure: AP of many curves.
         counts: (B, I) integers, how often each draw holds each of the I images.
     """
-    aps = np.stack([_aps(one, measure, counts) for one in matches])
+    return _known_mean(class_aps(matches, measure, counts))
+
+
+def class_aps(matches: Sequence[Matches], measure: Measure, counts: np.ndarray) -> np.ndarray:
+    """(C, B) AP of each class in each draw; not a number where a draw holds no ground truth of the class.
+
+    Args:
+        matches: of each of C classes.
+        measure: AP of many curves.
+        counts: (B, I) integers, how often each draw holds each of the I images.
+    """
+    return np.stack([_aps(one, measure, counts) for one in matches])
+
+
+def _known_mean(aps: np.ndarray) -> np.ndarray:
+    """(B,) the mean of (C, B) over the classes that have a number."""
     known = ~np.isnan(aps)
     with np.errstate(invalid="ignore"):
         means: np.ndarray = np.where(known, aps, 0).sum(0) / known.sum(0)
     return means
 
 
-def _counts(matches: Sequence[Matches], draws: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def _counts(truths: Sequence[np.ndarray], draws: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """(1, I) every image once, and (draws, I) how often each draw holds each image."""
-    num_images = len(matches[0].truths)
+    num_images = len(truths[0])
     share = np.full(num_images, 1 / num_images)
     drawn = rng_for(seed, "bootstrap").multinomial(num_images, share, size=draws)
     return np.ones((1, num_images), np.int64), drawn

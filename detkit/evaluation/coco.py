@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -12,6 +13,8 @@ from pycocotools import coco, cocoeval
 
 from detkit.errors import DataError
 from detkit.evaluation.base import Evaluator
+from detkit.evaluation.bootstrap import Curves
+from detkit.evaluation.curves import Matches, grid_ap
 from detkit.registry import EVALUATORS
 from detkit.structures import OTHER_CLASS, Boxes, Detections, Sample
 
@@ -91,12 +94,40 @@ class COCO(Evaluator):
                 f"COCO: no ground truth in {len(self._image_ids)} images that is neither difficult nor crowd; "
                 f"expected objects of {', '.join(self.class_names)}; choose another split or check the class names"
             )
+        evaluation = self._evaluated()
         with contextlib.redirect_stdout(io.StringIO()):
-            evaluation = _IgnoringEval(self._index(self._truths), self._index(self._detections), "bbox")
-            evaluation.evaluate()
             evaluation.accumulate()
             evaluation.summarize()
         return {"COCO": {n: None if v < 0 else float(v) for n, v in zip(NUMBERS, evaluation.stats)}}
+
+    def curves(self) -> dict[str, Curves]:
+        """{"COCO": those of AP, the mean over ten thresholds, of objects of any size}."""
+        evaluation = self._evaluated()
+        row_of = np.argsort(self._rank())
+        settings, num_images = evaluation.params, len(self._image_ids)
+        step = len(settings.areaRng) * num_images  # results lie by class, then by size, then by image
+        matches: list[list[Matches]] = [[] for _ in settings.iouThrs]
+        for start in range(0, step * len(self.class_names), step):
+            own = [(row_of[i], one) for i, one in enumerate(evaluation.evalImgs[start : start + num_images]) if one]
+            truths = np.zeros(num_images, np.int64)
+            truths[[row for row, _ in own]] = [int((one["gtIgnore"] == 0).sum()) for _, one in own]
+            images = np.repeat(*np.array([(row, len(one["dtScores"])) for row, one in own], np.int64).reshape(-1, 2).T)
+            scores = np.concatenate([np.zeros(0), *(one["dtScores"] for _, one in own)])
+            order = np.argsort(-scores, kind="stable")
+            for threshold, found in enumerate(matches):
+                hits, ignored = (
+                    np.concatenate([np.zeros(0, bool), *(one[key][threshold] > 0 for _, one in own)])
+                    for key in ("dtMatches", "dtIgnore")
+                )
+                rows = order[~ignored[order]]
+                found.append(Matches(scores[rows], hits[rows], images[rows], truths))
+        return {"COCO": Curves(matches, partial(grid_ap, grid=settings.recThrs))}
+
+    def _evaluated(self) -> cocoeval.COCOeval:
+        with contextlib.redirect_stdout(io.StringIO()):
+            evaluation = _IgnoringEval(self._index(self._truths), self._index(self._detections), "bbox")
+            evaluation.evaluate()
+        return evaluation
 
     def _entry(self, position: int, box: list[float], label: int, area: float) -> dict[str, Any]:
         # pycocotools takes id 0 for "not matched", so ids start at 1.
@@ -109,18 +140,22 @@ class COCO(Evaluator):
         }
 
     def _index(self, entries: list[dict[str, Any]]) -> coco.COCO:
-        ids = self._image_ids
-        by_number = all(i.isdecimal() for i in ids)
-        order = sorted(range(len(ids)), key=lambda row: int(ids[row]) if by_number else ids[row])
-        rank = {row: position for position, row in enumerate(order)}
+        rank = self._rank()
         index = coco.COCO()
         index.dataset = {
-            "images": [{"id": i} for i in range(len(ids))],
+            "images": [{"id": i} for i in range(len(rank))],
             "categories": [{"id": k, "name": name} for k, name in enumerate(self.class_names)],
             "annotations": [entry | {"image_id": rank[entry["image_id"]]} for entry in entries],
         }
         index.createIndex()
         return index
+
+    def _rank(self) -> list[int]:
+        """The place of each image, as it was added, in the order of the ids."""
+        ids = self._image_ids
+        by_number = all(i.isdecimal() for i in ids)
+        order = sorted(range(len(ids)), key=lambda row: int(ids[row]) if by_number else ids[row])
+        return np.argsort(order).tolist()
 
 
 def _xywh(boxes: Boxes) -> list[list[float]]:

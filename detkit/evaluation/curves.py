@@ -43,6 +43,12 @@ class Matches:
         counts = self.scores >= threshold
         return float(2 * self.hits[counts].sum() / max(counts.sum() + self.num_truths, 1))
 
+    def best_f1_threshold(self) -> float:
+        """The score from which on F1 is highest; infinity where no detection is right."""
+        f1 = 2 * np.cumsum(self.hits) / (np.arange(1, len(self.hits) + 1) + self.num_truths)
+        last_of_its_score = np.diff(self.scores, append=-np.inf) != 0
+        return float(self.scores[np.argmax(f1 * last_of_its_score)]) if self.hits.any() else np.inf
+
 
 def grid_ap(recall: np.ndarray, precision: np.ndarray, grid: np.ndarray) -> np.ndarray:
     """The mean over the grid of the best precision at that recall or beyond. Source: VOC2007 development kit.

@@ -11,12 +11,14 @@ import numpy as np
 from detkit.config.ranges import Fraction, NonNegative
 from detkit.errors import ConfigError, DataError
 from detkit.evaluation.base import Evaluator
-from detkit.evaluation.bootstrap import Measure, map_interval
+from detkit.evaluation.bootstrap import Curves, Measure, map_interval
 from detkit.evaluation.curves import Matches, area_ap, grid_ap
 from detkit.registry import EVALUATORS
 from detkit.structures import OTHER_CLASS, Detections, Sample
 
 GRIDS = {"numpy": np.arange(0, 1.1, 0.1), "exact": np.arange(11) / 10}
+RIGHT, WRONG, IGNORED = "right", "wrong", "ignored"
+"""What becomes of a detection: it finds an object, it does not, or it is on one that need not be found."""
 
 
 @EVALUATORS.register()
@@ -99,28 +101,48 @@ class VOC(Evaluator):
                 f"VOC: no ground truth in {len(self._detections)} images that is not difficult; "
                 f"expected objects of {', '.join(self.class_names)}; choose another split or check the class names"
             )
-        metrics: dict[str, dict[str, Any]] = {}
+        return {name: self._summary(own.matches[0], own.measure) for name, own in self.curves().items()}
+
+    def curves(self) -> dict[str, Curves]:
+        """Those of VOC07 and VOC10 at each threshold."""
+        curves: dict[str, Curves] = {}
         for iou in self.iou:
             matches, suffix = self.matches(iou), "" if iou == 0.5 else f"@{iou}"
-            metrics["VOC07" + suffix] = self._summary(matches, partial(grid_ap, grid=GRIDS[self.grid]))
-            metrics["VOC10" + suffix] = self._summary(matches, area_ap)
-        return metrics
+            curves["VOC07" + suffix] = Curves([matches], partial(grid_ap, grid=GRIDS[self.grid]))
+            curves["VOC10" + suffix] = Curves([matches], area_ap)
+        return curves
 
     def matches(self, iou: float) -> list[Matches]:
         """For each class its detections that count, at one threshold."""
-        found = np.concatenate([*self._detections, np.zeros(0, dtype=_FOUND)])
-        found = found[np.argsort(-found["score"], kind="stable")]
-        reaches = found["iou"] > iou if self.strict_iou else found["iou"] >= iou
-        hits = np.zeros(len(found), dtype=bool)
-        candidates = np.flatnonzero(reaches & ~found["ignored"])
-        hits[candidates[np.unique(found["truth"][candidates], return_index=True)[1]]] = True
-        counts = ~(reaches & found["ignored"])
+        found, hits, counts, _ = self._judged(iou)
         truths = np.array(self._truths, np.int64).reshape(-1, len(self.class_names))
         of_class = (np.flatnonzero(counts & (found["label"] == k)) for k in range(len(self.class_names)))
         return [
             Matches(found["score"][rows], hits[rows], found["image"][rows], truths[:, k])
             for k, rows in enumerate(of_class)
         ]
+
+    def verdicts(self, iou: float) -> list[np.ndarray]:
+        """For each image, in the order of adding, what becomes of its detections at one threshold.
+
+        Returns:
+            (N,) of RIGHT, WRONG and IGNORED.
+        """
+        _, hits, counts, order = self._judged(iou)
+        verdicts = np.empty(len(order), object)
+        verdicts[order] = np.where(hits, RIGHT, np.where(counts, WRONG, IGNORED))
+        return np.split(verdicts, np.cumsum([len(own) for own in self._detections])[:-1])
+
+    def _judged(self, iou: float) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """All detections best first, which of them are hits, which count, and the row of each as it was added."""
+        found = np.concatenate([*self._detections, np.zeros(0, dtype=_FOUND)])
+        order = np.argsort(-found["score"], kind="stable")
+        found = found[order]
+        reaches = found["iou"] > iou if self.strict_iou else found["iou"] >= iou
+        hits = np.zeros(len(found), dtype=bool)
+        candidates = np.flatnonzero(reaches & ~found["ignored"])
+        hits[candidates[np.unique(found["truth"][candidates], return_index=True)[1]]] = True
+        return found, hits, ~(reaches & found["ignored"]), order
 
     def _summary(self, matches: Sequence[Matches], measure: Measure) -> dict[str, Any]:
         ap = [float(measure(*m.curve())) if m.num_truths else None for m in matches]

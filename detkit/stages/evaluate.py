@@ -88,18 +88,27 @@ def evaluate(
     """
     metrics: dict[str, dict[str, Any]] = {}
     for name in config.EVALUATORS:
-        evaluator = _build(config, name, dataset.class_names)
-        if evaluator.judges_proposals and proposals is None:
-            continue
-        judged = [_as_detections(p) for p in proposals] if evaluator.judges_proposals and proposals else detections
-        with progress(f"evaluate {name}", len(dataset), "image") as bar:
-            for sample, found in zip(dataset, judged, strict=True):
-                if sample.annotations is None:
-                    raise DataError(f"image {sample.image_id}: the split has no annotations, so it cannot be evaluated")
-                evaluator.add(sample, found)
-                bar.update()
-        _add_metrics(metrics, name, evaluator)
+        if not _build(config, name, dataset.class_names).judges_proposals:
+            _add_metrics(metrics, name, judged(config, name, dataset, detections))
+        elif proposals is not None:
+            _add_metrics(metrics, name, judged(config, name, dataset, [_as_detections(p) for p in proposals]))
     return metrics
+
+
+def judged(config: Config, name: str, dataset: Dataset, detections: Sequence[Detections]) -> Evaluator:
+    """An evaluator of EVALUATORS that was given a split's detections.
+
+    Raises:
+        DataError: an image has no annotations.
+    """
+    evaluator = _build(config, name, dataset.class_names)
+    with progress(f"evaluate {name}", len(dataset), "image") as bar:
+        for sample, found in zip(dataset, detections, strict=True):
+            if sample.annotations is None:
+                raise DataError(f"image {sample.image_id}: the split has no annotations, so it cannot be evaluated")
+            evaluator.add(sample, found)
+            bar.update()
+    return evaluator
 
 
 def _try_evaluators(config: Config, dataset: Dataset) -> None:

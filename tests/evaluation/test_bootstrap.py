@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from detkit.evaluation.bootstrap import map_interval, mean_aps, paired_interval
+from detkit.evaluation.bootstrap import Curves, map_interval, mean_aps, paired_aps, paired_interval
 from detkit.evaluation.curves import Matches, area_ap, grid_ap
 from detkit.evaluation.voc import GRIDS, VOC
 from detkit.structures import Annotations, Boxes, Detections, Sample
@@ -119,27 +119,37 @@ def test_a_run_does_not_differ_from_itself_and_pairs_are_narrower():
     assert difference.high - difference.low < 0.8 * sum(i.high - i.low for i in alone)
 
 
+def test_each_class_has_the_interval_that_it_has_alone():
+    one, other = (judged(scenes(40, skill=s)).matches(0.5) for s in (1.0, 1.5))
+    found = paired_aps(Curves([one], area_ap), Curves([other], area_ap), draws=200)
+    for k in range(2):
+        alone = paired_interval([one[k]], [other[k]], area_ap, draws=200)
+        assert found.classes[k].difference == alone
+        assert found.classes[k].first == pytest.approx(area_ap(*one[k].curve()))
+        assert found.classes[k].second == pytest.approx(area_ap(*other[k].curve()))
+    assert found.mean.difference == paired_interval(one, other, area_ap, draws=200)
+
+
+def test_a_class_without_ground_truth_has_no_interval_and_two_thresholds_are_averaged():
+    nothing = np.zeros(0, np.int64)
+    found = matched(np.array([True]), np.array([0]), np.array([1, 1]))  # AP 1/2 by area
+    better = matched(np.array([True, True]), np.array([0, 1]), np.array([1, 1]))  # AP 1
+    none = matched(nothing.astype(bool), nothing, np.array([0, 0]))
+    first, second = Curves([[found, none], [found, none]], area_ap), Curves([[found, none], [better, none]], area_ap)
+    aps = paired_aps(first, second, draws=50)
+    assert aps.classes[1] is None
+    assert (aps.classes[0].first, aps.classes[0].second, aps.mean.difference.value) == (0.5, 0.75, 0.25)
+
+
 def test_runs_on_other_images_make_no_pair():
     one, other = (judged(scenes(n)).matches(0.5) for n in (20, 21))
     with pytest.raises(ValueError, match="other images or other ground truths; give two runs on one split"):
         paired_interval(one, other, area_ap)
 
 
-def test_95_of_100_intervals_hold_the_true_figure():
-    # One object an image, which the detector finds with probability 0.7 and never takes for another: precision is
-    # 1, so AP by area is the share that is found, and 0.7 is the true one. 100 images; four deviations are 0.087.
-    rng = np.random.default_rng(0)
-    held = 0
-    for _ in range(100):
-        hit = np.flatnonzero(rng.random(100) < 0.7)
-        matches = [matched(np.ones(len(hit), bool), hit, np.ones(100, np.int64))]
-        interval = map_interval(matches, area_ap, draws=200)
-        held += interval.low <= 0.7 <= interval.high
-    assert 0.95 - 0.087 <= held / 100
-
-
 def test_the_spread_is_the_binomials():
-    # As above, with 70 of 100 found: the deviation of the mean is sqrt(0.7 * 0.3 / 100) = 0.0458, times 1.96 0.0898
+    # One object an image, 70 of 100 found and nothing else: AP by area is the share that is found. The deviation of
+    # the mean is sqrt(0.7 * 0.3 / 100) = 0.0458, times 1.96 0.0898
     matches = [matched(np.ones(70, bool), np.arange(70), np.ones(100, np.int64))]
     interval = map_interval(matches, area_ap, draws=4000)
     assert interval.low == pytest.approx(0.7 - 0.0898, abs=0.011)

@@ -1,8 +1,10 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from detkit.errors import DataError
+from detkit.evaluation.bootstrap import class_aps
 from detkit.evaluation.coco import COCO, NUMBERS
 from detkit.structures import OTHER_CLASS, Annotations, Boxes, Detections, Sample
 
@@ -119,3 +121,32 @@ def test_no_ground_truth_at_all_is_an_error():
 def test_a_sample_without_annotations_is_refused():
     with pytest.raises(ValueError, match="image x has no annotations"):
         COCO(class_names=("cat",)).add(Sample("x", Path("x"), (5, 5)), found([], []))
+
+
+def test_curves_give_pycocotools_ap():
+    # images in another order than their ids, crowds, difficult objects, a class without truths, empty images
+    rng = np.random.default_rng(0)
+    coco = COCO(class_names=("cat", "dog", "cow"))
+    for i in rng.permutation(20):
+        corners = rng.uniform(0, 200, (rng.integers(0, 5), 2))
+        boxes = np.hstack([corners, corners + rng.uniform(10, 120, corners.shape)])
+        labels, flags = rng.integers(0, 2, len(boxes)), rng.random((2, len(boxes))) < 0.15
+        truth = sample(boxes, labels, *flags, name=str(i))
+        moved = np.vstack([boxes + rng.normal(0, 6, boxes.shape), boxes + rng.normal(0, 20, boxes.shape)])
+        scores = rng.random(len(moved)).round(1)  # many ties
+        coco.add(truth, found(moved, scores, [*labels, *rng.integers(0, 3, len(labels))]))
+    curves = coco.curves()["COCO"]
+    aps = np.mean([class_aps(own, curves.measure, np.ones((1, 20), np.int64))[:, 0] for own in curves.matches], 0)
+    assert np.nanmean(aps) == pytest.approx(coco.compute()["COCO"]["AP"], abs=1e-9)
+    assert np.isnan(aps).tolist() == [False, False, True]
+    assert 0.1 < aps[0] != aps[1] > 0.1
+
+
+def test_curves_tell_the_image_of_each_detection_as_it_was_added():
+    coco = COCO(class_names=("cat",))
+    coco.add(sample([BIG], [0], name="9"), found([BIG], [0.5]))  # comes last by its id
+    coco.add(sample([BIG, SMALL], [0, 0], name="1"), found([SMALL, [0, 0, 30, 30]], [0.9, 0.8]))
+    (matches,) = coco.curves()["COCO"].matches[0]
+    assert matches.truths.tolist() == [1, 2]
+    assert matches.images.tolist() == [1, 1, 0]
+    assert matches.hits.tolist() == [True, False, True]

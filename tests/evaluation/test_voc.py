@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from detkit.errors import ConfigError, DataError
-from detkit.evaluation.curves import area_ap, grid_ap
+from detkit.evaluation.curves import Matches, area_ap, grid_ap
 from detkit.evaluation.voc import VOC
 from detkit.structures import OTHER_CLASS, Annotations, Boxes, Detections, Sample
 
@@ -208,3 +208,28 @@ def test_random_images_agree_with_a_walk_over_single_detections(seed):
 def test_ap_of_an_empty_curve_is_zero():
     nothing = np.zeros(0)
     assert grid_ap(nothing, nothing, np.arange(11) / 10) == area_ap(nothing, nothing) == 0.0
+
+
+def test_verdicts_are_those_of_each_row_as_it_was_added():
+    voc = VOC(class_names=("cat",))
+    voc.add(sample([], []), found([UNIT], [0.9]))
+    voc.add(
+        sample([UNIT, [50, 50, 60, 60]], [0, 0], [False, True]), found([UNIT, [50, 50, 60, 60], UNIT], [0.5, 1, 0.9])
+    )
+    voc.add(sample([UNIT], [0]), found([], []))
+    assert [own.tolist() for own in voc.verdicts(0.5)] == [["wrong"], ["wrong", "ignored", "right"], []]
+
+
+@pytest.mark.parametrize(
+    ("scores", "hits", "truths", "best"),
+    [
+        ([0.9, 0.8, 0.7], [True, False, True], 2, 0.7),  # F1 2/3, 1/2, 4/5
+        ([0.9, 0.8, 0.7], [True, False, False], 1, 0.9),
+        ([0.9, 0.9, 0.7], [True, False, False], 1, 0.9),  # both of one score: F1 2/3
+        ([0.9, 0.8, 0.8], [False, True, False], 1, 0.8),
+        ([0.9], [False], 1, math.inf),
+        ([], [], 0, math.inf),
+    ],
+)
+def test_the_threshold_of_best_f1(scores, hits, truths, best):
+    assert Matches.of(np.array(scores), np.array(hits, bool), truths).best_f1_threshold() == best
