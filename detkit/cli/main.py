@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import detkit
 from detkit.cli import (
     ablate,
+    compare,
     config,
     data,
     detect,
@@ -34,6 +35,7 @@ from detkit.system.processes import is_first_process, started_by_torchrun
 COMMANDS = (
     train,
     evaluate,
+    compare,
     detect,
     explain,
     paper,

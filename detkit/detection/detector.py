@@ -285,7 +285,7 @@ def _assemble(folder: Path, described: dict[str, Any], compute: Compute) -> Dete
         parts["classifier"], described["classifier_layer"], parts["box_head"], described["box_head_layer"]
     )
     return Detector(
-        calibration=_calibration(folder, described, parts["classifier"]),
+        calibration=calibration_of_model(folder, described),
         class_names=tuple(described["class_names"]),
         generator=construct(PROPOSAL_GENERATORS, described["proposals"]),
         network=RegionNetwork(backbone, extractor, compute=compute, batch=RuntimeKeys().batch),
@@ -294,13 +294,23 @@ def _assemble(folder: Path, described: dict[str, Any], compute: Compute) -> Dete
     )
 
 
-def _calibration(folder: Path, described: dict[str, Any], classifier: Classifier) -> Calibration | None:
+def calibration_of_model(folder: Path, described: Mapping[str, Any]) -> Calibration:
+    """The thresholds and probabilities of a model folder; those that hold without where it has learnt none.
+
+    Args:
+        folder: the model.
+        described: what ``read_model_file`` gives of it.
+
+    Raises:
+        ModelError: its file is missing or damaged.
+    """
+    num_classes, kind = len(described["class_names"]), CLASSIFIERS.get(described["classifier"]["NAME"]).score_kind
     if described["calibration"] == "none":
-        return None
-    file, num_classes = folder / CALIBRATION_FILE, len(described["class_names"])
+        return Calibration.none(num_classes, kind)
+    file = folder / CALIBRATION_FILE
     state = read_tensors(file)
     try:
-        return Calibration.of(state, num_classes, classifier.score_kind, described["calibration"])
+        return Calibration.of(state, num_classes, kind, described["calibration"])
     except ModelError as error:
         raise ModelError(f"{file}: {error}") from error
 

@@ -103,12 +103,12 @@ def differences(step: Step, last: LastRun) -> list[str]:
     if step.label not in last.plan:
         return []
     old, new = last.plan[step.label], described([step])[step.label]
-    changes = [*_changes(old["settings"], new["settings"]), *_changes(old["content"], new["content"])]
-    lines = [f"{key}: {_shown(now)}, was {_shown(before)}" for key, before, now in changes]
+    changes = [*changed_settings(old["settings"], new["settings"]), *changed_settings(old["content"], new["content"])]
+    lines = [f"{key}: {shown_setting(now)}, was {shown_setting(before)}" for key, before, now in changes]
     for (role, dataset), before, now in zip(step.data.items(), old["data"], new["data"]):
         if before != now:
             others = "the classes are others" if role in step.reads.annotated else "its images are hashed otherwise"
-            change = _first_change(dataset, last.content.get(role)) or others
+            change = first_change(dataset, last.content.get(role)) or others
             lines.append(f"{role if '.' in role else f'DATA.{role}'}: {change}")
     if len(old["data"]) != len(new["data"]):
         lines.append(f"reads the data of {', '.join(step.data)}: {len(new['data'])} sets, was {len(old['data'])}")
@@ -129,7 +129,7 @@ def _content(dataset: Dataset) -> np.ndarray:
     return np.array(sums, np.int64).reshape(-1, len(COLUMNS))
 
 
-def _first_change(dataset: Dataset, before: np.ndarray | None) -> str:
+def first_change(dataset: Dataset, before: np.ndarray | None) -> str:
     """Which image of a data set is the first that differs, and in what; empty where none does."""
     if before is None:
         return "other images or annotations"
@@ -148,16 +148,16 @@ def _first_change(dataset: Dataset, before: np.ndarray | None) -> str:
     return ""
 
 
-def _changes(old: Any, new: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:
+def changed_settings(old: Any, new: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:
     """(key, old, new) of every setting that differs; a part that only one of them chooses follows from its NAME."""
-    path = "COMPUTE.DTYPE" if path == "COMPUTE" else path.removesuffix(".*")
+    path = path.removesuffix(".*")
     if isinstance(old or new, Mapping) and None in (old, new):
         return
     if isinstance(old, Mapping) and isinstance(new, Mapping):
         for key in dict.fromkeys([*new, *old]):
-            yield from _changes(old.get(key), new.get(key), f"{path}.{key}" if path else key)
+            yield from changed_settings(old.get(key), new.get(key), f"{path}.{key}" if path else key)
     elif old != new:
-        yield path, old, new
+        yield "COMPUTE.DTYPE" if path == "COMPUTE" else path, old, new
 
 
 def _changes_of_code(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
@@ -173,5 +173,6 @@ def _changes_of_code(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator
             yield f"the code of {name}: its sources changed"
 
 
-def _shown(value: Any) -> str:
+def shown_setting(value: Any) -> str:
+    """A value as messages show it."""
     return "not set" if value in (None, "") else str(value)

@@ -64,6 +64,8 @@ def test_a_run_leaves_results_model_detections_and_pictures_and_ends_at_once_the
 
     assert train(recipe) == 0
     assert "finished before" in capsys.readouterr().out
+    assert main(["compare", "runs/tiny", "runs/tiny"]) == 0
+    assert "A: runs/tiny\nB: runs/tiny\n\nVOC07" in capsys.readouterr().out
     assert finished() == made
     assert not list(Path().rglob("*.partial"))
 
