@@ -14,11 +14,11 @@ test: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest -n 2
+	$(BIN)/pytest -n 2 --dist worksteal
 
 # The long forms of tests: minutes.
 soak: $(STAMP)
-	$(BIN)/pytest -m soak -n 2
+	$(BIN)/pytest -m soak -n 2 --dist worksteal
 
 # Breaks one rule after the other in a copy and shows that the tests see it: minutes.
 mutants: $(STAMP)

@@ -13,9 +13,11 @@ import pytest
 import torch
 
 from detkit import components
+from detkit.backbones import networks
 from detkit.config import layout
 from detkit.regions.index import RegionIndex
 from detkit.regions.source import ArraySource
+from detkit.registry import BACKBONES
 from detkit.structures import Annotations, Boxes, Proposals, Sample
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -50,10 +52,13 @@ def shared() -> Path:
 
 @pytest.fixture(scope="session", autouse=True)
 def read_once():
-    """Signatures and installed packages, which no test changes, are read once: half of what a config takes."""
+    """What no test changes is read once: signatures and installed packages, half of what a config takes, and shapes."""
     read = components.entry_points
     installed = functools.cache(lambda path, group: read(group=group))
+    every = networks._all_networks
+    made = functools.cache(lambda classes: list(every()))
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(networks, "_all_networks", lambda: made(tuple(map(BACKBONES.get, BACKBONES.names()))))
         patch.setattr(layout, "fields_of", functools.cache(layout.fields_of))
         patch.setattr(components, "entry_points", lambda *, group: installed(tuple(sys.path), group))
         yield
