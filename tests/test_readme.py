@@ -28,6 +28,8 @@ ROOT = Path(__file__).resolve().parent.parent
 README, COMPONENTS, PAPER = ROOT / "README.md", ROOT / "docs/components.md", ROOT / "projects/rcnn/README.md"
 PAGES = [README, ROOT / "README.zh.md", COMPONENTS, ROOT / "docs/architecture.md", ROOT / "docs/fidelity.md", PAPER]
 PAGES.append(ROOT / "docs/paper.md")
+HOW_TO = [ROOT / "docs/explain.md"]
+"""Pages that name commands and files, but no config keys."""
 
 
 SMALL = [
@@ -56,7 +58,7 @@ def inline(page):
     return re.findall(r"`([^`\n]+)`", text)
 
 
-EVERY_COMMAND = list(dict.fromkeys(tuple(c) for page in PAGES for c in commands(page)))
+EVERY_COMMAND = list(dict.fromkeys(tuple(c) for page in PAGES + HOW_TO for c in commands(page)))
 
 
 @pytest.fixture
@@ -206,7 +208,7 @@ def test_config_keys_of_the_docs_exist(page):
             node = node[part]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+@pytest.mark.parametrize("page", PAGES + HOW_TO, ids=lambda p: str(p.relative_to(ROOT)))
 def test_files_that_a_page_names_exist(page):
     named = [ROOT / n for n in inline(page) if re.fullmatch(r"(detkit|tests|docs|projects|configs)/[\w./]+", n)]
     linked = [page.parent / link for link in re.findall(r"\]\((?!http)([^)#]+)", page.read_text(encoding="utf-8"))]

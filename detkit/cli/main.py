@@ -24,6 +24,7 @@ from detkit.cli import (
     paper,
     status,
     train,
+    units,
 )
 from detkit.cli.interrupts import INTERRUPTED, interruptible
 from detkit.errors import ConfigError, DetkitError, ProcessLostError, WriteError
@@ -38,6 +39,7 @@ COMMANDS = (
     compare,
     detect,
     explain,
+    units,
     paper,
     ablate,
     estimate,

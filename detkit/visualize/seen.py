@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 
 from detkit.backbones.preprocessing import Preprocessing
@@ -15,6 +17,36 @@ if TYPE_CHECKING:
 
 FIELD, REGION = "#ffffff", "#e8590c"
 """Colours of a receptive field and of what is pooled from a shared map."""
+
+
+@dataclass(frozen=True, eq=False)
+class Tile:
+    """What a network sees of a region, in a square of one size.
+
+    Args:
+        pixels: (side, side, 3) uint8 RGB.
+        area: (4,) x1, y1, x2, y2 in ``pixels``, as in ``RegionView``.
+        is_crop: whether the square is the whole crop; a part of a scaled image is centred in it.
+    """
+
+    pixels: np.ndarray
+    area: np.ndarray
+    is_crop: bool
+
+    @classmethod
+    def of(cls, view: RegionView | None, preprocessing: Preprocessing, side: int) -> Tile:
+        """The tile of a view; a grey one where the extractor shows nothing."""
+        if view is None:
+            return cls(np.full((side, side, 3), 200, np.uint8), np.zeros(4), is_crop=False)
+        pixels, area = filled(view, preprocessing), np.asarray(view.area, float)
+        if not view.is_crop:
+            pixels, area = _around(pixels, area)
+        scale = side / max(pixels.shape[:2])
+        width, height = (max(1, round(length * scale)) for length in pixels.shape[1::-1])
+        shrinks = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+        square, left, top = np.full((side, side, 3), 255, np.uint8), (side - width) // 2, (side - height) // 2
+        square[top : top + height, left : left + width] = cv2.resize(pixels, (width, height), interpolation=shrinks)
+        return cls(square, area * scale + np.array([left, top, left, top]), view.is_crop)
 
 
 def draw_seen(axes: Axes, view: RegionView, preprocessing: Preprocessing, field: np.ndarray | None = None) -> None:

@@ -1,0 +1,253 @@
+"""The regions of a run that excite single units most."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from detkit.backbones.base import LayerSpec
+from detkit.backbones.receptive_fields import receptive_fields
+from detkit.backbones.shapes import network_layers, shape_of_network
+from detkit.config.node import Config
+from detkit.detection.units import Unit, channel_peak, strongest_regions
+from detkit.errors import ConfigError, DataError
+from detkit.progress import progress
+from detkit.regions.features import RegionFeatures, Request, StoredFeatures
+from detkit.registry import nearest
+from detkit.report.measure import Probe
+from detkit.run.plan import Step
+from detkit.run.runner import Run
+from detkit.run.stage import Context
+from detkit.stages.common import region_features, region_index
+
+KEPT = 1000
+"""Regions of each unit that are kept. Source: R-CNN, section 3.1."""
+SAMPLED, CHOSEN, ALIKE = 32, 6, 0.5
+"""Images by which units are chosen, how many are, and from which correlation on two of them show the same."""
+RULE = (
+    f"of each channel the cell whose largest activation differs most from image to image over {SAMPLED} images "
+    f"(standard deviation); of these the first {CHOSEN} that correlate by less than {ALIKE:g} with those before them"
+)
+
+
+@dataclass(frozen=True, eq=False)
+class UnitSource:
+    """One layer's features of the regions of one role of a run.
+
+    Args:
+        run: the run.
+        context: of the stage that reads these regions: its network and its proposals are taken.
+        features: stored or computed.
+        layer: the layer's name.
+        requests: the images that are looked at, with all their regions.
+    """
+
+    run: Run
+    context: Context
+    features: RegionFeatures
+    layer: str
+    requests: Sequence[Request]
+
+    @classmethod
+    def of(cls, run: Run, role: str, layer: str, most_images: int) -> UnitSource:
+        """The source of a run.
+
+        Args:
+            run: the run.
+            role: whose regions.
+            layer: the layer; empty takes the pooled one.
+            most_images: how many images are looked at, from the first on; 0 takes all.
+
+        Raises:
+            ConfigError: no stage reads such regions, the network has no such layer, or results are missing.
+            DataError: there are no regions.
+        """
+        step, layers = _reader(run, role), network_layers(run.config)
+        layer = layer or next(iter(layers))
+        if layer not in layers:
+            raise ConfigError(f"--layer: no layer {layer!r}.{nearest(layer, layers)} Layers: {', '.join(layers)}.")
+        context = _context(run, step)
+        missing = [name for name in ("network", "proposals") if name not in context.inputs]
+        if missing:
+            made = " and ".join(step.inputs[name].label for name in missing)
+            raise ConfigError(f"{made}: not there yet; run detkit train with this recipe first")
+        at_test = role == "TEST"
+        most_boxes = 0 if at_test else step.config.PROPOSALS.TRAIN_MAX_BOXES
+        index = region_index(context, role, with_truths=not at_test, max_boxes=most_boxes)
+        features = region_features(context, index)
+        if isinstance(features, StoredFeatures) and not features.holds(layer):
+            others = {name: path for name, path in context.inputs.items() if name != "features"}
+            features = region_features(replace(context, inputs=others), index)
+        requests = features.every_row()[: most_images or None]
+        if not requests:
+            raise DataError(f"--role {role}: none of its {index.num_images} images has a region")
+        return cls(run, context, features, layer, requests)
+
+    @property
+    def spec(self) -> LayerSpec:
+        """The layer's shape."""
+        return network_layers(self.run.config)[self.layer]
+
+    def cost(self, sampled: bool) -> str:
+        """What looking at these regions takes, measured in a few seconds where they have to be computed.
+
+        Args:
+            sampled: whether units are chosen first, for which some images are looked at twice.
+        """
+        regions = sum(len(rows) for _, rows in self.requests)
+        what = f"{self.layer} of {regions:,} regions in {len(self.requests)} images"
+        if isinstance(self.features, StoredFeatures):
+            return f"{what}: read from stored features, {regions * self.spec.dim * 2 / 1e6:,.0f} MB"
+        again = min(SAMPLED, len(self.requests)) / len(self.requests) if sampled else 0.0
+        probe = Probe(self.run)
+        measured = probe.features.seconds(len(self.requests), regions, workers=self.run.workers, threads=probe.threads)
+        seconds = measured * (1 + again)
+        length = f"{seconds / 60:,.0f} min" if seconds >= 120 else f"{seconds:.0f} s"
+        return f"{what}: computed, about {length}; nothing is stored"
+
+    def blocks(self, requests: Sequence[Request]) -> Iterator[tuple[int, Tensor]]:
+        """(image, (n, D) features of its regions), with a bar."""
+        with progress(f"units {self.context.role.lower()}", len(requests), "image") as bar:
+            for image, layers in self.features.images(requests, [self.layer]):
+                yield image, layers[self.layer]
+                bar.update()
+
+
+@dataclass(eq=False)
+class TopRegions:
+    """The regions that excite one unit most, of each image those that do not overlap a stronger one.
+
+    Args:
+        unit: the unit.
+        peak: the largest activation of its channel so far.
+        rows: (M,) rows of the index, by falling activation.
+        activations: (M,) theirs.
+    """
+
+    unit: Unit
+    peak: float = 0.0
+    rows: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+    activations: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
+
+    @property
+    def relative(self) -> np.ndarray:
+        """(M,) activations in parts of the channel's largest one."""
+        return self.activations / (self.peak or 1.0)
+
+    def plain(self, source: UnitSource) -> dict[str, Any]:
+        """What JSON holds of it."""
+        index = source.features.index
+        regions = [
+            {
+                "image": index.samples[int(index.image[row])].image_id,
+                "box": [round(v, 2) for v in index.boxes.tensor[int(row)].tolist()],
+                "activation": float(activation),
+                "relative": float(share),
+            }
+            for row, activation, share in zip(self.rows, self.activations, self.relative, strict=True)
+        ]
+        unit = {"number": self.unit.number, "channel": self.unit.channel, "cell": self.unit.cell}
+        return {**unit, "channel_peak": self.peak, "regions": regions}
+
+
+def top_regions(source: UnitSource, units: Sequence[Unit]) -> list[TopRegions]:
+    """Looks at all regions of a source once.
+
+    Args:
+        source: the regions.
+        units: of its layer.
+    """
+    tops, index = [TopRegions(unit) for unit in units], source.features.index
+    for image, features in source.blocks(source.requests):
+        first, boxes = index.rows(image).start, index.boxes[index.rows(image)]
+        for top in tops:
+            top.peak = max(top.peak, channel_peak(features, top.unit))
+            values = features[:, top.unit.number]
+            floor = float(top.activations[-1]) if len(top.activations) == KEPT else 0.0
+            found = strongest_regions(boxes, torch.where(values > floor, values, 0.0), KEPT).numpy()
+            rows = np.concatenate([top.rows, first + found])
+            activations = np.concatenate([top.activations, values.numpy()[found]])
+            order = np.argsort(-activations, kind="stable")[:KEPT]
+            top.rows, top.activations = rows[order], activations[order]
+    return tops
+
+
+def chosen_units(source: UnitSource, numbers: Sequence[int] = ()) -> list[Unit]:
+    """The units of these numbers, or, where none are given, those that ``RULE`` chooses.
+
+    Raises:
+        ConfigError: the layer has no such unit.
+    """
+    for number in numbers:
+        if not 0 <= number < source.spec.dim:
+            raise ConfigError(f"--unit {number}: {source.layer} has the units 0 to {source.spec.dim - 1}")
+    if numbers:
+        return [Unit.of(source.layer, source.spec, number) for number in dict.fromkeys(numbers)]
+    places = np.unique(np.linspace(0, len(source.requests) - 1, min(SAMPLED, len(source.requests))).astype(int))
+    sample = [source.requests[place] for place in places]
+    peaks = torch.stack([features.max(0).values for _, features in source.blocks(sample)])
+    return [Unit.of(source.layer, source.spec, number) for number in diverse(peaks, source.spec)]
+
+
+def diverse(peaks: Tensor, spec: LayerSpec) -> list[int]:
+    """The numbers of the units that ``RULE`` chooses; fewer where the layer has no more that change.
+
+    Args:
+        peaks: (I, D) the largest activation of each unit in each of I images.
+        spec: the layer's shape.
+    """
+    spread = peaks.std(0, correction=0).view(spec.shape[0], -1)
+    best, cells = spread.max(1)
+    order = best.argsort(descending=True, stable=True)
+    order = order[best[order] > 0]
+    numbers = order * spread.shape[1] + cells[order]
+    centred = peaks[:, numbers] - peaks[:, numbers].mean(0)
+    directions = centred / centred.norm(dim=0).clamp(min=1e-12)
+    chosen: list[int] = []
+    for place in range(len(numbers)):
+        if len(chosen) < CHOSEN and bool((directions[:, chosen].T @ directions[:, place] < ALIKE).all()):
+            chosen.append(place)
+    return [int(number) for number in numbers[chosen]]
+
+
+def fields_table(config: Config) -> list[str]:
+    """A line for each convolution, pooling and layer of the network: what its cells see of the crop."""
+    backbone = shape_of_network(config)
+    fields = receptive_fields(backbone)
+    width = max(len(name) for name in fields)
+    lines = [
+        f"crops of {backbone.input_size} px",
+        f"{'layer':{width}} {'sees':>6} {'apart':>7} {'first at':>8} {'share':>6}",
+    ]
+    for name, one in fields.items():
+        apart = f"{one.stride:.4g}" if one.stride else "-"
+        lines.append(f"{name:{width}} {one.size:6} {apart:>7} {one.offset:8.4g} {one.share:6.0%}")
+    return lines
+
+
+def _reader(run: Run, role: str) -> Step:
+    """The last step that reads the network and the proposals of a role."""
+    readers = {step.role: step for step in run.steps if {"network", "proposals"} <= set(step.inputs)}
+    if role not in readers:
+        raise ConfigError(f"--role {role}: no stage of this recipe reads its regions; expected {', '.join(readers)}")
+    return readers[role]
+
+
+def _context(run: Run, step: Step) -> Context:
+    results = {name: run.result(made) for name, made in {**step.inputs, **step.caches}.items()}
+    return Context(
+        config=step.config,
+        content=step.content,
+        role=step.role,
+        roles=step.reads.roles,
+        folder=run.folder,
+        inputs={name: path for name, path in results.items() if path is not None},
+        dataset=step.dataset,
+        compute=run.compute,
+        workers=run.workers,
+    )
