@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from detkit.config.node import Config
+from detkit.errors import ConfigError
 from detkit.evaluation.bootstrap import Interval
 from detkit.study.answer import Answer, Cell, Table
 from detkit.study.curve import curve
@@ -18,6 +19,7 @@ from detkit.study.text import NOTHING, Text, joined
 from detkit.study.verdict import MEAN_AP, Verdict
 
 MISSING = Text("Not run: {label} ({why}).", "未运行：{label}（{why}）。")
+LACKS = Text("The rest cannot be told: {why}.", "其余部分无法回答：{why}。")
 NOT_RUN = Text("not run", "未运行")
 NONE_RUN = Text("Nothing can be told with this recipe.", "用这个配方无法回答。")
 HEADING = Text("mAP, % (VOC2007, IoU {iou:g})", "mAP，%（VOC2007，IoU {iou:g}）")
@@ -79,13 +81,25 @@ class Comparison(Question):
             MISSING.format(label=s.label, why=lab.missing(s).rstrip(".")) for s in settings if s.label.en not in able
         ]
         nothing = [] if verdicts or not claims else [NONE_RUN]
-        return Answer(
+        answer = Answer(
             paragraph=joined([self.said, *(v.sentence for v in verdicts), *nothing, *lacks]),
             tables=[self.table(lab, settings, iou) for iou in self.ious],
             verdicts=verdicts,
             figures={"curve": curve(self.axis, *self._points(lab, settings))} if self.axis != NOTHING else {},
             settings=settings,
         )
+        try:
+            return self.extended(lab, answer)
+        except ConfigError as error:
+            return replace(answer, paragraph=answer.paragraph + LACKS.format(why=error))
+
+    def extended(self, lab: Lab, answer: Answer) -> Answer:
+        """The answer with what a question tells beside the table.
+
+        Raises:
+            ConfigError: the recipe lacks what it takes; the answer then says so.
+        """
+        return answer
 
     def table(self, lab: Lab, settings: Sequence[Setting], iou: float) -> Table:
         """A line for each setting; columns of the paper only where it has a figure."""

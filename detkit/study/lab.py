@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,13 +13,11 @@ from detkit.config import load_config
 from detkit.config.node import Config
 from detkit.config.yaml_file import value_text
 from detkit.errors import ConfigError, DetkitError
-from detkit.run.artifacts import digest_of
-from detkit.run.kinds import FEATURES
 from detkit.run.plan import Datasets, Step
 from detkit.run.runner import Run, output_folder
-from detkit.stages.common import layers_read, network_layers
 from detkit.study.measured import Measured, measure
 from detkit.study.setting import Setting
+from detkit.study.sharing import of_one_network, shared_features
 
 log = logging.getLogger("detkit")
 
@@ -57,8 +55,8 @@ class Lab:
         """
         new = {s.identity: s for s in settings if s.identity not in self._runs | self._missing}
         planned = {identity: run for identity, s in new.items() if (run := self._planned(s)) is not None}
-        for identities in _of_one_network(planned):
-            words = _shared_features([planned[identity] for identity in identities])
+        for identities in of_one_network(planned):
+            words = shared_features([planned[identity] for identity in identities])
             for identity in identities if len(identities) > 1 else ():
                 planned[identity] = self._plan(new[identity], words)
         self._runs.update(planned)
@@ -122,7 +120,10 @@ class Lab:
         folder = f"OUTPUT_DIR={value_text(str(self.folder / RUNS / name))}"
         config = load_config(self.recipe, [*self.overrides, *words, *setting.words, folder])
         run = Run.of(config, name, datasets=self._shared(config))
-        return replace(run, steps=_needed(run.steps, last_step(run, setting.kind)))
+        steps = _needed(run.steps, last_step(run, setting.kind))
+        if setting.stage and all(type(step.stage).__name__ != setting.stage for step in steps):
+            raise ConfigError(f"STAGES: the recipe has no {setting.stage}, which this is about")
+        return replace(run, steps=steps)
 
     def _shared(self, config: Config) -> Datasets:
         """The data sets of a config, shared by the runs that read the same ones."""
@@ -149,30 +150,3 @@ def _needed(steps: Sequence[Step], last: Step) -> list[Step]:
         if step in found:
             found.update((*step.inputs.values(), *step.caches.values()))
     return [step for step in steps if step in found]
-
-
-def _of_one_network(runs: Mapping[str, Run]) -> list[list[str]]:
-    """The runs in groups that store features of the same regions from the same network; the others are left out."""
-    groups: dict[str, list[str]] = {}
-    for identity, run in runs.items():
-        if any(step.stage.gives == FEATURES for step in run.steps):
-            described = {name: value for name, value in _extraction(run).description.items() if name != "content"}
-            groups.setdefault(digest_of(described), []).append(identity)
-    return list(groups.values())
-
-
-def _extraction(run: Run) -> Step:
-    """The first step that stores features."""
-    return next(step for step in run.steps if step.stage.gives == FEATURES)
-
-
-def _shared_features(runs: Sequence[Run]) -> list[str]:
-    """Words that keep the test split's features, too, and all layers where the runs do not keep the same ones."""
-    words = ["FEATURES.ROLES=[TRAIN, TEST]"]
-    kept = {json.dumps(_extraction(run).content, sort_keys=True) for run in runs}
-    if len(kept) > 1:
-        configs = [run.config for run in runs]
-        read = {layer for c in configs for role in ("TRAIN", "TEST") for layer in layers_read(c, role).values()}
-        read.update(layer for c in configs for layer in c.FEATURES.LAYERS)
-        words.append(f"FEATURES.LAYERS={value_text([x for x in network_layers(configs[0]) if x in read])}")
-    return words

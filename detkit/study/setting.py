@@ -23,6 +23,7 @@ class Setting:
         refined: whether the detections after the box head are judged, or those before it.
         at: where it stands on the axis of a picture.
         kind: the last kind of result that is needed of its test split.
+        stage: a stage that the run must have, as the keys mean nothing without it; empty for none.
     """
 
     label: Text
@@ -31,6 +32,7 @@ class Setting:
     refined: bool = False
     at: float | None = None
     kind: str = DETECTIONS
+    stage: str = ""
 
     @property
     def words(self) -> list[str]:
@@ -40,4 +42,4 @@ class Setting:
     @property
     def identity(self) -> str:
         """The same for settings that need the same run."""
-        return json.dumps([sorted(self.words), self.kind])
+        return json.dumps([sorted(self.words), self.kind, self.stage])

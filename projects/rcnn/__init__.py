@@ -1,6 +1,6 @@
 """R-CNN (Girshick et al., CVPR 2014), put together from registered components: the recipes beside this file.
 
-The questions that ``detkit paper`` answers are registered here.
+Registered here are the questions that ``detkit paper`` answers and a classifier that one of them compares.
 """
 
-from . import questions  # noqa: F401 (importing registers)
+from . import mined_softmax, questions  # noqa: F401 (importing registers)

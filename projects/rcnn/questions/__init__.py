@@ -1,3 +1,18 @@
 """The questions to R-CNN, registered for ``detkit paper``: each file answers one or a few that belong together."""
 
-from . import boxes, crops, layers, negatives, softmax  # noqa: F401 (importing registers)
+from . import (  # noqa: F401 (importing registers)
+    boxes,
+    causes,
+    crops,
+    iterations,
+    labels,
+    layers,
+    nearness,
+    negatives,
+    reach,
+    receptive,
+    sampling,
+    scales,
+    several,
+    softmax,
+)

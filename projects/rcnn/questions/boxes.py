@@ -53,7 +53,8 @@ class OverlapOfExamples(Compared):
     title = Text("Why does box regression learn from an IoU of 0.6 on?", "为什么训练边框回归时的 IoU 阈值设置为 0.6？")
     source = "appendix C"
     said = Text(
-        "The paper learns only from proposals near an object, as the task makes no sense for others, and chose 0.6 by "
+        "The paper learns only from proposals near an object, as the task makes no sense for others, and chose "
+        "0.6 by "
         "validation. It gives no figure for other thresholds.",
         "论文只用离物体近的候选框学习，因为对远处的框这一任务没有意义；0.6 由验证集选出，没有给出其他阈值的数字。",
     )

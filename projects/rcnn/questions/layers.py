@@ -55,10 +55,13 @@ class Layers(Compared):
                 paper = PAPER[layer][column] if layer in PAPER else None
                 lines.append((label.format(layer=layer), paper, {**svm_on(layer), **stages}))
         lines.sort(key=lambda line: line[0] != TUNED.format(layer=last))
-        found = [Setting(label=_label(label), keys=keys, paper=paper) for label, paper, keys in lines]
+        found = [
+            Setting(label=_label(label), keys=keys, paper=paper, stage="" if "STAGES" in keys else "Finetune")
+            for label, paper, keys in lines
+        ]
         boxes = f"{TUNED.format(layer=last)}, boxes"
         paper = WITH_BOXES if last == "fc7" else None
-        return [*found, Setting(label=_label(boxes), keys=svm_on(last), paper=paper, refined=True)]
+        return [*found, Setting(label=_label(boxes), keys=svm_on(last), paper=paper, refined=True, stage="Finetune")]
 
     def claimed(self, config: Config) -> list[Claim]:
         """Those of section 3.2, on this network's last layer."""

@@ -49,10 +49,9 @@ class Negatives(Compared):
             for iou in THRESHOLDS
         ]
 
-    def answer(self, lab: Lab) -> Answer:
+    def extended(self, lab: Lab, answer: Answer) -> Answer:
         """With a table of support vectors."""
         rows: list[list[Cell]] = []
-        answer = super().answer(lab)
         for setting in sorted(answer.settings, key=lambda s: s.at or 0.0):
             if not lab.missing(setting):
                 found = support_vectors(lab.run(setting))

@@ -1,0 +1,61 @@
+"""Means over regions, with intervals from test images drawn anew."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from detkit.evaluation.bootstrap import Interval
+from detkit.study.measured import DRAWS
+from detkit.system.seeding import rng_for
+
+
+@dataclass(frozen=True, eq=False)
+class ByImage:
+    """A sum and a count for each image; their quotient is a mean over all images' regions, or a ratio.
+
+    Args:
+        sums: (I,) numbers.
+        counts: (I,) numbers, at least one above 0.
+    """
+
+    sums: np.ndarray
+    counts: np.ndarray
+
+    @classmethod
+    def of(cls, values: np.ndarray, image: np.ndarray, num_images: int) -> ByImage:
+        """Of (N,) values, each of the image that is named by its (N,) number."""
+        sums = np.bincount(image, weights=values, minlength=num_images)
+        return cls(sums, np.bincount(image, minlength=num_images).astype(float))
+
+    def mean(self, draws: np.ndarray) -> np.ndarray:
+        """(B,) the quotient in each of (B, I) draws of the images; not a number where a draw counts nothing."""
+        with np.errstate(invalid="ignore", divide="ignore"):
+            found: np.ndarray = (draws @ self.sums) / (draws @ self.counts)
+        return found
+
+    @property
+    def value(self) -> float:
+        """The quotient over all images."""
+        return float(self.mean(np.ones((1, len(self.sums))))[0])
+
+    def interval(self) -> Interval:
+        """The quotient with its 95 % interval."""
+        return _interval(self.value, self.mean(_draws(len(self.sums))))
+
+    def above(self, other: ByImage) -> Interval:
+        """How much larger it is than another one of the same images, on the same draws."""
+        draws = _draws(len(self.sums))
+        return _interval(self.value - other.value, self.mean(draws) - other.mean(draws))
+
+
+def _draws(num_images: int) -> np.ndarray:
+    """(B, I) how often each draw holds each image."""
+    share = np.full(num_images, 1 / num_images)
+    return rng_for(0, "bootstrap").multinomial(num_images, share, size=DRAWS)
+
+
+def _interval(value: float, drawn: np.ndarray) -> Interval:
+    low, high = np.nanquantile(drawn, [0.025, 0.975])
+    return Interval(value, float(low), float(high))
