@@ -28,6 +28,7 @@ BUILT_IN = (
     "detkit.classifiers.softmax",
     "detkit.box_heads.ridge",
     "detkit.box_heads.sgd_linear",
+    "detkit.box_heads.mlp",
     "detkit.box_heads.identity",
     "detkit.box_heads.tuned",
     "detkit.training.region_objective",

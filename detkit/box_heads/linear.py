@@ -42,11 +42,16 @@ class ClassLinear(BoxHead):
 
     def refine(self, features: Tensor, boxes: Boxes, labels: Tensor) -> Boxes:
         """The boxes moved by the transforms of their labels, not clipped."""
-        deltas = torch.zeros(len(boxes), 4)
+        deltas = self.outputs(features, labels, self.scale_)
+        return decode_boxes(boxes, deltas, inclusive=self.inclusive, coder=self.coder)
+
+    def outputs(self, inputs: Tensor, labels: Tensor, scale: Tensor) -> Tensor:
+        """(N, 4) outputs of the class of each of (N, D) inputs, which are multiplied by the scale ()."""
+        deltas = torch.zeros(len(labels), 4)
         for k in labels.unique().tolist():
             own = labels == k
-            deltas[own] = features[own] @ (self.weight_[k] * self.scale_).T + self.bias_[k]
-        return decode_boxes(boxes, deltas, inclusive=self.inclusive, coder=self.coder)
+            deltas[own] = inputs[own] @ (self.weight_[k] * scale).T + self.bias_[k]
+        return deltas
 
     def state(self) -> dict[str, Tensor]:
         """Weight (K, 4, D) and bias (K, 4) for scaled features, and the scale ()."""

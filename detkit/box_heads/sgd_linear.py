@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
-from torch import Tensor
 from typing_extensions import Self
 
-from detkit.box_heads.examples import BoxExamples
+from detkit.box_heads.descent import Descent
 from detkit.box_heads.linear import LinearBoxHead
 from detkit.config.ranges import Fraction, NonNegative, Positive
-from detkit.errors import ConfigError
 from detkit.progress import Progress
 from detkit.regions.source import FeatureSource, LinearHead
 from detkit.registry import BOX_HEADS
-
-POOL = 16384
-"""Examples whose features are held at once; more are read pool by pool."""
 
 
 @BOX_HEADS.register()
@@ -62,8 +55,7 @@ class SGDLinear(LinearBoxHead):
         coder: Literal["log", "relative", "pixels"] = "log",
     ) -> None:
         super().__init__(num_classes, feature_dim, min_iou, target_norm, widths == "inclusive", coder)
-        self.epochs, self.batch_size = epochs, batch_size
-        self.lr, self.momentum, self.weight_decay = lr, momentum, weight_decay
+        self.descent = Descent(epochs, batch_size, lr, momentum, weight_decay)
 
     def fit(
         self,
@@ -82,46 +74,19 @@ class SGDLinear(LinearBoxHead):
         held = self.read(source, examples)
         weight = torch.zeros(self.num_classes * 4, self.feature_dim, requires_grad=True)
         bias = torch.zeros(self.num_classes * 4, requires_grad=True)
-        groups: list[dict[str, Any]] = [{"params": [weight], "weight_decay": self.weight_decay}, {"params": [bias]}]
-        optimizer = torch.optim.SGD(groups, self.lr, self.momentum)
-        steps = self.epochs * sum(-(-len(pool) // self.batch_size) for pool in _split(np.arange(len(examples)), POOL))
-        for step, (features, labels, targets) in enumerate(self._batches(held, examples, rng)):
-            for group in optimizer.param_groups:
-                group["lr"] = self.lr * (1 + math.cos(math.pi * step / steps)) / 2
-            outputs = torch.nn.functional.linear(features, weight, bias).view(len(features), -1, 4)
-            loss = (outputs[torch.arange(len(labels)), labels] - targets).square().sum(1).mean()
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            if progress is not None:
-                progress.update(self.num_classes * (step + 1) // steps - self.num_classes * step // steps)
-        if not bool(torch.isfinite(weight).all()):
-            raise ConfigError(f"SGDLinear: learning diverged with LR {self.lr} and MOMENTUM {self.momentum}; lower LR")
+        self.descent(
+            lambda features: torch.nn.functional.linear(features, weight, bias),
+            [weight],
+            [bias],
+            held,
+            examples,
+            rng,
+            scale=self.scale_,
+            name="SGDLinear",
+            num_classes=self.num_classes,
+            progress=progress,
+        )
         self.weight_ = weight.detach().view(self.num_classes, 4, -1)
         self.bias_ = bias.detach().view(self.num_classes, 4)
-        self.describe(examples, epochs=self.epochs)
+        self.describe(examples, epochs=self.descent.epochs)
         return self
-
-    def _batches(
-        self, source: FeatureSource, examples: BoxExamples, rng: np.random.Generator
-    ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """(features, labels, targets) of each step of every epoch."""
-        image = source.index.image[examples.rows]
-        order = np.arange(len(examples))
-        held: Tensor | None = None
-        for _ in range(self.epochs):
-            if len(order) > POOL:
-                # Whole images follow each other, so that an epoch reads every image once.
-                order = np.argsort(rng.permutation(source.index.num_images)[image], kind="stable")
-            for pool in _split(order, POOL):
-                if held is None or len(order) > POOL:
-                    held = source.take(examples.rows[pool]).half()
-                for batch in _split(rng.permutation(len(pool)), self.batch_size):
-                    own = torch.from_numpy(pool[batch])
-                    features = held[torch.from_numpy(batch)].float() * self.scale_
-                    yield features, examples.labels[own], examples.targets[own].float()
-
-
-def _split(values: np.ndarray, size: int) -> list[np.ndarray]:
-    """Consecutive parts of at most ``size``; none of an empty array."""
-    return [values[start : start + size] for start in range(0, len(values), size)]

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from detkit.box_heads import sgd_linear
+from detkit.box_heads import descent
 from detkit.box_heads.ridge import Ridge
 from detkit.box_heads.sgd_linear import SGDLinear
 from detkit.errors import ConfigError
@@ -43,7 +43,7 @@ def test_the_generator_decides_the_order_and_so_the_result(shifted):
 
 def test_pools_read_each_example_once_an_epoch_where_they_cannot_be_held(shifted, monkeypatch):
     # 8 truths and 8 x 33 regions are 272 examples, three pools of at most 100; the norm's sample is off
-    monkeypatch.setattr(sgd_linear, "POOL", 100)
+    monkeypatch.setattr(descent, "POOL", 100)
     monkeypatch.setattr(held, "HELD_BYTES", 0)
     head = fit(shifted, target_norm=0.0)
     assert shifted.taken == 3 * 272
@@ -52,13 +52,13 @@ def test_pools_read_each_example_once_an_epoch_where_they_cannot_be_held(shifted
 
 @pytest.mark.parametrize("pool", [100, 1000])
 def test_examples_and_the_sample_for_the_norm_are_read_in_one_sweep(shifted, monkeypatch, pool):
-    monkeypatch.setattr(sgd_linear, "POOL", pool)
+    monkeypatch.setattr(descent, "POOL", pool)
     fit(shifted)
     assert shifted.sweeps == ["take"] and shifted.taken == 272
 
 
 def test_holding_changes_nothing(shifted, monkeypatch):
-    monkeypatch.setattr(sgd_linear, "POOL", 100)
+    monkeypatch.setattr(descent, "POOL", 100)
     expected = fit(shifted)
     monkeypatch.setattr(held, "HELD_BYTES", 0)
     assert torch.equal(fit(shifted).weight_, expected.weight_)

@@ -556,7 +556,7 @@ ROWS = (
     Mutation(
         "pool5's scale not applied at test",
         "detkit/box_heads/linear.py",
-        "(self.weight_[k] * self.scale_).T",
+        "(self.weight_[k] * scale).T",
         "self.weight_[k].T",
         "box_heads/test_ridge.py",
     ),

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from detkit.box_heads.mlp import MLP
 from detkit.box_heads.ridge import Ridge
 from detkit.box_heads.sgd_linear import SGDLinear
 from detkit.classifiers.linear_svm import LinearSVM
@@ -57,7 +58,7 @@ def test_a_diverging_loss_names_iteration_and_images(whole, job):
 def test_identical_features_train_to_finite_numbers(make_index, array_source, constant):
     index = make_index([([TRUTH], [i % 2], [NEAR, FAR]) for i in range(4)], 2)
     source = array_source(index, np.full((len(index), 3), constant, np.float32))
-    for part in (LinearSVM, Ridge, SGDLinear):
+    for part in (LinearSVM, Ridge, SGDLinear, MLP):
         learnt = part(num_classes=2, feature_dim=3).fit(source, np.random.default_rng(0))
         assert all(bool(tensor.isfinite().all()) for tensor in learnt.state().values()), part
         json.dumps(learnt.report(), allow_nan=False)
@@ -66,7 +67,7 @@ def test_identical_features_train_to_finite_numbers(make_index, array_source, co
 def test_a_class_with_one_positive_trains(make_index, array_source):
     index = make_index([([TRUTH], [0], [NEAR, FAR]), ([], [], [FAR])], 1)
     source = array_source(index, np.random.default_rng(0).random((len(index), 3), dtype=np.float32))
-    for part in (LinearSVM, Ridge, SGDLinear):
+    for part in (LinearSVM, Ridge, SGDLinear, MLP):
         learnt = part(num_classes=1, feature_dim=3).fit(source, np.random.default_rng(0))
         assert all(bool(tensor.isfinite().all()) for tensor in learnt.state().values()), part
 

@@ -86,6 +86,13 @@ TABLE = [
         {"BATCH_SIZE": 64, "EPOCHS": 2, "LR": 0.1, "MIN_IOU": 0.5, "MOMENTUM": 0.5, "TARGET_NORM": 10.0}
         | {"WEIGHT_DECAY": 0.5, "WIDTHS": "inclusive", "CODER": "relative"},
     ),
+    (
+        ["BOX_HEAD.NAME=MLP"],
+        "BOX_HEAD.MLP",
+        "RKDE",
+        {"BATCH_SIZE": 64, "EPOCHS": 2, "HIDDEN_DIM": 8, "LR": 0.1, "MIN_IOU": 0.5, "MOMENTUM": 0.5}
+        | {"TARGET_NORM": 10.0, "WEIGHT_DECAY": 0.5, "WIDTHS": "inclusive", "CODER": "relative"},
+    ),
     (FLAT, "DATA.VOC", ALL, {"ROOT": "other", "SPLIT_SEED": 1, "TEST_FRACTION": 0.4}),
     (FLAT, "DATA.VOC", "FxyCRKDE", {"CLASSES": ["square", "circle"]}),
     (FLAT, "DATA.VOC", "", {"OTHER_CLASSES": "drop", "DRAW_SPLITS": True, "MAX_MEGAPIXELS": 1.0}),
