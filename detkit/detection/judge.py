@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from detkit.classifiers.base import Classifier
-from detkit.detection.detector import RegionScorer
+from detkit.detection.detector import OneImage, RegionScorer
 from detkit.detection.postprocess import Postprocess, finish, select
 from detkit.evaluation.curves import Matches
 from detkit.evaluation.voc import VOC
@@ -35,6 +35,7 @@ class Judge:
         box_features: what the box head reads, of the same regions; only candidates are asked for.
         class_names: the K classes.
         settings: caps and suppression.
+        new_crops: the image of a number, where settings ask for new crops.
     """
 
     scorer: RegionScorer
@@ -42,6 +43,7 @@ class Judge:
     box_features: RegionFeatures
     class_names: Sequence[str]
     settings: Postprocess
+    new_crops: Callable[[int], OneImage] | None = None
 
     def matches(
         self, classifiers: Sequence[Classifier], fold: np.ndarray, progress: Progress | None = None
@@ -68,8 +70,10 @@ class Judge:
             read = torch.zeros(len(at), 0)
             if head.reads_features and len(at):
                 read = next(given)[1][layer][own.unique(return_inverse=True)[1]]
-            boxes = self.scorer.refined(index.boxes[own], read, own_labels, own_scores, self.settings)
-            voc.add(sample, finish(boxes, own_scores, own_labels, own, sample.size, self.settings))
+            scorer = replace(self.scorer, classifier=classifiers[int(fold[image])])
+            new = None if self.new_crops is None else self.new_crops(image)
+            boxes, last = scorer.iterated(index.boxes[own], read, own_labels, own_scores, self.settings, new)
+            voc.add(sample, finish(boxes, last, own_labels, own, sample.size, self.settings))
         return voc.matches(0.5)
 
     def _candidates(

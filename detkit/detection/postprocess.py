@@ -28,6 +28,10 @@ class Postprocess:
             the one with the best score. ``detkit detect --one-class-per-region`` does it with any model.
         refine_above: candidates that score more are moved by the box head, the others keep their proposal's box; null
             moves all, as the paper does.
+        refine_iterations: how often the box head moves a candidate. From the second time on it reads the features of a
+            new crop, of the box that it has made, clipped to the image.
+        rescore: whether the classifier scores these new crops, too, so that a detection has the score of the last
+            crop instead of its proposal's. It changes nothing with one iteration.
     """
 
     top_per_image: Annotated[int, Positive] = 100
@@ -35,6 +39,13 @@ class Postprocess:
     nms_iou: Annotated[float, Fraction] = 0.3
     one_class_per_region: bool = False
     refine_above: float | None = None
+    refine_iterations: Annotated[int, Positive] = 1
+    rescore: bool = False
+
+    @property
+    def changes_scores(self) -> bool:
+        """Whether a candidate's score may be another once the box head is done."""
+        return self.rescore and self.refine_iterations > 1
 
 
 def select(scores: Tensor, settings: Postprocess, min_score: float | Tensor = -np.inf) -> tuple[Tensor, Tensor, Tensor]:
@@ -102,6 +113,8 @@ def finish(
 ) -> Detections:
     """The detections of one image, by falling score: boxes clipped, those without area dropped, NMS in each class.
 
+    Scores of -inf, which a rescored crop may have, are dropped as well.
+
     A tie goes to the lower class, then to the earlier candidate.
 
     Args:
@@ -113,7 +126,7 @@ def finish(
         settings: the NMS threshold.
     """
     found = Detections(boxes.clip(image_size), scores, labels, rows)
-    found = found[(found.boxes.area() > 0).nonzero()[:, 0]]
+    found = found[((found.boxes.area() > 0) & (scores > -torch.inf)).nonzero()[:, 0]]
     kept = []
     for label in found.labels.unique():
         own = (found.labels == label).nonzero()[:, 0]

@@ -33,7 +33,7 @@ from detkit.run.kinds import (
 )
 from detkit.run.shards import save_tensors
 from detkit.run.stage import Context, Need, Reads, Stage
-from detkit.stages.common import FEATURE_SECTIONS, region_features, region_index, stored_features
+from detkit.stages.common import FEATURE_SECTIONS, new_crops, region_features, region_index, stored_features
 from detkit.stages.detect import load_scorer
 from detkit.structures.state import read_tensors
 from detkit.system.files import write_json
@@ -106,7 +106,9 @@ class Calibrate(Stage):
         if isinstance(features, StoredFeatures) and not features.holds(scorer.box_layer):
             without = {label: path for label, path in inputs.items() if label != "features"}
             boxes = region_features(replace(context, inputs=without), index)
-        judge = Judge(scorer, features, boxes, names, config.settings("POSTPROCESS", Postprocess))
+        settings = config.settings("POSTPROCESS", Postprocess)
+        crops = new_crops(context, boxes, scorer.layers, settings)
+        judge = Judge(scorer, features, boxes, names, settings, crops)
         with progress("calibrate", index.num_images * (2 if role == "TRAIN" else 1), "image") as bar:
             if role == "TRAIN":
                 learnt = calibrate_by_folds(judge, config.CALIBRATE.FOLDS, rng_for(config.SEED, "calibrate"), bar)

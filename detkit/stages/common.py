@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,9 @@ from detkit.backbones.weights import load_weights
 from detkit.config.build import build
 from detkit.config.node import Config
 from detkit.data.base import Dataset
+from detkit.data.images import read_image
+from detkit.detection.detector import OneImage
+from detkit.detection.postprocess import Postprocess
 from detkit.errors import ConfigError, DataError
 from detkit.regions.features import ComputedFeatures, RegionFeatures, StoredFeatures
 from detkit.regions.gathered import GatheredFeatures
@@ -165,7 +168,33 @@ def region_features(context: Context, index: RegionIndex) -> RegionFeatures:
     """The features of these regions: those that were stored, else computed on demand."""
     if "features" in context.inputs:
         return StoredFeatures(index, context.inputs["features"])
+    return ComputedFeatures(index, region_network(context), workers=context.workers)
+
+
+def region_network(context: Context) -> RegionNetwork:
+    """What computes features, of the input ``network``."""
     backbone = load_network(context)
     extractor = build(context.config, "REGION_EXTRACTOR", input_size=backbone.input_size)
-    network = RegionNetwork(backbone, extractor, compute=context.compute, batch=context.config.RUNTIME.BATCH)
-    return ComputedFeatures(index, network, workers=context.workers)
+    return RegionNetwork(backbone, extractor, compute=context.compute, batch=context.config.RUNTIME.BATCH)
+
+
+def new_crops(
+    context: Context, features: RegionFeatures, layers: Sequence[str], settings: Postprocess
+) -> Callable[[int], OneImage] | None:
+    """The images of a split, by number, for regions that are not in its index; None where settings ask for none.
+
+    Args:
+        context: the stage's, with the input ``network``.
+        features: of the split's regions; their network is taken where they have one.
+        layers: what is computed.
+        settings: how often the box head moves a candidate.
+    """
+    if settings.refine_iterations == 1:
+        return None
+    network = features.network if isinstance(features, ComputedFeatures) else region_network(context)
+
+    def image(number: int) -> OneImage:
+        sample = features.index.samples[number]
+        return OneImage(sample.size, lambda boxes: network.of_image(read_image(sample.path), boxes, layers))
+
+    return image

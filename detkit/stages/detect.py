@@ -37,6 +37,7 @@ from detkit.stages.common import (
     FEATURE_SECTIONS,
     build_reader,
     is_stored,
+    new_crops,
     region_features,
     region_index,
     stored_features,
@@ -98,7 +99,9 @@ class Detect(Stage):
         seconds = probe.scoring(len(dataset.class_names)) * len(dataset)
         if not is_stored(step.config, step.role):
             seconds += probe.feature_seconds(step.role)
-        return Cost(seconds, unknown="suppression among the candidates")
+        again = step.config.POSTPROCESS.REFINE_ITERATIONS - 1
+        crops = f", {again} x the new crops of the candidates (POSTPROCESS.REFINE_ITERATIONS)" if again else ""
+        return Cost(seconds, unknown=f"suppression among the candidates{crops}")
 
     def run(self, context: Context) -> None:
         """Writes the detections after and, last, before the box head."""
@@ -122,9 +125,13 @@ class Detect(Stage):
             len(dataset),
             settings,
         )
-        for name, boxes in ((DETECTIONS_FILE, "refined"), (UNREFINED_FILE, "boxes")):
+        for name, boxes, scores in (
+            (DETECTIONS_FILE, "refined", "refined_scores"),
+            (UNREFINED_FILE, "boxes", "scores"),
+        ):
             images = [
-                _finished(one, boxes, limits, sample, settings) for one, sample in zip(found, dataset, strict=True)
+                _finished(one, boxes, scores, limits, sample, settings)
+                for one, sample in zip(found, dataset, strict=True)
             ]
             merge_images(context.folder / name, images)
 
@@ -153,6 +160,7 @@ def _add_candidates(context: Context, shards: ImageShards, settings: Postprocess
     features = region_features(context, index)
     inputs = context.inputs
     scorer = load_scorer(context.config, inputs["classifier"], inputs["box_head"], index.num_classes)
+    crops = new_crops(context, features, scorer.layers, settings)
     own = context.world.own(range(index.num_images), IMAGES_TOGETHER)
     missing = shards.missing(own)
     requests = [(image, rows) for image, rows in features.every_row() if image in set(missing)]
@@ -161,7 +169,8 @@ def _add_candidates(context: Context, shards: ImageShards, settings: Postprocess
     empty = ((image, without) for image in missing if len(index.boxes[index.rows(image)]) == 0)
     with context.progress("detect", len(own), "image", done=len(own) - len(missing)) as bar:
         for image, layers in chain(empty, features.images(requests, scorer.layers)):
-            found = scorer.candidates(index.boxes[index.rows(image)], layers, settings)
+            new = None if crops is None else crops(image)
+            found = scorer.candidates(index.boxes[index.rows(image)], layers, settings, image=new)
             shards.save(
                 image,
                 {
@@ -170,18 +179,22 @@ def _add_candidates(context: Context, shards: ImageShards, settings: Postprocess
                     "rows": found.rows,
                     "boxes": found.boxes.tensor,
                     "refined": found.refined.tensor,
+                    "refined_scores": found.refined_scores.clone(),
                 },
             )
             bar.update()
 
 
 def _finished(
-    one: Mapping[str, Tensor], boxes: str, limits: Tensor, sample: Sample, settings: Postprocess
+    one: Mapping[str, Tensor], boxes: str, scores: str, limits: Tensor, sample: Sample, settings: Postprocess
 ) -> dict[str, Tensor]:
-    """One image's detections as tensors, from its candidates that the cap over the set leaves."""
+    """One image's detections as tensors, from its candidates that the cap over the set leaves.
+
+    The cap comes before the box head: it looks at the proposals' scores.
+    """
     kept = one["scores"] >= limits[one["labels"]]
     found = finish(
-        Boxes(one[boxes][kept]), one["scores"][kept], one["labels"][kept], one["rows"][kept], sample.size, settings
+        Boxes(one[boxes][kept]), one[scores][kept], one["labels"][kept], one["rows"][kept], sample.size, settings
     )
     return {"boxes": found.boxes.tensor, "scores": found.scores, "labels": found.labels, "rows": found.proposal_rows}
 

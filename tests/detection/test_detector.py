@@ -206,3 +206,83 @@ def test_steps_are_those_of_detect_with_every_score_and_the_layers_that_were_ask
     # .4 as a dog is below its threshold, so it is a score but no candidate
     assert len(steps.candidates.rows) == 3 and len(steps.proposals) == 2
     assert steps.min_score.tolist() == [-0.5, 0.5]
+
+
+class Watched(Given):
+    """A network whose margin of a region is its left edge; ``asked`` keeps the left edges of each call."""
+
+    def __init__(self, boxes):
+        super().__init__(boxes, [])
+        self.asked = []
+
+    def of_image(self, image, boxes, layers, *clock):
+        assert layers == ["fc7", "pool5"]
+        self.asked.append(boxes.tensor[:, 0].tolist())
+        return {"fc7": boxes.tensor[:, :1] - 20, "pool5": torch.zeros(len(boxes), 1)}
+
+
+def iterated(scorer, boxes, min_score=-100.0, **settings):
+    """(left edge, score) of each detection, by left edge, and what the network was asked for."""
+    given = Watched(boxes)
+    scorer.box_head.reads_features = True
+    settings = Postprocess(nms_iou=1.0, **settings)
+    detector = Detector(class_names=("cat",), generator=given, network=given, scorer=scorer, settings=settings)
+    found = detector.detect(np.zeros((50, 100, 3), np.uint8), min_score=min_score)
+    return sorted(zip(found.boxes.tensor[:, 0].tolist(), found.scores.tolist())), given.asked
+
+
+TWO = [[0, 0, 10, 10], [40, 0, 50, 10]]
+
+
+def test_boxes_are_moved_once_and_no_new_crop_is_asked_for(scorer):
+    assert iterated(scorer, TWO) == ([(5, -20), (45, 20)], [[0, 40]])
+    assert iterated(scorer, TWO, rescore=True) == ([(5, -20), (45, 20)], [[0, 40]])
+
+
+def test_each_further_iteration_moves_the_box_of_the_one_before_by_its_own_crop(scorer):
+    # the score is the proposal's; with rescoring that of the crop which was moved last, 10 pixels further
+    asked = [[40, 0], [45, 5], [50, 10]]
+    assert iterated(scorer, TWO, refine_iterations=3)[0] == [(15, -20), (55, 20)]
+    found, crops = iterated(scorer, TWO, refine_iterations=3, rescore=True)
+    assert found == [(15, -10), (55, 30)]
+    assert [sorted(c) for c in crops] == [sorted(a) for a in asked]
+
+
+def test_only_what_is_moved_is_cropped_again(scorer):
+    found, crops = iterated(scorer, TWO, refine_iterations=3, refine_above=0.0)
+    assert (found, crops) == ([(0, -20), (50 + 5, 20)], [[0, 40], [45], [50]])
+    # with rescoring a crop that falls below the limit is moved no more: a margin of 20, then 25 at 45
+    assert iterated(scorer, TWO, refine_iterations=3, refine_above=22.0, rescore=True)[0] == [(0, -20), (40, 20)]
+
+
+def test_a_head_that_moves_nothing_asks_for_no_crop(scorer, monkeypatch):
+    monkeypatch.setattr(ToTheRight, "refine", Identity.refine)
+    assert iterated(scorer, TWO, refine_iterations=5, rescore=True) == ([(0, -20), (40, 20)], [[0, 40]])
+
+
+def test_new_crops_are_inside_the_image_and_hold_a_pixel(scorer):
+    # 88..98 -> 93..103, of which 93..100 is cropped -> 98..105, of which 98..100 -> 103..105: nothing in the image
+    found, crops = iterated(scorer, [[88, 0, 98, 10]], refine_iterations=3)
+    assert crops == [[88], [93], [98]] and found == []
+    # 94.5..99.5 -> 99.5..104.5: half a pixel is left, which is not cropped
+    found, crops = iterated(scorer, [[94.5, 0, 99.5, 10]], refine_iterations=3)
+    assert crops == [[94.5]] and found == [(99.5, 74.5)]
+
+
+def test_the_least_score_is_that_of_the_last_crop_where_scores_are_made_anew(scorer):
+    # margins -5 and 20 of the proposals, 0 and 25 of the crops that are moved last
+    boxes = [[15, 0, 25, 10], [40, 0, 50, 10]]
+    assert iterated(scorer, boxes, 0.0, refine_iterations=2)[0] == [(50, 20)]
+    assert iterated(scorer, boxes, 0.0, refine_iterations=2, rescore=True)[0] == [(25, 0), (50, 25)]
+    assert iterated(scorer, boxes, 0.5, refine_iterations=2, rescore=True)[0] == [(50, 25)]
+
+
+def test_a_rescored_crop_for_which_its_class_does_not_fire_is_no_detection(scorer, monkeypatch):
+    fires = {-20.0, 20.0, 25.0}
+    given = scorer.classifier.score
+    monkeypatch.setattr(
+        scorer.classifier,
+        "score",
+        lambda features: torch.where(torch.isin(given(features), torch.tensor([*fires])), given(features), -torch.inf),
+    )
+    assert iterated(scorer, TWO, -np.inf, refine_iterations=2, rescore=True)[0] == [(50, 25)]

@@ -6,11 +6,12 @@ from detkit.box_heads.identity import Identity
 from detkit.box_heads.ridge import Ridge
 from detkit.classifiers.linear_svm import LinearSVM
 from detkit.detection import judge as module
-from detkit.detection.detector import RegionScorer
+from detkit.detection.detector import OneImage, RegionScorer
 from detkit.detection.judge import Judge
 from detkit.detection.postprocess import Postprocess
 from detkit.regions.features import RegionFeatures
 from detkit.regions.source import ArraySource
+from detkit.structures import Boxes
 
 SQUARE, NEAR, FAR = [0, 0, 20, 20], [0, 0, 20, 15], [50, 50, 90, 90]
 
@@ -101,3 +102,33 @@ def test_the_box_head_reads_the_candidates_alone_and_moves_them_before_they_are_
 def test_images_without_proposals_count_with_their_objects(make_index):
     (cat, dog), _ = judged(make_index([([SQUARE], [0], []), ([], [], []), ([FAR], [0], [])], 2), [[9.0, 9], [9, 9]])
     assert (plain(cat), plain(dog)) == (([], [], 2), ([], [], 0))
+
+
+class OneRight(Identity):
+    """Moves every box by 20 pixels to the right."""
+
+    def refine(self, features, boxes, labels):
+        return Boxes(boxes.tensor + torch.tensor([20.0, 0, 20, 0]))
+
+
+@pytest.mark.parametrize(("rescore", "score"), [(False, 3.0), (True, -7.0)])
+def test_boxes_are_moved_as_often_as_the_settings_say_and_scored_by_the_classifier_of_the_fold(
+    make_index, rescore, score
+):
+    # a proposal 40 pixels left of its truth, whose new crop has the features 7 and 0; the fold's margins are negated
+    index = make_index([([[50, 0, 70, 20]], [0], [[10, 0, 30, 20]])], 2)
+    features, asked = Given(index, fc7=[[9.0, 9], [-3, 4]]), []
+
+    def image(number):
+        def crop(boxes):
+            asked.append((number, boxes.tensor.tolist()))
+            return {"fc7": torch.tensor([[7.0, 0.0]]).expand(len(boxes), -1)}
+
+        return OneImage((100, 100), crop)
+
+    scorer = RegionScorer(margins_as_given(), "fc7", OneRight(num_classes=2, feature_dim=1), "fc7")
+    settings = Postprocess(refine_iterations=2, rescore=rescore)
+    judge = Judge(scorer, features, features, ("cat", "dog"), settings, image)
+    cat, _ = judge.matches([margins_as_given(), margins_as_given(-1.0)], np.array([1]))
+    assert plain(cat) == ([score], [True], 1)
+    assert asked == [(0, [[30, 0, 50, 20]] * 2)]

@@ -63,7 +63,8 @@ TABLE = [
     (
         "POSTPROCESS",
         "KDE",
-        {"TOP_PER_IMAGE": 9, "NMS_IOU": 0.5, "ONE_CLASS_PER_REGION": True, "REFINE_ABOVE": 0.0},
+        {"TOP_PER_IMAGE": 9, "NMS_IOU": 0.5, "ONE_CLASS_PER_REGION": True, "REFINE_ABOVE": 0.0}
+        | {"REFINE_ITERATIONS": 2, "RESCORE": True},
     ),
     ("POSTPROCESS", "DE", {"TOP_PER_CLASS": 9}),
     ("CALIBRATE", "K", {"FOLDS": 3}),
