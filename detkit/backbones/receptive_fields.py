@@ -43,6 +43,11 @@ class ReceptiveField:
         return float(self.cells[0, ::2].mean())
 
     @property
+    def text(self) -> str:
+        """The size beside the crop's, in words."""
+        return f"{self.size} of {self.side} px" if self.size < self.side else f"the whole crop of {self.side} px"
+
+    @property
     def share(self) -> float:
         """Of the crop's side, 0 to 1."""
         return min(1.0, self.size / self.side)

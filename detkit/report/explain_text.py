@@ -133,8 +133,7 @@ def _proposal(found: Explanation) -> list[str]:
 def _units(found: Explanation, *, is_crop: bool) -> list[str]:
     if not found.units:
         return [_line("units", f"{found.layer}: the region excites none")]
-    field = found.field
-    lines = [f"of {found.layer}; each sees {field.size} px of a crop of {field.side}"] if is_crop else []
+    lines = [f"of {found.layer}; each sees {found.field.text}"] if is_crop else []
     for one in found.units:
         others = ", ".join(f"{row} ({share:.0%})" for row, share in one.others)
         also = f"also excited by {others}" if others else "nothing else in the image excites it"

@@ -74,8 +74,8 @@ def _draw_unit(axes: Axes, top: TopRegions, count: int, field: ReceptiveField, s
         _write(axes, x, y, f"{top.relative[place]:.2f}")
     axes.imshow(picture, interpolation="bilinear")
     axes.axis("off")
-    sees = f"; sees {field.size} of {field.side} px" if is_crop else "; pooled from the map of the whole image"
-    found = f"{len(top.rows):,} regions excite it" if len(top.rows) else "no region excites it"
+    sees = f"; sees {field.text}" if is_crop else "; pooled from the map of the whole image"
+    found = f"its {len(top.rows):,} strongest regions are kept" if len(top.rows) else "no region excites it"
     axes.set_title(f"{top.unit}{sees}; {found}, the channel's largest is {top.peak:.3g}", loc="left", fontsize=11)
 
 

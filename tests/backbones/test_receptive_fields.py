@@ -86,6 +86,7 @@ def test_fields_of_the_papers_network_are_those_that_the_paper_tells():
     pool5 = fields["pool5"]
     # the map's first cell is centred on 17.5, the pooling takes cells 0 to 2, whose middle one is 16 further
     assert (pool5.stride, pool5.offset, round(pool5.share, 3)) == (32, 33.5, 0.859)
+    assert (pool5.text, fields["fc6"].text) == ("195 of 227 px", "the whole crop of 227 px")
     assert fields["fc6"].stride == 0 and fields["fc6"].share == 1
     assert list(fields)[-3:] == ["pool5", "fc6", "fc7"]
 

@@ -41,7 +41,7 @@ def test_text_json_and_sheet_tell_the_same(photo, capsys):
     assert f"margin of cat {cat['score']:+.3f} = bias +1.000" in said
     assert "dx +0.100, dy +0.000 (of width and height), dw +0.000, dh +0.000 (logarithms)" in said
     # TinyNet's pool5: 5, 9, 13, 21, 29, 33 pixels
-    assert "units       of pool5; each sees 33 px of a crop of 32" in said
+    assert "units       of pool5; each sees the whole crop of 32 px" in said
     assert "in the end  as cat: detected; it suppresses " in said
     assert "WarpedCrops warps " in said
     assert cat["fate"]["kind"] == "detected" and cat["probability"] is None
