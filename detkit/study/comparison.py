@@ -123,7 +123,7 @@ class Comparison(Question):
         return [setting.label, *paper, measured.mean_ap, *apart, None if found is None else interval_text(found)]
 
     def _told(self, lab: Lab, better: Setting, worse: Setting) -> Verdict:
-        claim = Text("{better} > {worse}").format(better=better.label, worse=worse.label)
+        claim = Text("{better} over {worse}", "{better}优于{worse}").format(better=better.label, worse=worse.label)
         a, b = (lab.measured(s, self.ious[0]) for s in (better, worse))
         names = {"better": better.label, "worse": worse.label}
         return Verdict.of(claim, difference(a, b), MEAN_AP, a=a.mean_ap, b=b.mean_ap, **names)
