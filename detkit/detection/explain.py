@@ -233,6 +233,10 @@ def _moved(detector: Detector, steps: Steps, row: int, focus: AsClass) -> Moved:
     features = steps.features[detector.scorer.box_layer][[row]] if head.reads_features else torch.zeros(1, 0)
     label, score = torch.tensor([focus.label]), torch.tensor([focus.score])
     after = detector.scorer.refined(box, features, label, score, steps.settings)
+    found = steps.candidates
+    at = ((found.rows == row) & (found.labels == focus.label)).nonzero()[:, 0]
+    if len(at):  # it may have been moved several times
+        after = found.refined[at]
     deltas = encode_boxes(box, after, inclusive=bool(getattr(head, "inclusive", False)))
     clipped = after.clip(steps.proposals.image_size)
     return Moved(*(_four(t) for t in (box.tensor, after.tensor, clipped.tensor, deltas)))

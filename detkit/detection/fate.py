@@ -51,11 +51,15 @@ class Fate:
         if bool(score == -torch.inf):
             return cls("never fires", place)
         least = steps.min_score[label] if isinstance(steps.min_score, Tensor) else steps.min_score
-        if bool(score < least):
+        rescored = steps.settings.changes_scores  # then the score of the last crop is what the threshold is for
+        if bool(score < least) and not rescored:
             return cls("below threshold", place)
         found = steps.candidates
         own = (found.labels == label).nonzero()[:, 0]
+        own = own[found.refined_scores[own].argsort(descending=True, stable=True)]
         if row not in found.rows[own].tolist():
+            if rescored and place <= steps.settings.top_per_image:
+                return cls("below threshold", place)
             takes_another = steps.settings.one_class_per_region and row in found.rows.tolist()
             return cls("other class" if takes_another else "beyond the cap", place)
         rows, boxes = found.rows[own].tolist(), found.refined[own].clip(steps.proposals.image_size)

@@ -1,5 +1,7 @@
 """What became of regions, on scenes of a few boxes whose way is worked out by hand."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -19,15 +21,18 @@ class Away(Identity):
         return Boxes(torch.where(left, boxes.tensor - 500, boxes.tensor))
 
 
-def steps_of(boxes, scores, min_score=-10.0, **settings):
-    """The steps of a detector whose scores are given."""
+def steps_of(boxes, scores, min_score=-10.0, last=None, **settings):
+    """The steps of a detector whose scores are given, and those of the last crops of one class, best region first."""
     scores, settings = torch.tensor(scores), Postprocess(**settings)
     svm = LinearSVM(num_classes=scores.shape[1], feature_dim=1)
     svm.score = lambda features: scores
     scorer = RegionScorer(svm, "fc7", Away(num_classes=1, feature_dim=1), "pool5")
     proposals = Proposals.unranked(Boxes.of(boxes), (100, 100))
-    found = scorer.candidates(proposals.boxes, {"fc7": scores}, settings, min_score)
-    kept = finish(found.refined, found.scores, found.labels, found.rows, (100, 100), settings)
+    once = replace(settings, refine_iterations=1)
+    found = scorer.candidates(proposals.boxes, {"fc7": scores}, once, -10.0 if last else min_score)
+    if last is not None:
+        found = replace(found, refined_scores=torch.tensor(last))[torch.tensor(last) >= min_score]
+    kept = finish(found.refined, found.refined_scores, found.labels, found.rows, (100, 100), settings)
     return Steps(None, proposals, {}, min_score, settings, found, kept)
 
 
@@ -62,3 +67,12 @@ def test_a_region_that_goes_to_another_class_is_told_from_one_beyond_the_cap():
     steps = steps_of(ROW, [[3.0, 2.0], [1.0, 2.0], [1.0, 0.0], [0.0, 0.0]], one_class_per_region=True)
     assert Fate.of(steps, 0, 1).kind == "other class"
     assert Fate.of(steps, 0, 0).kind == "detected"
+
+
+def test_where_new_crops_are_scored_the_last_score_decides():
+    # 1 overtakes 0, and 3 falls below the threshold of 0
+    words = {"last": [1.0, 2.0, 0.5, -1.0], "min_score": 0.0, "refine_iterations": 2, "rescore": True}
+    steps = steps_of(ROW, [[3.0], [2.0], [1.0], [0.5]], **words)
+    assert Fate.of(steps, 0, 0).by == Overlap(1, pytest.approx(9 / 11))
+    assert Fate.of(steps, 3, 0).kind == "below threshold"
+    assert Fate.of(steps, 1, 0).kind == "detected"
