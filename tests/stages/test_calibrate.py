@@ -147,6 +147,8 @@ def test_a_run_learns_thresholds_and_its_model_detects_as_it_was_evaluated(recip
         "nms_iou": 0.3,
         "one_class_per_region": False,
         "refine_above": None,
+        "refine_iterations": 1,
+        "rescore": False,
     }
     detector = detkit.load("runs/tiny/model", device="cpu")
     own = load_calibration(made, 4, "margin").state()
