@@ -462,8 +462,8 @@ ROWS = (
     Mutation(
         "feature scale not applied at test",
         SVM,
-        "(self.weight_ * self.scale_).T",
-        "self.weight_.T",
+        "LinearHead(self.weight_ * self.scale_, self.bias_)",
+        "LinearHead(self.weight_, self.bias_)",
         "classifiers/test_linear_svm.py -k another_unit",
     ),
     Mutation(
@@ -580,10 +580,10 @@ ROWS = (
     Mutation(
         "suppression before regression",
         "detkit/detection/detector.py",
-        "        reads = self.box_head.reads_features\n",
+        "        own = features[self.box_layer][rows]",
         "        first = finish(boxes[rows], scores, labels, torch.arange(len(rows)), (10**6, 10**6), settings)\n"
         "        rows, labels, scores = (t[first.proposal_rows] for t in (rows, labels, scores))\n"
-        "        reads = self.box_head.reads_features\n",
+        "        own = features[self.box_layer][rows]",
         "detection/test_detector.py",
     ),
     Mutation(
