@@ -20,9 +20,10 @@ def curve(axis: Text, here: Sequence[tuple[float, Interval]], paper: Sequence[tu
 
     Args:
         axis: what is counted from left to right.
-        here: (place, mean AP).
-        paper: (place, published mean AP).
+        here: (place, mean AP) in any order.
+        paper: (place, published mean AP) likewise.
     """
+    here, paper = sorted(here, key=lambda point: point[0]), sorted(paper)
     figure, axes = one_axes(axis.en, "mAP, %")
     if here:
         values = [interval.value for _, interval in here]
