@@ -12,5 +12,5 @@ BROUGHT = {"detkit.recipes.configs": "configs"} | {
 setup(
     packages=[*find_namespace_packages(include=["detkit", "detkit.*"], exclude=CACHES), *BROUGHT],
     package_dir={"detkit": "detkit", **BROUGHT},
-    package_data={"": ["*.yaml", "*.md"], "detkit": ["py.typed"]},
+    package_data={"": ["*.yaml", "*.md", "*.jinja", "*.css"], "detkit": ["py.typed"]},
 )

@@ -78,7 +78,7 @@ names = [m.name for m in pkgutil.walk_packages(detkit.__path__, "detkit.") if ".
 for name in names:
     importlib.import_module(name)
 print(len(names))
-from detkit.report.measure import peak_memory
+from detkit.system.memory import peak_memory
 assert peak_memory() == 0
 """
 

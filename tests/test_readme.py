@@ -35,7 +35,7 @@ HOW_TO = [ROOT / "docs/explain.md"]
 SMALL = [
     *("DATA.Shapes.TRAIN_IMAGES=8", "DATA.Shapes.TEST_IMAGES=3", "BACKBONE.WEIGHTS=random", "FINETUNE.ITERATIONS=2"),
     *("REGION_SAMPLER.FixedFraction.BATCH_SIZE=16", "BACKBONE.TinyNet.WIDTH=8", "BACKBONE.TinyNet.FC_DIM=16"),
-    *("EVALUATORS=[VOC]", "RUNTIME.WORKERS=0", "ARTIFACTS=artifacts"),
+    *("EVALUATORS=[VOC]", "RUNTIME.WORKERS=0", "RUNTIME.REPORT=false", "ARTIFACTS=artifacts"),
 ]
 """Overrides that make a run of quick.yaml take a second or two."""
 

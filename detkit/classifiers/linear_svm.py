@@ -22,9 +22,13 @@ from detkit.config.ranges import Fraction, NonNegative, Positive
 from detkit.errors import ConfigError, DataError
 from detkit.progress import Progress
 from detkit.regions.held import PART, HeldRows
+from detkit.regions.index import RegionIndex
 from detkit.regions.source import FeatureSource, LinearHead, norm_sample
 from detkit.registry import CLASSIFIERS
 from detkit.structures.state import checked_state
+
+HARDEST = 12
+"""Hard negatives of each class that the report names."""
 
 
 @CLASSIFIERS.register()
@@ -144,6 +148,8 @@ class LinearSVM(Classifier):
             "cached_negatives": [len(m.rows) for m in miners],
             "trainings": [len(m.objectives) for m in miners],
             "objective": [m.objectives[-1] if m.objectives else None for m in miners],
+            "mining": [{"objectives": m.objectives, "num_negatives": m.num_negatives} for m in miners],
+            "hardest_negatives": [_hardest(m, index) for m in miners],
             "unconverged_trainings": [s.unconverged for s in solvers],
             "never_fires": [k for k, m in enumerate(miners) if not m.objectives],
             **asdict(self.examples),
@@ -261,3 +267,13 @@ def _halves(held: HeldRows, rows: np.ndarray) -> Tensor:
     """(n, D) float16 features of held rows, a part at a time: what is taken is float32 and twice as large."""
     parts = np.split(rows, range(PART, len(rows), PART))
     return torch.cat([held.take(part).half() for part in parts])
+
+
+def _hardest(miner: Miner, index: RegionIndex) -> list[dict[str, object]]:
+    """The cached negatives of the highest margins, from the highest on, each with its image, its box and its margin."""
+    order = np.argsort(-miner.margins, kind="stable")[:HARDEST]
+    rows, margins = miner.rows[order], miner.margins[order]
+    return [
+        {"image_id": index.samples[index.image[row]].image_id, "box": box, "margin": margin}
+        for row, box, margin in zip(rows.tolist(), index.boxes[rows].tensor.tolist(), margins.tolist())
+    ]

@@ -54,7 +54,8 @@ class Miner:
         weight: (D,) float32, for scaled features; set it with ``bias`` to mine from a model that is there already.
         bias: -inf while there is no model, so that nothing fires.
         objectives: the objective's value after each training, on the cache of that moment.
-        num_learnt: negatives that the last training learnt from, those included that were evicted after it.
+        num_negatives: for each training how many negatives it learnt from, those included that were evicted after it.
+        margins: (n,) float64 margins of ``rows`` under the model of the last training.
     """
 
     def __init__(
@@ -73,7 +74,8 @@ class Miner:
         self.weight = torch.zeros(positives.shape[1])
         self.bias = -float("inf")
         self.objectives: list[float] = []
-        self.num_learnt = 0
+        self.num_negatives: list[int] = []
+        self.margins = np.zeros(0)
         self._pool = RowPool() if pool is None else pool
         self._cache: dict[int, None] = {}
         self._added = 0
@@ -82,6 +84,11 @@ class Miner:
     def rows(self) -> np.ndarray:
         """(n,) int64 index rows of the cached negatives, in the order in which they came."""
         return np.fromiter(self._cache, np.int64, len(self._cache))
+
+    @property
+    def num_learnt(self) -> int:
+        """Negatives that the last training learnt from."""
+        return self.num_negatives[-1] if self.num_negatives else 0
 
     @property
     def has_model(self) -> bool:
@@ -139,14 +146,17 @@ class Miner:
         if not self._cache:
             return
         examples = self.examples()
-        num_positives, self.num_learnt = len(self.positives), len(self._cache)
+        num_positives = len(self.positives)
         weight, self.bias, objective = self.train(examples.numpy(), num_positives)
-        keep = examples[num_positives:] @ torch.from_numpy(weight) + self.bias >= self.rules.evict_below
+        margins = examples[num_positives:] @ torch.from_numpy(weight) + self.bias
+        keep = margins >= self.rules.evict_below
         self.weight = torch.from_numpy(weight).float()
         self._pool.release(compress(self._cache, (~keep).tolist()))
         self._cache = dict.fromkeys(compress(self._cache, keep.tolist()))
         self._added = 0
+        self.margins = margins[keep].numpy()
         self.objectives.append(objective)
+        self.num_negatives.append(len(examples) - num_positives)
 
 
 def mine(

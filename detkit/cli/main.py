@@ -22,6 +22,7 @@ from detkit.cli import (
     explain,
     list_components,
     paper,
+    report,
     status,
     train,
     units,
@@ -36,6 +37,7 @@ from detkit.system.processes import is_first_process, started_by_torchrun
 COMMANDS = (
     train,
     evaluate,
+    report,
     compare,
     detect,
     explain,

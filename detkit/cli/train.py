@@ -22,7 +22,7 @@ def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
         "train",
         help="run every stage of a recipe: proposals, network, classifiers, box heads, detections, AP",
         description="Runs what is not there yet and goes on where an earlier run stopped. "
-        "Writes runs/<config name>/: results.json, detections/, model/, pictures.png, log.txt.",
+        "Writes runs/<config name>/: report.html, results.json, detections/, model/, pictures.png, log.txt.",
     )
     add_config(parser)
     parser.add_argument("--from", dest="first", default="", metavar="STAGE", help="make this stage and the rest again")

@@ -122,12 +122,14 @@ class RuntimeKeys:
             one), 0 none.
         threads: threads of the network; 0 leaves it to torch.
         batch: crops of one network pass.
+        report: whether a run ends with its report.html; `detkit report` writes it at any time.
     """
 
     device: str = "auto"
     workers: int = -1
     threads: Annotated[int, NonNegative] = 0
     batch: Annotated[int, Positive] = 64
+    report: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)

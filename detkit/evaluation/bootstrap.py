@@ -90,6 +90,23 @@ def map_interval(matches: Sequence[Matches], measure: Measure, *, draws: int = 1
     return _interval(*(mean_aps(matches, measure, counts) for counts in _counts(truths, draws, seed)))
 
 
+def ap_intervals(
+    matches: Sequence[Matches], measure: Measure, *, draws: int = 1000, seed: int = 0
+) -> tuple[list[Interval | None], Interval]:
+    """AP of each class with its interval, None for one without a ground truth, and what ``map_interval`` gives.
+
+    Args:
+        matches: of each class, one of which at least has a ground truth.
+        measure: as for ``map_interval``.
+        draws: likewise.
+        seed: likewise.
+    """
+    truths = [one.truths for one in matches]
+    every, drawn = (class_aps(matches, measure, counts) for counts in _counts(truths, draws, seed))
+    by_class = [_interval(*pair) if own.num_truths else None for own, *pair in zip(matches, every, drawn)]
+    return by_class, _interval(_known_mean(every), _known_mean(drawn))
+
+
 def paired_interval(
     first: Sequence[Matches], second: Sequence[Matches], measure: Measure, *, draws: int = 1000, seed: int = 0
 ) -> Interval:

@@ -92,7 +92,7 @@ def _label_of(file: Path, class_names: Sequence[str], own: Mapping[str, int]) ->
     rest = match.group(1) if match else ""
     if rest in own:
         return own[rest]
-    labels = [k for k, name in enumerate(class_names) if rest.endswith("_" + _in_file_name(name))]
+    labels = [k for k, name in enumerate(class_names) if rest.endswith("_" + in_file_name(name))]
     if not labels:
         raise DataError(
             f"{file}: its class is none of the data set's.{nearest(rest.rpartition('_')[2], class_names)} "
@@ -107,10 +107,10 @@ def file_name(split: str | Sequence[str], class_name: str) -> str:
 
 
 def _own_name(split: str | Sequence[str], class_name: str) -> str:
-    return f"{_in_file_name(split if isinstance(split, str) else '+'.join(split))}_{_in_file_name(class_name)}"
+    return f"{in_file_name(split if isinstance(split, str) else '+'.join(split))}_{in_file_name(class_name)}"
 
 
-def _in_file_name(name: str) -> str:
+def in_file_name(name: str) -> str:
     """A class or split in a file name: it may hold a slash."""
     return name.replace("%", "%25").replace("/", "%2F")
 

@@ -25,6 +25,8 @@ NEEDED = (
     "safetensors",
     "fvcore",
     "defusedxml",
+    "jinja2",
+    "matplotlib",
     "pycocotools",
     "PIL",
     "filelock",

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from detkit.report.measure import Probe, peak_memory
+from detkit.report.measure import Probe
 from detkit.run.cost import Cost
 from detkit.run.disk import free_bytes
 from detkit.run.runner import Run
+from detkit.system.memory import peak_memory
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -230,16 +229,6 @@ def timed(action: Callable[[], Given]) -> tuple[float, Given]:
     start = time.perf_counter()
     given = action()
     return time.perf_counter() - start, given
-
-
-def peak_memory() -> int:
-    """Most bytes that this process has held, and the largest of its workers beside it; 0 where nothing counts them."""
-    try:
-        import resource  # not on Windows
-    except ImportError:
-        return 0
-    unit = 1 if sys.platform == "darwin" else 1024
-    return unit * sum(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
 
 
 def _stretched(found: Proposals, size: tuple[int, int]) -> Proposals:

@@ -17,7 +17,7 @@ from detkit.report.notices import notices
 from detkit.report.pretrained import export_weights, pretraining_results
 from detkit.run.artifacts import read_result
 from detkit.run.kinds import DETECTIONS, DETECTIONS_FILE, METRICS, RESULTS_FILE
-from detkit.run.runner import TRAINING, Run
+from detkit.run.runner import REPORT, TRAINING, Run
 from detkit.stages.detect import load_detections
 from detkit.system.files import replacing_folder, write_json, writing
 from detkit.training.solver import METRICS as STEPS
@@ -39,7 +39,8 @@ def write_outputs(run: Run) -> list[str]:
         Exception: the first that came up, once all other parts are written.
     """
     lines, errors = notices(run), []
-    for write in (_write_detections, _draw_pictures, _write_results, _write_losses, _write_weights, _write_model):
+    parts = (_write_detections, _draw_pictures, _write_results, _write_losses, _write_weights, _write_model)
+    for write in (*parts, *([_write_report] if run.config.RUNTIME.REPORT else [])):
         try:
             lines += write(run)
         except Exception as error:  # the others do not depend on it; it is raised when they are written
@@ -93,6 +94,15 @@ def _write_weights(run: Run) -> list[str]:
 def _write_model(run: Run) -> list[str]:
     model = export_model(run)
     return [f"model: {model} (detkit detect --model {model} IMAGE)"] if model else []
+
+
+def _write_report(run: Run) -> list[str]:
+    from detkit.report.page.build import sections, write_page  # its template engine and plots take time to import
+    from detkit.report.page.inputs import Inputs
+
+    inputs, file = Inputs.of_run(run), run.folder / REPORT
+    write_page(file, inputs, sections(inputs))
+    return [f"report: {file}"]
 
 
 def _results(run: Run) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from detkit.run.plan import Datasets, Step, plan, refuse_unfit
 from detkit.run.stage import Context
 from detkit.system.compute import Compute
 from detkit.system.files import locked, remove_folder, write_atomically, write_json, writing
+from detkit.system.memory import peak_memory
 from detkit.system.processes import cores_of_one, resolve_workers
 from detkit.system.world import ALONE, World
 
@@ -33,7 +34,9 @@ log = logging.getLogger("detkit")
 
 TRAINING = "training"
 """Folder of a run's folder with the losses and accuracies of the stages that train."""
-OUTPUTS = ("results.json", "pictures.png", "detections", "model", "weights.safetensors", TRAINING)
+REPORT = "report.html"
+"""The page of a run's folder."""
+OUTPUTS = (REPORT, "results.json", "pictures.png", "detections", "model", "weights.safetensors", TRAINING)
 """What a run's folder gets when its steps are done."""
 
 
@@ -243,7 +246,8 @@ class Run:
                 _drop_if_images_changed(step, folder)
         seconds = time.monotonic() - start
         log.info("%s: done in %.1f s", step.label, seconds)
-        line = {"step": step.label, "digest": step.digest[:12], "seconds": round(seconds, 2)}
+        times = {"seconds": round(seconds, 2), "peak_memory": peak_memory()}
+        line = {"step": step.label, "digest": step.digest[:12], **times}
         path = self.folder / "metrics.jsonl"
         with writing(path), path.open("a", encoding="utf-8") as metrics:
             metrics.write(json.dumps(line) + "\n")

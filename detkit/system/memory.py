@@ -1,8 +1,9 @@
-"""How the C library hands out memory."""
+"""How much memory this process takes, and how the C library hands it out."""
 
 from __future__ import annotations
 
 import ctypes
+import sys
 
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
 """Source: glibc's malloc.h."""
@@ -23,3 +24,13 @@ def keep_freed_memory() -> None:
         return
     mallopt(M_MMAP_MAX, 0)
     mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
+
+
+def peak_memory() -> int:
+    """Most bytes that this process has held, and the largest of its workers beside it; 0 where nothing counts them."""
+    try:
+        import resource  # not on Windows
+    except ImportError:
+        return 0
+    unit = 1 if sys.platform == "darwin" else 1024
+    return unit * sum(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))

@@ -1,8 +1,18 @@
 """Pictures of detections."""
 
+from detkit.visualize.crop import outlined_crop
 from detkit.visualize.draw import draw_detections
-from detkit.visualize.grid import picture_grid
+from detkit.visualize.grid import picture_grid, thumbnail
 from detkit.visualize.labels import Labels
-from detkit.visualize.write import write_figure, write_image
+from detkit.visualize.write import jpeg_bytes, write_figure, write_image
 
-__all__ = ["Labels", "draw_detections", "picture_grid", "write_figure", "write_image"]
+__all__ = [
+    "Labels",
+    "draw_detections",
+    "jpeg_bytes",
+    "outlined_crop",
+    "picture_grid",
+    "thumbnail",
+    "write_figure",
+    "write_image",
+]

@@ -43,17 +43,48 @@ def picture_grid(
     """
     known = [None] * len(images) if truths is None else truths
     labels = Labels.of(class_names)
-    pictures = []
-    for image, found, truth in zip(images, detections, known, strict=True):
-        scale = cell / max(image.shape[:2])
-        size = tuple(max(1, round(side * scale)) for side in image.shape[1::-1])
-        small = cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
-        x, y = size[0] / image.shape[1], size[1] / image.shape[0]
-        found = Detections(_scaled(found.boxes, x, y), found.scores, found.labels, found.proposal_rows)
-        if truth is not None:
-            truth = replace(truth, boxes=_scaled(truth.boxes, x, y))
-        pictures.append(draw_detections(small, found, labels, truths=truth, min_score=min_score, most=most))
+    pictures = [
+        thumbnail(image, found, labels, truths=truth, side=cell, min_score=min_score, most=most)
+        for image, found, truth in zip(images, detections, known, strict=True)
+    ]
     return _sheet(pictures, columns, cell)
+
+
+def thumbnail(
+    image: np.ndarray,
+    detections: Detections,
+    labels: Labels,
+    *,
+    truths: Annotations | None = None,
+    side: int = 320,
+    min_score: float = 0.0,
+    most: int = 8,
+) -> np.ndarray:
+    """One image with its detections, scaled so that its longer side has ``side`` pixels.
+
+    The image is scaled before boxes and names are drawn, so these are as large in every picture.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        detections: its detections.
+        labels: of the K classes.
+        truths: its ground truths, in green.
+        side: pixels of the longer side.
+        min_score: detections that score less are left out.
+        most: the most detections, the best.
+
+    Returns:
+        (h, w, 3) uint8 RGB.
+    """
+    scale = side / max(image.shape[:2])
+    size = tuple(max(1, round(length * scale)) for length in image.shape[1::-1])
+    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+    x, y = size[0] / image.shape[1], size[1] / image.shape[0]
+    boxes = _scaled(detections.boxes, x, y)
+    found = Detections(boxes, detections.scores, detections.labels, detections.proposal_rows)
+    if truths is not None:
+        truths = replace(truths, boxes=_scaled(truths.boxes, x, y))
+    return draw_detections(small, found, labels, truths=truths, min_score=min_score, most=most)
 
 
 def _scaled(boxes: Boxes, x: float, y: float) -> Boxes:

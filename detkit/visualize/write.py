@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,13 @@ from detkit.system.files import replacing
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+
+def jpeg_bytes(image: np.ndarray, quality: int = 80) -> bytes:
+    """An (H, W, 3) uint8 RGB image as a JPEG file, at a quality of 1 to 95."""
+    out = io.BytesIO()
+    Image.fromarray(image).save(out, "JPEG", quality=quality, optimize=True)
+    return out.getvalue()
 
 
 def write_image(path: Path, image: np.ndarray) -> None:

@@ -44,6 +44,19 @@ def test_a_class_without_truths_never_fires_and_is_reported(source):
     assert svm.report()["positives"] == [6, 6, 0] and svm.report()["objective"][2] is None
 
 
+def test_the_report_names_the_hardest_negatives_with_their_margins(source):
+    svm = fit(source)
+    hardest = svm.report()["hardest_negatives"]
+    margins = [one["margin"] for one in hardest[0]]
+    assert len(margins) == 12 and margins == sorted(margins, reverse=True) and hardest[2] == []
+    image = next(i for i, s in enumerate(source.index.samples) if s.image_id == hardest[0][0]["image_id"])
+    rows = source.index.rows(image)
+    own = svm.score(source.take(np.arange(rows.start, rows.stop)))[:, 0].tolist()
+    at = source.index.boxes[slice(rows.start, rows.stop)].tensor.tolist()
+    assert any(box == hardest[0][0]["box"] and abs(m - margins[0]) < 1e-4 for box, m in zip(at, own))
+    assert [len(one["objectives"]) for one in svm.report()["mining"]] == svm.report()["trainings"]
+
+
 def test_a_class_without_negatives_never_fires(make_index, array_source):
     index = make_index([([SQUARE], [0], [CLOSE])], 3)
     svm = fit(array_source(index, np.ones((2, 4), np.float32)))

@@ -43,6 +43,7 @@ def test_one_pass_replayed_by_hand(make_index, array_source):
     assert train.seen == [([7], [-3, 0]), ([7], [2, 1.5, 5]), ([7], [2, 1.5, 5])]
     assert miner.rows.tolist() == [2, 4, 6]
     assert miner.bias == -2.5 and miner.objectives == [3, 4, 4]
+    assert miner.num_negatives == [2, 3, 3] and miner.margins.tolist() == [-0.5, -1, 2.5]
 
 
 def test_margins_at_the_limits_are_neither_hard_nor_evicted(make_index, array_source):

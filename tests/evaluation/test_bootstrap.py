@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from detkit.evaluation.bootstrap import Curves, map_interval, mean_aps, paired_aps, paired_interval
+from detkit.evaluation.bootstrap import Curves, ap_intervals, map_interval, mean_aps, paired_aps, paired_interval
 from detkit.evaluation.curves import Matches, area_ap, grid_ap
 from detkit.evaluation.voc import GRIDS, VOC
 from detkit.structures import Annotations, Boxes, Detections, Sample
@@ -74,6 +74,13 @@ def test_the_interval_is_that_of_the_draws():
     assert interval.value == pytest.approx(found["VOC07"]["mAP"], abs=1e-12)
     assert 0 < interval.low < interval.value < interval.high < 1
     assert found["VOC10"]["interval"] != found["VOC07"]["interval"]
+
+
+def test_intervals_of_classes_stand_beside_that_of_their_mean():
+    matches = judged(scenes(25)).matches(0.5)
+    by_class, mean = ap_intervals([*matches, matched(np.zeros(0, bool), np.zeros(0, int), np.zeros(25, int))], VOC07)
+    assert mean == map_interval(matches, VOC07) and by_class[3] is None
+    assert by_class[:3] == [map_interval([own], VOC07) for own in matches]
 
 
 def test_by_hand_two_images_of_one_object_each():

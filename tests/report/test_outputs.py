@@ -44,8 +44,11 @@ def test_an_evaluator_of_ones_own_gets_a_column_and_a_part_that_fails_leaves_the
     trained, own_evaluators, monkeypatch, capsys
 ):
     words = ["train", "--config", str(trained), "EVALUATORS=[VOC,ByClass]"]
-    assert main(words) == 0
+    assert main([*words, "RUNTIME.REPORT=true"]) == 0
     lines = capsys.readouterr().out.splitlines()
+    assert "report: runs/tiny/report.html" in lines
+    page = Path("runs/tiny/report.html").read_text(encoding="utf-8")
+    assert all(f'id="{name}"' in page for name in ("ap", "pr", "pictures", "proposals", "training", "mining", "cost"))
     assert any(line.endswith("ByClass before box head  ByClass") for line in lines)
     mean = next(line for line in lines if line.startswith("mAP")).split()
     assert mean[1:3] == mean[-2:]  # VOC07 stands first, before and after the box head; ByClass has the same means

@@ -24,7 +24,7 @@ _BASE_: projects/rcnn/alexnet_imagenet.yaml
 PRETRAIN_DATA: {ImageFolders: {ROOT: pictures}}
 BACKBONE: {NAME: TinyNet, TinyNet: {WIDTH: 8, FC_DIM: 16, INPUT_SIZE: 48, DROPOUT: 0.5}}
 PRETRAIN: {ITERATIONS: 5, RESIZE: 54, BATCH_SIZE: 4, CHECKPOINT_EVERY: 2}
-RUNTIME: {WORKERS: 0}
+RUNTIME: {WORKERS: 0, REPORT: false}
 ARTIFACTS: artifacts
 """
 WEIGHTS = Path("runs/colours/weights.safetensors")

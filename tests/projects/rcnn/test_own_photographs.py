@@ -23,7 +23,7 @@ TINY = [
         "COMPUTE.COMPILE=false",
         "COMPUTE.DTYPE=float32",
     ),
-    *("RUNTIME.WORKERS=0", "ARTIFACTS=artifacts"),
+    *("RUNTIME.WORKERS=0", "RUNTIME.REPORT=false", "ARTIFACTS=artifacts"),
 ]
 """A small network in place of SqueezeNet, and two steps."""
 COLOURS = {"raccoon": (90, 90, 90), "red": (40, 40, 220), "white": (240, 240, 240), "apple": (30, 160, 30)}

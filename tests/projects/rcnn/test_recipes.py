@@ -25,6 +25,7 @@ SMALL = (
     "PROPOSALS.SelectiveSearch.MODE=single",
     "RUNTIME.WORKERS=0",
     "RUNTIME.BATCH=64",
+    "RUNTIME.REPORT=false",
     "OUTPUT_DIR=run",
     "ARTIFACTS=artifacts",
 )

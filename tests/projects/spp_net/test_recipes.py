@@ -97,6 +97,7 @@ SMALL = (
     "FINETUNE.ITERATIONS=3",
     "PROPOSALS.SelectiveSearch.MODE=single",
     "RUNTIME.WORKERS=0",
+    "RUNTIME.REPORT=false",
     "COMPUTE.DTYPE=float32",
     "OUTPUT_DIR=run",
     "ARTIFACTS=artifacts",

@@ -1,0 +1,167 @@
+"""What a report is drawn from: a run, or detection files and annotations alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from detkit.config.node import Config
+from detkit.data.base import Dataset
+from detkit.detection.calibration import Calibration
+from detkit.evaluation.detection_files import read_detections
+from detkit.report.export import calibration_of
+from detkit.report.notices import notices
+from detkit.report.page.judged import Judged
+from detkit.run.artifacts import read_result
+from detkit.run.kinds import (
+    CLASSIFIER,
+    DETECTIONS,
+    DETECTIONS_FILE,
+    METRICS,
+    PROPOSALS,
+    PROPOSALS_FILE,
+    REPORT_FILE,
+    RESULTS_FILE,
+    UNREFINED_FILE,
+)
+from detkit.run.plan import Datasets
+from detkit.run.runner import Run
+from detkit.run.shards import split_images
+from detkit.stages.detect import load_detections
+from detkit.stages.evaluate import evaluate
+from detkit.structures import Boxes, Detections, Proposals
+from detkit.training.solver import METRICS as STEPS
+
+FOREIGN = "detection files hold nothing of it"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Inputs:
+    """What is known of a run. What it does not have is empty or None.
+
+    Args:
+        name: of the recipe, or of the detection files.
+        config: all keys.
+        is_run: whether this is a run of detkit's own.
+        dataset: the test images; None where nothing was detected in them.
+        detections: of each test image.
+        unrefined: the same without the box head.
+        proposals: of each test image.
+        metrics: what the evaluators say, by metric.
+        calibration: thresholds and probabilities that were learnt.
+        training: by stage, the lines that its training has written.
+        mining: the report of the classifier.
+        train: the images that the classifier has learnt from.
+        steps: by label, what the run wrote of each step that it made.
+        labels: of all steps, in order.
+        notices: oddities of data and settings, a line each.
+    """
+
+    name: str
+    config: Config
+    is_run: bool = True
+    dataset: Dataset | None = None
+    detections: Sequence[Detections] = ()
+    unrefined: Sequence[Detections] = ()
+    proposals: Sequence[Proposals] = ()
+    metrics: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    calibration: Calibration | None = None
+    training: Mapping[str, Sequence[Mapping[str, float]]] = field(default_factory=dict)
+    mining: Mapping[str, Any] = field(default_factory=dict)
+    train: Dataset | None = None
+    steps: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    labels: Sequence[str] = ()
+    notices: Sequence[str] = ()
+
+    @cached_property
+    def judged(self) -> Judged | None:
+        """The detections, each told right or wrong; None where there are none or no ground truth to judge by."""
+        return self._judged(self.detections)
+
+    @cached_property
+    def judged_unrefined(self) -> Judged | None:
+        """The same without the box head."""
+        return self._judged(self.unrefined)
+
+    def _judged(self, detections: Sequence[Detections]) -> Judged | None:
+        if self.dataset is None or not detections or not any(s.annotations is not None for s in self.dataset):
+            return None
+        judged = Judged.of(self.config, self.dataset, detections, self.calibration)
+        return judged if judged.num_truths else None
+
+    @property
+    def no_judgement(self) -> str:
+        """Why ``judged`` is None."""
+        if self.dataset is None:
+            return "nothing was detected in test images yet"
+        return "the test images have no ground truth to compare with"
+
+    @classmethod
+    def of_run(cls, run: Run) -> Inputs:
+        """What the finished steps of a run hold."""
+        detected, proposed = run.find(DETECTIONS, "TEST"), run.find(PROPOSALS, "TEST")
+        found = {step.id.lower(): run.result(step) for step in run.steps}
+        classified, evaluated = run.find(CLASSIFIER, "TRAIN"), run.find(METRICS, "TEST")
+        dataset = run.datasets("TEST") if detected else None
+        proposals: list[Proposals] = []
+        if dataset is not None and proposed is not None:
+            rows = zip(split_images(proposed / PROPOSALS_FILE), dataset, strict=True)
+            proposals = [Proposals(Boxes(one["boxes"]), one["objectness"], sample.size) for one, sample in rows]
+        return cls(
+            name=run.folder.name,
+            config=run.config,
+            dataset=dataset,
+            detections=load_detections(detected / DETECTIONS_FILE) if detected else (),
+            unrefined=load_detections(detected / UNREFINED_FILE) if detected else (),
+            proposals=proposals,
+            metrics=read_result(evaluated / RESULTS_FILE).get("metrics", {}) if evaluated else {},
+            calibration=calibration_of(run) if detected else None,
+            training={name: _lines(path / STEPS) for name, path in found.items() if path and (path / STEPS).is_file()},
+            mining=read_result(classified / REPORT_FILE) if classified else {},
+            train=run.datasets("TRAIN") if classified else None,
+            steps=_steps(run),
+            labels=[step.label for step in run.steps],
+            notices=notices(run),
+        )
+
+    @classmethod
+    def of_files(cls, config: Config, path: Path) -> Inputs:
+        """What detection files of any program and the annotations of DATA.TEST hold.
+
+        Raises:
+            DataError: the files or the annotations cannot be used.
+        """
+        dataset = Datasets(config, needs_images=False)("TEST")
+        detections = read_detections(path, dataset, config.DATA.TEST)
+        metrics = evaluate(config, dataset, detections)
+        return cls(
+            name=path.resolve().name,
+            config=config,
+            is_run=False,
+            dataset=dataset,
+            detections=detections,
+            metrics=metrics,
+        )
+
+
+def _lines(file: Path) -> list[dict[str, Any]]:
+    """The lines of a .jsonl file, but for one that an interruption has torn."""
+    found = []
+    for line in file.read_text(encoding="utf-8").splitlines():
+        try:
+            found.append(json.loads(line))
+        except ValueError:
+            continue
+    return found
+
+
+def _steps(run: Run) -> dict[str, dict[str, Any]]:
+    """What the run wrote of the last time that it made each of its steps."""
+    file = run.folder / "metrics.jsonl"
+    digests = {step.label: step.digest[:12] for step in run.steps}
+    lines = _lines(file) if file.is_file() else []
+    return {line["step"]: line for line in lines if digests.get(str(line.get("step"))) == line.get("digest")}

@@ -1,0 +1,132 @@
+"""The detections of a split, each told right or wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+
+import numpy as np
+import torch
+
+from detkit.config.node import Config
+from detkit.data.base import Dataset
+from detkit.detection.calibration import Calibration
+from detkit.diagnosis import Outcome, Verdicts, best_thresholds, matches_of, threshold_curves, voc_verdicts
+from detkit.diagnosis.matching import above
+from detkit.evaluation.bootstrap import Interval, Measure, ap_intervals
+from detkit.evaluation.curves import Matches, grid_ap
+from detkit.evaluation.voc import GRIDS
+from detkit.structures import Detections
+
+DRAWS = 1000
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """What VOC's rules say of each detection at an IoU of 0.5.
+
+    Args:
+        outcome: the D detections and the ground truths, as columns.
+        verdicts: of each detection.
+        matches: of each class its detections that count.
+        thresholds: (K,) the least score that is shown.
+        is_learnt: whether the thresholds were learnt on other images; else they are those of the best F1 on these.
+        measure: AP as VOC2007 defines it.
+        calibration: tells how probable it is that a detection is right; None where that is not known.
+    """
+
+    outcome: Outcome
+    verdicts: Verdicts
+    matches: Sequence[Matches]
+    thresholds: np.ndarray
+    is_learnt: bool
+    measure: Measure
+    calibration: Calibration | None
+
+    @classmethod
+    def of(
+        cls, config: Config, dataset: Dataset, detections: Sequence[Detections], calibration: Calibration | None
+    ) -> Judged:
+        """The detections of each image of a data set; an image without annotations has no object."""
+        outcome = Outcome.of(dataset.class_names, dataset, detections)
+        verdicts = voc_verdicts(outcome)
+        is_learnt = calibration is not None and calibration.source != "none"
+        if calibration is not None and is_learnt:
+            thresholds = calibration.thresholds.double().numpy()
+        else:
+            thresholds = best_thresholds(threshold_curves(outcome))
+        measure = partial(grid_ap, grid=GRIDS[config.EVALUATION.VOC.GRID])
+        found = matches_of(outcome, verdicts)
+        return cls(outcome, verdicts, found, thresholds, is_learnt, measure, calibration)
+
+    @property
+    def class_names(self) -> Sequence[str]:
+        """The K classes."""
+        return self.outcome.class_names
+
+    @property
+    def num_truths(self) -> int:
+        """Objects that are to be found."""
+        return int(self.outcome.num_truths.sum())
+
+    @cached_property
+    def intervals(self) -> tuple[list[Interval | None], Interval]:
+        """AP of each class and mean AP, with their intervals from test images drawn anew."""
+        return ap_intervals(self.matches, self.measure, draws=DRAWS)
+
+    @cached_property
+    def aps(self) -> list[float | None]:
+        """AP of each class, None for one without an object."""
+        return [float(self.measure(*own.curve())) if own.num_truths else None for own in self.matches]
+
+    @cached_property
+    def shown(self) -> np.ndarray:
+        """(D,) bool, which detections reach the threshold of their class."""
+        return above(self.outcome, self.thresholds)
+
+    @cached_property
+    def probabilities(self) -> np.ndarray | None:
+        """(D,) how probable it is that each detection is right; None where that is not known."""
+        if self.calibration is None:
+            return None
+        scores, labels = self.outcome.det_scores.astype(np.float32), self.outcome.det_labels
+        found = self.calibration.probability(torch.from_numpy(scores), torch.from_numpy(labels))
+        return None if found is None else found.double().numpy()
+
+    def score_text(self, row: int) -> str:
+        """The probability of a detection where it is known, else its score."""
+        if self.probabilities is not None:
+            return f"p {self.probabilities[row]:.2f}"
+        return f"score {self.outcome.det_scores[row]:.2f}"
+
+    def at_threshold(self, label: int) -> tuple[float, float]:
+        """Recall and precision of a class's detections that are shown."""
+        own = self.matches[label]
+        shown = own.scores >= self.thresholds[label]
+        right = float(own.hits[shown].sum())
+        return right / max(own.num_truths, 1), right / max(int(shown.sum()), 1)
+
+    def f1(self) -> float:
+        """F1 over all classes of what is shown."""
+        right, wrong = (int((self.shown & rows).sum()) for rows in (self.verdicts.right, self.verdicts.wrong))
+        return 2 * right / max(right + wrong + self.num_truths, 1)
+
+    def best_by_class(self, some: np.ndarray, most: int) -> list[int]:
+        """Rows of some detections, in turn the best of each class, so that no class takes all places.
+
+        Args:
+            some: (D,) bool.
+            most: how many are given.
+        """
+        rows = self.outcome.order[some[self.outcome.order]]
+        return rows[in_turn(self.outcome.det_labels[rows])[:most]].tolist()
+
+
+def in_turn(labels: np.ndarray) -> np.ndarray:
+    """(N,) an order of N labels in which the first of each comes first, then the second of each, and so on."""
+    turn = np.zeros(len(labels), np.int64)
+    for label in np.unique(labels):
+        at = np.flatnonzero(labels == label)
+        turn[at] = np.arange(len(at))
+    return np.argsort(turn, kind="stable")

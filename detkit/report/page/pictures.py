@@ -1,0 +1,154 @@
+"""Photographs with what was found in them, and what was not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from detkit.data.images import read_image
+from detkit.diagnosis import worst_images
+from detkit.errors import DataError, counted
+from detkit.report.page.blocks import Gallery, Picture, Section
+from detkit.report.page.inputs import Inputs
+from detkit.report.page.judged import Judged, in_turn
+from detkit.structures import OTHER_CLASS, Boxes, Detections, Sample
+from detkit.visualize import Labels, jpeg_bytes, outlined_crop, thumbnail
+from detkit.visualize.palette import rgb
+
+WHOLE, WORST, CROPS = 8, 8, 12
+"""Pictures of each gallery."""
+NEAR = 0.3
+"""A detection with this IoU lies near an object."""
+
+
+def pictures(inputs: Inputs) -> Section:
+    """Whole images as the model shows them, then the best, the worst and the missed."""
+    title, judged = "Pictures", inputs.judged
+    if inputs.dataset is None:
+        return Section("pictures", title, missing=inputs.no_judgement)
+    spread = np.linspace(0, len(inputs.dataset) - 1, min(WHOLE, len(inputs.dataset))).astype(int)
+    try:
+        shown = [_whole(inputs, i) for i in np.unique(spread).tolist()]
+        galleries = [Gallery("What the model shows", "Images spread evenly over the test list.", shown, wide=True)]
+        if judged is not None:
+            galleries += [_worst_images(inputs, judged), _best(inputs, judged), _worst(inputs, judged)]
+            galleries.append(_missed(inputs, judged))
+    except DataError as error:
+        return Section("pictures", title, missing=f"an image cannot be read: {error}")
+    lead = (
+        "Green is an object as it was annotated. In the parts of images below, blue is a detection that is right and "
+        "orange one that is wrong; in whole images each class has its own colour."
+    )
+    return Section("pictures", title, lead, [gallery for gallery in galleries if gallery.pictures])
+
+
+def _whole(inputs: Inputs, image: int, line: str = "") -> Picture:
+    """An image with what is shown of it."""
+    assert inputs.dataset is not None
+    sample, shown = inputs.dataset[image], _shown(inputs, inputs.detections[image])
+    labels = Labels.of(inputs.dataset.class_names)
+    picture = thumbnail(read_image(sample.path), shown, labels, truths=sample.annotations, min_score=-np.inf)
+    names = ", ".join(f"{labels.names[k]} {score:.2f}" for k, score in zip(shown.labels, shown.scores)) or "nothing"
+    return Picture(
+        jpeg_bytes(picture), f"Image {sample.image_id}: shown {names}", [sample.image_id, *filter(None, [line])]
+    )
+
+
+def _shown(inputs: Inputs, found: Detections) -> Detections:
+    """What reaches its threshold, with probabilities for scores where they are known."""
+    if inputs.judged is not None and not inputs.judged.is_learnt:
+        return found[found.scores.double() >= torch.from_numpy(inputs.judged.thresholds)[found.labels]]
+    return inputs.calibration.shown(found) if inputs.calibration is not None else found
+
+
+def _worst_images(inputs: Inputs, judged: Judged) -> Gallery:
+    worst = [one for one in worst_images(judged.outcome, judged.thresholds)[:WORST] if one.wrong + one.missed]
+    found = [_whole(inputs, one.image, f"{one.wrong} wrong, {one.missed} missed") for one in worst]
+    return Gallery("Worst images", "Those with the most mistakes among what is shown.", found, wide=True)
+
+
+def _best(inputs: Inputs, judged: Judged) -> Gallery:
+    rows = judged.best_by_class(judged.verdicts.right, CROPS)
+    caption = "Right detections with the highest scores, in turn one of each class."
+    return Gallery("Best detections", caption, [_detection(inputs, judged, row, "blue") for row in rows])
+
+
+def _worst(inputs: Inputs, judged: Judged) -> Gallery:
+    rows = judged.best_by_class(judged.verdicts.wrong, CROPS)
+    caption = "Wrong detections with the highest scores, in turn one of each class, and what lies there."
+    return Gallery("Worst detections", caption, [_detection(inputs, judged, row, "orange") for row in rows])
+
+
+def _detection(inputs: Inputs, judged: Judged, row: int, color: str) -> Picture:
+    assert inputs.dataset is not None
+    sample, box = inputs.dataset[int(judged.outcome.det_images[row])], judged.outcome.det_boxes[row].tolist()
+    outlines = [*((truth, rgb("green")) for truth in touching(sample, box)), (box, rgb(color))]
+    name, score = judged.class_names[judged.outcome.det_labels[row]], judged.score_text(row)
+    lies = _what_lies(judged, sample, row, box)
+    kind = "Right" if judged.verdicts.right[row] else "Wrong"
+    alt = f"{kind} detection of {name} in image {sample.image_id}, {score}: {lies}"
+    return Picture(jpeg_bytes(outlined_crop(read_image(sample.path), outlines)), alt, (f"{name}, {score}", lies))
+
+
+def _what_lies(judged: Judged, sample: Sample, row: int, box: Sequence[float]) -> str:
+    """What a detection is nearest to, in a few words."""
+    truths = sample.annotations
+    if truths is None or not len(truths):
+        return "no object in this image"
+    overlaps = Boxes.of([box]).iou(truths.boxes)[0]
+    own = torch.where(truths.labels == int(judged.outcome.det_labels[row]), overlaps, -1.0)
+    if judged.verdicts.truth[row] >= 0:
+        again = "" if judged.verdicts.right[row] else ", found before"
+        return f"IoU {float(own.max()):.2f}{again}"
+    if float(overlaps.max()) < 0.1:
+        return "background"
+    label = int(truths.labels[int(overlaps.argmax())])
+    other = "another class" if label == OTHER_CLASS else judged.class_names[label]
+    return f"IoU {float(overlaps.max()):.2f} with {other}"
+
+
+def _missed(inputs: Inputs, judged: Judged) -> Gallery:
+    """Objects that nothing shown has found, in turn the largest of each class."""
+    outcome = judged.outcome
+    missed = ~outcome.ignored
+    missed[judged.verdicts.truth[judged.verdicts.right & judged.shown]] = False
+    rows = np.flatnonzero(missed)
+    sides = outcome.truth_boxes[rows, 2:] - outcome.truth_boxes[rows, :2]
+    rows = rows[np.argsort(-sides.prod(1) / outcome.sizes[outcome.truth_images[rows]].prod(1), kind="stable")]
+    chosen = rows[in_turn(outcome.truth_labels[rows])[:CROPS]].tolist()
+    caption = (
+        f"{len(rows)} of {counted(judged.num_truths, 'object')} are found by nothing that is shown; these are the "
+        "largest of each class, with the best detection near each in orange."
+    )
+    return Gallery("Missed objects", caption, [_object(inputs, judged, row) for row in chosen])
+
+
+def _object(inputs: Inputs, judged: Judged, row: int) -> Picture:
+    assert inputs.dataset is not None
+    outcome = judged.outcome
+    image, label, box = (
+        int(outcome.truth_images[row]),
+        int(outcome.truth_labels[row]),
+        outcome.truth_boxes[row].tolist(),
+    )
+    sample, name = inputs.dataset[image], judged.class_names[label]
+    pairs = outcome.overlaps
+    near = (pairs.truth == row) & (pairs.iou >= NEAR) & (outcome.det_labels[pairs.det] == label)
+    outlines, line = [(box, rgb("green"))], "no detection of its class near it"
+    if near.any():
+        best = np.flatnonzero(near)[outcome.det_scores[pairs.det[near]].argmax()]
+        outlines.append((outcome.det_boxes[pairs.det[best]].tolist(), rgb("orange")))
+        line = f"{judged.score_text(int(pairs.det[best]))}, IoU {pairs.iou[best]:.2f}"
+    alt = f"Missed {name} in image {sample.image_id}: {line}"
+    return Picture(jpeg_bytes(outlined_crop(read_image(sample.path), outlines)), alt, (name, line))
+
+
+def touching(sample: Sample, box: Sequence[float]) -> list[list[float]]:
+    """The objects of an image that a box overlaps."""
+    if sample.annotations is None:
+        return []
+    boxes = sample.annotations.boxes
+    near: list[list[float]] = boxes.tensor[Boxes.of([box]).iou(boxes)[0] > 0].tolist()
+    return near

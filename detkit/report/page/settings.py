@@ -1,0 +1,13 @@
+"""What the run was asked to do."""
+
+from __future__ import annotations
+
+from detkit.report.page.blocks import Block, Section, Text
+from detkit.report.page.inputs import Inputs
+
+
+def settings(inputs: Inputs) -> Section:
+    """Oddities, and every key of the config."""
+    blocks: list[Block] = [Text(line) for line in inputs.notices]
+    blocks.append(Text(inputs.config.text(), literal=True))
+    return Section("config", "Config", "Every key that holds, defaults included.", blocks, is_open=False)

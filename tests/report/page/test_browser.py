@@ -1,0 +1,98 @@
+"""The page in a real browser: every picture loads, nothing is fetched, nothing is complained of, telephones fit."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import shutil
+import subprocess
+
+import pytest
+
+from detkit.report.page.build import sections, write_page
+
+CHROMIUM = shutil.which("chromium")
+LOADED = "Promise.all([...document.images].map(i => i.decode())).then(() => document.images.length)"
+TELEPHONE = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
+
+
+class Browser:
+    """Chromium without a window, spoken to over a pair of pipes.
+
+    Args:
+        folder: for its profile.
+    """
+
+    def __init__(self, folder):
+        commands, self.commands = os.pipe()
+        self.answers, answers = os.pipe()
+        options = ("--headless=new", "--no-sandbox", "--disable-gpu", "--remote-debugging-pipe", "--no-first-run")
+        line = f'exec "$@" 3<&{commands} 4>&{answers}'
+        words = ["bash", "-c", line, "bash", CHROMIUM, *options, f"--user-data-dir={folder}", "about:blank"]
+        self.process = subprocess.Popen(words, pass_fds=(commands, answers), stderr=subprocess.DEVNULL)
+        os.close(commands)
+        os.close(answers)
+        self.rest, self.numbers, self.events, self.session = b"", itertools.count(1), [], None
+
+    def do(self, method, **params):
+        """What the browser answers to a command; events that come before are kept."""
+        number = next(self.numbers)
+        asked = {"id": number, "method": method, "params": params}
+        os.write(
+            self.commands, json.dumps(asked | ({"sessionId": self.session} if self.session else {})).encode() + b"\0"
+        )
+        return self.until(lambda one: one.get("id") == number)["result"]
+
+    def until(self, is_it):
+        """The next message that is the one."""
+        while True:
+            message, found, rest = self.rest.partition(b"\0")
+            if found:
+                self.rest = rest
+                self.events.append(json.loads(message))
+                if is_it(self.events[-1]):
+                    return self.events[-1]
+            else:
+                more = os.read(self.answers, 65536)
+                assert more, "the browser has ended"
+                self.rest += more
+
+    def value(self, expression):
+        """What an expression is in the page."""
+        return self.do("Runtime.evaluate", expression=expression, awaitPromise=True)["result"].get("value")
+
+    def close(self):
+        self.process.kill()
+        self.process.wait()
+        os.close(self.commands)
+        os.close(self.answers)
+
+
+@pytest.fixture
+def browser(tmp_path):
+    if CHROMIUM is None:
+        pytest.skip("needs chromium")
+    browser = Browser(tmp_path / "profile")
+    yield browser
+    browser.close()
+
+
+def test_the_page_opens_without_a_request_or_a_complaint(browser, inputs, tmp_path):
+    page = tmp_path / "report.html"
+    write_page(page, inputs, sections(inputs))
+    target = browser.do("Target.createTarget", url="about:blank")["targetId"]
+    browser.session = browser.do("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+    for domain in ("Page", "Network", "Runtime", "Log"):
+        browser.do(f"{domain}.enable")
+    browser.do("Emulation.setDeviceMetricsOverride", **TELEPHONE)
+    browser.do("Page.navigate", url=page.as_uri())
+    browser.until(lambda one: one.get("method") == "Page.loadEventFired")
+    assert browser.value(LOADED) == page.read_text(encoding="utf-8").count("<img ")
+    assert browser.value("document.documentElement.scrollWidth") == TELEPHONE["width"]
+    asked = [
+        one["params"]["request"]["url"] for one in browser.events if one.get("method") == "Network.requestWillBeSent"
+    ]
+    assert [url for url in asked if not url.startswith("data:")] == [page.as_uri()]
+    complaints = ("Runtime.exceptionThrown", "Runtime.consoleAPICalled", "Log.entryAdded", "Network.loadingFailed")
+    assert [one for one in browser.events if one.get("method") in complaints] == []

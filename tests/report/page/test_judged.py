@@ -1,0 +1,22 @@
+import numpy as np
+
+from detkit.report.page.judged import in_turn
+
+
+def test_the_first_of_each_label_comes_before_the_second_of_any():
+    assert in_turn(np.array([3, 3, 1, 3, 1])).tolist() == [0, 2, 1, 4, 3]
+
+
+def test_each_class_has_its_turn(inputs):
+    judged, outcome = inputs.judged, inputs.judged.outcome
+    rows = judged.best_by_class(~judged.verdicts.ignored, 4)
+    labels = outcome.det_labels[rows].tolist()
+    assert len(set(labels)) == min(4, len(set(outcome.det_labels.tolist())))
+    for row, label in zip(rows[: len(set(labels))], labels):
+        assert outcome.det_scores[row] == outcome.det_scores[outcome.det_labels == label].max()
+
+
+def test_f1_of_what_is_shown_counts_by_hand(inputs):
+    judged = inputs.judged
+    right, shown = judged.verdicts.right & judged.shown, ~judged.verdicts.ignored & judged.shown
+    assert judged.f1() == 2 * right.sum() / (shown.sum() + judged.num_truths)
