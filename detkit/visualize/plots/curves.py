@@ -25,14 +25,15 @@ def precision_recall(
 
     Args:
         title: the class.
-        curves: by name the (N,) recall, which never falls, and the (N,) precision after each detection.
+        curves: by name the (N,) recall, which never falls, and the (N,) precision after each detection; the first
+            lies on top.
         marked: recall and precision where the model's own threshold lies.
         legend: whether the curves are named.
     """
     figure, axes = new_axes("recall", "precision", title=title, width=2.7, height=2.35)
-    for (name, (recall, precision)), color in zip(curves.items(), SERIES):
+    for place, ((name, (recall, precision)), color) in enumerate(zip(curves.items(), SERIES)):
         rows = thinned(recall)
-        axes.plot(recall[rows], precision[rows], color=LIGHT[color], linewidth=1.5, label=name)
+        axes.plot(recall[rows], precision[rows], color=LIGHT[color], linewidth=1.5, label=name, zorder=3 - place / 10)
     if marked is not None:
         axes.plot(*marked, "o", color=LIGHT["ink"], markersize=4.5, label="threshold")
     fractions(axes)
