@@ -35,7 +35,7 @@ def precision_recall(
         rows = thinned(recall)
         axes.plot(recall[rows], precision[rows], color=LIGHT[color], linewidth=1.5, label=name, zorder=3 - place / 10)
     if marked is not None:
-        axes.plot(*marked, "o", color=LIGHT["ink"], markersize=4.5, label="threshold")
+        axes.plot(*marked, "o", color=LIGHT["ink"], markersize=4.5, label="threshold", zorder=4)
     fractions(axes)
     if legend:
         add_legend(axes, loc="best")
