@@ -153,8 +153,8 @@ class Miner:
         self.weight = torch.from_numpy(weight).float()
         self._pool.release(compress(self._cache, (~keep).tolist()))
         self._cache = dict.fromkeys(compress(self._cache, keep.tolist()))
-        self._added = 0
         self.margins = margins[keep].numpy()
+        self._added = 0
         self.objectives.append(objective)
         self.num_negatives.append(len(examples) - num_positives)
 
