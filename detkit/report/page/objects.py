@@ -13,7 +13,7 @@ from detkit.report.page.inputs import Inputs
 from detkit.visualize.plots.bars import parts
 from detkit.visualize.plots.lines import over_steps
 
-WORDS = {"N": "whole", "T": "cut off"}
+WORDS = {"N": "whole", "T": "cut"}
 TOLD = {"area": "size", "aspect": "shape", "truncation": "truncation"}
 
 
