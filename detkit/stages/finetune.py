@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from detkit.backbones.shapes import network_bytes, shape_of_network
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from detkit.report.measure import Probe
     from detkit.run.plan import Step
 
-ROLE = "FINETUNE"
+ROLE, VALIDATION = "FINETUNE", "VAL"
 
 
 @STAGES.register()
@@ -47,22 +48,24 @@ class Finetune(Stage):
         return tuned_heads(config)
 
     def needs(self, config: Config, role: str) -> Mapping[str, Need]:
-        """The network to start from and the split's proposals."""
-        return {"network": Need(NETWORK), "proposals": Need(PROPOSALS, ROLE)}
+        """The network to start from and the split's proposals; with validation those of its split, too."""
+        needed = {"network": Need(NETWORK), "proposals": Need(PROPOSALS, ROLE)}
+        return needed | ({"validation": Need(PROPOSALS, VALIDATION)} if _validates(config) else {})
 
     def reads(self, config: Config, role: str) -> Reads:
         """The network, what it is tuned to, how regions are drawn and warped, and the solver."""
         parts = ("BACKBONE.*", "REGION_EXTRACTOR", "REGION_SAMPLER", "OBJECTIVE")
-        extractor = config.REGION_EXTRACTOR.NAME
+        extractor, validates = config.REGION_EXTRACTOR.NAME, _validates(config)
         alone = REGION_EXTRACTORS.get(extractor).feature_keys  # decide features, and nothing of training
         return Reads(
             settings=(*parts, "FINETUNE", "COMPUTE", "SEED", "DATA.TRAIN_DIFFICULT"),
             not_hashed=(
                 "FINETUNE.CHECKPOINT_EVERY",
                 "FINETUNE.ALLOW_WHOLE_IMAGES",
+                *(() if validates else ("FINETUNE.VALIDATE_EVERY", "FINETUNE.VALIDATE_BATCHES")),
                 *(f"REGION_EXTRACTOR.{extractor}.{key}" for key in alone),
             ),
-            annotated=(ROLE,),
+            annotated=(ROLE, VALIDATION) if validates else (ROLE,),
         )
 
     def check(self, config: Config) -> None:
@@ -71,6 +74,11 @@ class Finetune(Stage):
         objective = _objective(config, RegionIndex.build([], [], 1))
         refuse_costly_steps(objective.extractor, objective.sampler, settings)
         freeze_before(shape_of_network(config), settings.tune_from, change=False)
+        if settings.validate_every and not config.DATA.VAL:
+            raise ConfigError(
+                f"FINETUNE.VALIDATE_EVERY: {settings.validate_every}, but DATA.VAL names no split to measure on; name "
+                "one, or give 0"
+            )
 
     def check_data(self, config: Config, data: Mapping[str, Dataset]) -> None:
         """There is something to learn from."""
@@ -86,7 +94,8 @@ class Finetune(Stage):
         settings = probe.short(config.settings("FINETUNE", FinetuneSettings))
         objective = _objective(config, probe.stretched_index(step.data[ROLE]))
         one = probe.training(lambda given: finetune(probe.backbone, objective, settings, **given))
-        return Cost(one.seconds * config.FINETUNE.ITERATIONS, network_bytes(config), 2 * one.checkpoint)
+        unknown = "validation" if _validates(config) else ""
+        return Cost(one.seconds * config.FINETUNE.ITERATIONS, network_bytes(config), 2 * one.checkpoint, unknown)
 
     def run(self, context: Context) -> None:
         """Writes the network and, last, its heads."""
@@ -98,6 +107,10 @@ class Finetune(Stage):
     def _make(self, context: Context) -> None:
         config, backbone = context.config, load_network(context)
         settings = config.settings("FINETUNE", FinetuneSettings)
+        validation = None
+        if "validation" in context.inputs:
+            of_split = replace(context, inputs={**context.inputs, "proposals": context.inputs["validation"]})
+            validation = region_index(of_split, VALIDATION, with_truths=True, **settings.labels)
         heads = finetune(
             backbone,
             _objective(config, region_index(context, ROLE, with_truths=True, **settings.labels)),
@@ -107,10 +120,16 @@ class Finetune(Stage):
             seed=config.SEED,
             folder=context.folder,
             world=context.world,
+            validation=validation,
         )
         if context.world.is_first:
             save_weights(context.folder / NETWORK_FILE, backbone)
             save_heads(context, heads)
+
+
+def _validates(config: Config) -> bool:
+    """Whether loss and accuracy are measured on a validation split while the network is tuned."""
+    return bool(config.FINETUNE.VALIDATE_EVERY and config.DATA.VAL)
 
 
 def tuned_heads(config: Config) -> Mapping[str, str]:

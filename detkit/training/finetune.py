@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from detkit.backbones.base import Backbone
-from detkit.config.ranges import Fraction, Positive
+from detkit.config.ranges import Fraction, NonNegative, Positive
 from detkit.errors import ConfigError
 from detkit.regions.base import RegionExtractor, RegionSampler
+from detkit.regions.index import RegionIndex
 from detkit.regions.source import LinearHead
 from detkit.system.compute import Compute
 from detkit.system.seeding import rng_for
@@ -17,6 +18,7 @@ from detkit.system.world import ALONE, World
 from detkit.training.freeze import freeze_before
 from detkit.training.region_objective import RegionObjective
 from detkit.training.solver import SolverSettings, train
+from detkit.training.validation import Validation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +35,9 @@ class FinetuneSettings(SolverSettings):
         tune_from: the layer of the backbone from which on it is learnt, as its parameters are named ("conv3",
             "features.10"); what stands before it stays as it is and costs no gradient. "heads" learns the new heads
             alone; empty learns everything, as R-CNN does.
+        validate_every: steps after which loss and accuracy are measured on DATA.VAL, and once after the last; 0 for
+            never.
+        validate_batches: batches of such a measurement, drawn as those of training and always the same.
         allow_whole_images: lets an extractor that convolves whole images learn from regions of many images a step.
 
     Raises:
@@ -47,6 +52,8 @@ class FinetuneSettings(SolverSettings):
     background_from: Annotated[float, Fraction] = 0.0
     background_below: Annotated[float, Fraction] | None = None
     tune_from: str = ""
+    validate_every: Annotated[int, NonNegative] = 0
+    validate_batches: Annotated[int, Positive] = 10
     allow_whole_images: bool = False
 
     def __post_init__(self) -> None:
@@ -74,6 +81,7 @@ def finetune(
     seed: int,
     folder: Path,
     world: World = ALONE,
+    validation: RegionIndex | None = None,
 ) -> dict[str, LinearHead]:
     """Trains the backbone, in place, and the objective's heads on regions.
 
@@ -86,6 +94,7 @@ def finetune(
         seed: with it every random number is fixed.
         folder: keeps the checkpoint and metrics.jsonl; a run that was cut off goes on from there.
         world: the processes that share each step.
+        validation: regions of other images, on which loss and accuracy are measured as the settings say.
 
     Returns:
         The heads by name.
@@ -98,10 +107,14 @@ def finetune(
     refuse_costly_steps(objective.extractor, objective.sampler, settings)
     objective.extractor.run_on(compute.device)
     freeze_before(backbone, settings.tune_from)
-    # Fills what the index caches before threads ask for it.
+    measured = None
+    # A draw fills what the index caches before threads ask for it.
     objective.sampler.draw(objective.index, rng_for(seed, "finetune", "draw", 0))
+    if validation is not None:
+        objective.sampler.draw(validation, rng_for(seed, "finetune", "draw", 0))
+        measured = Validation(objective.on(validation), settings.validate_every, settings.validate_batches)
     given: dict[str, Any] = {"compute": compute, "workers": workers, "seed": seed, "folder": folder, "world": world}
-    train(backbone, objective, settings, name="finetune", **given)
+    train(backbone, objective, settings, name="finetune", validation=measured, **given)
     return objective.heads()
 
 

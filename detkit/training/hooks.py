@@ -77,10 +77,12 @@ class MetricsWriter(Hook):
     Args:
         path: a .jsonl file; its folder is made.
         every: iterations between two lines.
+        also_every: writes a line at multiples of this, too: of a number that is there so often, a line has one; 0 for
+            none.
     """
 
-    def __init__(self, path: Path, every: int = 20) -> None:
-        self.path, self.every = path, every
+    def __init__(self, path: Path, every: int = 20, *, also_every: int = 0) -> None:
+        self.path, self.rhythms = path, [n for n in (every, also_every) if n]
         self.file: TextIO | None = None
 
     def before_run(self, start: int, stop: int) -> None:
@@ -97,7 +99,7 @@ class MetricsWriter(Hook):
         """Writes where it is time."""
         self.since.append(metrics)
         done = iteration + 1
-        if done % self.every and done != self.stop:
+        if done != self.stop and all(done % every for every in self.rhythms):
             return
         now = time.monotonic()
         line: dict[str, float] = {"iteration": done}

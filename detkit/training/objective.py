@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -51,6 +52,21 @@ class Losses:
 
     terms: Mapping[str, Tensor]
     right: Mapping[str, tuple[int, int]]
+
+
+def logged(losses: Losses, world: World) -> dict[str, float]:
+    """The loss, its terms where it has several, and the shares of a step in all processes.
+
+    A share of nothing is left out.
+    """
+    terms = [float(term.detach()) for term in losses.terms.values()]
+    counts = [float(n) for pair in losses.right.values() for n in pair]
+    numbers = torch.tensor([*terms, *counts], dtype=torch.float64)
+    world.add_up([numbers])
+    terms, counts = numbers.tolist()[: len(terms)], numbers.tolist()[len(terms) :]
+    by_name = {f"loss_{name}": term for name, term in zip(losses.terms, terms, strict=True)} if len(terms) > 1 else {}
+    shares = {name: hits / of for name, hits, of in zip(losses.right, counts[::2], counts[1::2], strict=True) if of}
+    return {"loss": math.fsum(terms), **by_name, **shares}
 
 
 class Objective(nn.Module, ABC):

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from typing_extensions import Self
 
 from detkit.backbones.base import Backbone, LayerSpec
 from detkit.data.images import read_image
@@ -53,6 +56,16 @@ class RegionObjective(Objective):
         self.index, self.extractor, self.sampler = index, extractor.for_training(), sampler
         self.layers, self.settings, self.seed = layers, settings, seed
         self.last_layer = list(layers)[-1]
+
+    def on(self, index: RegionIndex) -> Self:
+        """The same heads and losses on other regions, which are not mirrored: for validation while it is trained.
+
+        A subclass that keeps something of its index replaces it here; what it has learnt, such as the deviations that
+        normalise its targets, stays.
+        """
+        other = copy(self)
+        other.index, other.settings = index, replace(self.settings, mirror=False)
+        return other
 
     def batch(self, iteration: int, world: World) -> Batch:
         """The regions of a step, grouped by image; each image is decoded once, each process takes some of them."""

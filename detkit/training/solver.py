@@ -22,11 +22,13 @@ from detkit.system.stream import in_threads
 from detkit.system.world import ALONE, World
 from detkit.training.checkpoint import load_checkpoint, save_checkpoint
 from detkit.training.hooks import Checkpoint, FiniteLoss, MetricsWriter, ProgressHook, some_of
+from detkit.training.objective import logged
 from detkit.training.optim import CaffeSGD, caffe_rules, step_lr
 from detkit.training.trainer import Trainer
 
 if TYPE_CHECKING:
-    from detkit.training.objective import Losses, Objective
+    from detkit.training.objective import Objective
+    from detkit.training.validation import Validation
 
 CHECKPOINT = "checkpoint.safetensors"
 METRICS = "metrics.jsonl"
@@ -77,6 +79,7 @@ def train(
     seed: int,
     folder: Path,
     world: World = ALONE,
+    validation: Validation | None = None,
 ) -> None:
     """Trains a backbone, as far as its parameters require gradients, and the heads of an objective, in place.
 
@@ -97,6 +100,7 @@ def train(
         seed: with it every random number is fixed.
         folder: keeps the checkpoint and the metrics.
         world: the processes that share each step.
+        validation: measures loss and accuracy on other images at intervals; the training is the same without.
 
     Raises:
         DetkitError: the loss or a weight is no number, or making a batch failed.
@@ -127,12 +131,20 @@ def train(
             losses = objective.losses(backbone, batch)
         sum(losses.terms.values(), torch.zeros(())).backward()
         optimizer.add_up_gradients(world)
-        metrics = _metrics(losses, world)
+        metrics = logged(losses, world)
         if not math.isfinite(metrics["loss"]):
             image_ids = world.gather(image_ids)
         lr = step_lr(settings.lr, iteration, every=settings.lr_drop_every, gamma=settings.lr_gamma)
         optimizer.step(lr)
-        return {"lr": lr, **metrics}
+        return {"lr": lr, **metrics, **validated(iteration + 1)}
+
+    def validated(done: int) -> dict[str, float]:
+        if validation is None or not validation.is_due(done, stop):
+            return {}
+        net.eval()
+        found = validation.measure(backbone, name=name, compute=compute, workers=workers, seed=seed, world=world)
+        net.train()
+        return found
 
     advice = f"lower {name.upper()}.LR (now {settings.lr})"
 
@@ -145,28 +157,13 @@ def train(
 
     hooks = [
         FiniteLoss(name, lambda: image_ids, advice),
-        MetricsWriter(folder / METRICS),
+        MetricsWriter(folder / METRICS, also_every=validation.every if validation else 0),
         Checkpoint(save, settings.checkpoint_every),
         ProgressHook(name),
     ]
     with closing(in_threads(partial(objective.batch, world=world), start, stop, workers)) as batches:
         Trainer(step, hooks if world.is_first else []).run(start, stop)
     net.eval()
-
-
-def _metrics(losses: Losses, world: World) -> dict[str, float]:
-    """The loss, its terms where it has several, and the shares of a step in all processes.
-
-    A share of nothing is left out.
-    """
-    terms = [float(term.detach()) for term in losses.terms.values()]
-    counts = [float(n) for pair in losses.right.values() for n in pair]
-    numbers = torch.tensor([*terms, *counts], dtype=torch.float64)
-    world.add_up([numbers])
-    terms, counts = numbers.tolist()[: len(terms)], numbers.tolist()[len(terms) :]
-    by_name = {f"loss_{name}": term for name, term in zip(losses.terms, terms, strict=True)} if len(terms) > 1 else {}
-    shares = {name: hits / of for name, hits, of in zip(losses.right, counts[::2], counts[1::2], strict=True) if of}
-    return {"loss": math.fsum(terms), **by_name, **shares}
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,10 +9,12 @@ from typing import Annotated, Any
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from typing_extensions import Self
 
 from detkit.backbones.base import Backbone
 from detkit.config.ranges import NonNegative, Positive
 from detkit.errors import ConfigError
+from detkit.regions.index import RegionIndex
 from detkit.regions.source import LinearHead
 from detkit.registry import OBJECTIVES, nearest
 from detkit.system.compute import Compute
@@ -80,6 +82,12 @@ class MultiTask(RegionObjective):
         if self.settings.head_norm:
             for head, layer in ((self.classes, self.last_layer), (self.boxes, self.box_layer)):
                 head.calibrate(first_features(self, self._reader(backbone, layer)), self.settings.head_norm)
+
+    def on(self, index: RegionIndex) -> Self:
+        """The same on other regions, with boxes normalised as those that are learnt from."""
+        other = super().on(index)
+        other.targets = self.targets.on(index)
+        return other
 
     def batch(self, iteration: int, world: World) -> Batch:
         """The regions of a step, with the target "boxes": (N, 4) normalised moves, 0 for background."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -58,6 +58,10 @@ class BoxTargets:
             mean[k], std[k] = both.mean(0), both.std(0)
         std[std < SAME] = 1
         return cls(rows, labels, moves.astype(np.float32), mean.astype(np.float32), std.astype(np.float32))
+
+    def on(self, index: RegionIndex) -> Self:
+        """The targets of another index, normalised as these are."""
+        return replace(type(self).of(index, mirror=False, stds=(1.0,) * 4), mean=self.mean, std=self.std)
 
     def take(self, rows: np.ndarray, flips: np.ndarray) -> np.ndarray:
         """(N, 4) float32 normalised targets of N rows of the index, which are mirrored where (N,) ``flips`` is true.

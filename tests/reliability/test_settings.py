@@ -76,7 +76,8 @@ TABLE = [
     ),
     ("FINETUNE", "FxyCRKDE", {"TUNE_FROM": "fc6", "FOREGROUND_IOU": 0.7}),
     ("FINETUNE", "FxyCRKDE", {"BACKGROUND_FROM": 0.1, "BACKGROUND_BELOW": 0.4}),
-    ("FINETUNE", "", {"CHECKPOINT_EVERY": 9, "ALLOW_WHOLE_IMAGES": True}),
+    ("FINETUNE", "", {"CHECKPOINT_EVERY": 9, "ALLOW_WHOLE_IMAGES": True, "VALIDATE_BATCHES": 3}),
+    ("FINETUNE", "", {"VALIDATE_EVERY": None}),
     ("OBJECTIVE", "", {"NAME": None, "RegionSoftmax": None}),
     (
         "PRETRAIN",
@@ -94,6 +95,7 @@ NOT_TRIED = {
     "OBJECTIVE.NAME": "the core has one for regions; projects bring others",
     "OBJECTIVE.RegionSoftmax": "has no settings",
     "EVALUATION.COCO": "has no settings",
+    "FINETUNE.VALIDATE_EVERY": "needs DATA.VAL; see tests/stages/test_finetune.py",
     "DATA.VAL": "thresholds are then learnt from other images, in a step of another name",
     "DATA.NAME": "the content of the images is hashed, whatever they come from",
     "PRETRAIN_DATA.NAME": "likewise",

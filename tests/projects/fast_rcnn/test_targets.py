@@ -89,3 +89,12 @@ def test_a_folded_layer_gives_the_moves_that_the_layer_gave_normalised(project, 
     normalised = (features @ weight.T + bias).view(50, 4, 4)
     expected = normalised * torch.from_numpy(boxes.std) + torch.from_numpy(boxes.mean)
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
+
+
+def test_targets_of_other_regions_keep_mean_and_deviation(project, index, make_index):
+    boxes = project.targets.BoxTargets.of(index, mirror=False)
+    other = make_index([([[0, 0, 20, 20]], [0], [[1, 0, 21, 20], [60, 60, 90, 90]])], 4)
+    found = boxes.on(other).take(np.array([0, 1, 2]), np.zeros(3, bool))
+    # one move of its own would be all of its mean; those of training are -1/15 and std, see above
+    std = math.sqrt(0.025 / 3 - 1 / 225)
+    np.testing.assert_allclose(found[:, 0], [1 / 15 / std, (1 / 15 - 1 / 20) / std, 0], atol=1e-5)
