@@ -161,6 +161,18 @@ class FeatureKeys:
     layers: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, kw_only=True)
+class DiagnosisKeys:
+    """What `detkit diagnose` must be told; changes no result of a run.
+
+    Args:
+        similar_classes: groups of class names; classes of one group are similar in Hoiem's analysis. Empty takes VOC's
+            groups where all classes are VOC's, else none.
+    """
+
+    similar_classes: tuple[tuple[str, ...], ...] = ()
+
+
 @dataclass(frozen=True)
 class Slot:
     """A key under which one registered component is chosen by NAME.
@@ -191,6 +203,7 @@ SECTIONS: Mapping[str, Callable[..., Any]] = {
     "RUNTIME": RuntimeKeys,
     "COMPUTE": ComputeKeys,
     "FEATURES": FeatureKeys,
+    "DIAGNOSIS": DiagnosisKeys,
 }
 
 

@@ -51,7 +51,14 @@ def voc_verdicts(outcome: Outcome, iou: float = 0.5) -> Verdicts:
     return Verdicts(truth, right, ignored)
 
 
-def coco_verdicts(outcome: Outcome, iou: float = 0.5, max_dets: int = 100) -> Verdicts:
+def coco_verdicts(
+    outcome: Outcome,
+    iou: float = 0.5,
+    max_dets: int = 100,
+    *,
+    crowds: bool = True,
+    areas: tuple[float, float] | None = None,
+) -> Verdicts:
     """COCO's rule: each detection takes the best ground truth of its class that is still free.
 
     One that must be found goes before one that is ignored. A crowd takes any number of detections that lie inside it.
@@ -61,34 +68,38 @@ def coco_verdicts(outcome: Outcome, iou: float = 0.5, max_dets: int = 100) -> Ve
         outcome: detections and ground truths.
         iou: least overlap.
         max_dets: the best of an image and class that are looked at; 0 for all.
+        crowds: False treats a crowd as a difficult object.
+        areas: a detection of a lesser or larger area that finds nothing is ignored.
     """
     pairs = outcome.overlaps[outcome.own_class]
-    overlap = np.where(outcome.crowd[pairs.truth], pairs.inside, pairs.iou)
+    overlap = np.where(outcome.crowd[pairs.truth], pairs.inside, pairs.iou) if crowds else pairs.iou
     dropped = _beyond(outcome, max_dets)
     kept = (overlap >= min(iou, 1 - 1e-10)) & ~dropped[pairs.det]
     pairs, overlap = pairs[kept], overlap[kept]
-    ignored = outcome.ignored[pairs.truth]
-    tried = np.lexsort((-pairs.truth, -overlap, ignored, outcome.rank[pairs.det]))
-    truth = first_free(pairs[tried], outcome)
+    tried = np.lexsort((-pairs.truth, -overlap, outcome.ignored[pairs.truth], outcome.rank[pairs.det]))
+    truth = first_free(pairs[tried], outcome, crowds=crowds)
     found = truth >= 0
     is_ignored = dropped.copy()
+    if areas is not None:
+        area = np.clip(outcome.det_boxes[:, 2:] - outcome.det_boxes[:, :2], 0, None).prod(1)
+        is_ignored |= (area < areas[0]) | (area > areas[1])
     is_ignored[found] = outcome.ignored[truth[found]]
     return Verdicts(truth, found & ~is_ignored, is_ignored)
 
 
-def first_free(pairs: Overlaps, outcome: Outcome) -> np.ndarray:
+def first_free(pairs: Overlaps, outcome: Outcome, *, crowds: bool = True) -> np.ndarray:
     """(D,) the ground truth that each detection takes where pairs are tried in order and nothing is given twice.
 
-    Crowds are given to any number. An object of a class that is not asked for is given once to each class.
+    Crowds are given to any number, unless ``crowds`` is False. An object of a class that is not asked for is given
+    once to each class.
     """
     slot = pairs.truth * (outcome.num_classes + 1)
     others = outcome.truth_labels[pairs.truth] < 0
     slot[others] += outcome.det_labels[pairs.det[others]] + 1
     truth = np.full(len(outcome.det_scores), -1, np.int64)
     taken, placed = set(), set()
-    for row, (det, place, again) in enumerate(
-        zip(pairs.det.tolist(), slot.tolist(), outcome.crowd[pairs.truth].tolist())
-    ):
+    many = outcome.crowd[pairs.truth] & crowds
+    for row, (det, place, again) in enumerate(zip(pairs.det.tolist(), slot.tolist(), many.tolist())):
         if det not in placed and (again or place not in taken):
             truth[det] = pairs.truth[row]
             placed.add(det)

@@ -36,7 +36,16 @@ TRAINING = "training"
 """Folder of a run's folder with the losses and accuracies of the stages that train."""
 REPORT = "report.html"
 """The page of a run's folder."""
-OUTPUTS = (REPORT, "results.json", "pictures.png", "detections", "model", "weights.safetensors", TRAINING)
+OUTPUTS = (
+    REPORT,
+    "results.json",
+    "diagnosis.json",
+    "pictures.png",
+    "detections",
+    "model",
+    "weights.safetensors",
+    TRAINING,
+)
 """What a run's folder gets when its steps are done."""
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,9 +29,10 @@ from detkit.run.kinds import (
     DETECTIONS_FILE,
     NETWORK,
     PROPOSALS,
+    TRACE_FILE,
     UNREFINED_FILE,
 )
-from detkit.run.shards import ImageShards, merge_images, split_images
+from detkit.run.shards import ImageShards, merge_images, save_tensors, split_images
 from detkit.run.stage import Context, Need, Reads, Stage
 from detkit.stages.common import (
     FEATURE_SECTIONS,
@@ -125,6 +126,7 @@ class Detect(Stage):
             len(dataset),
             settings,
         )
+        save_tensors(context.folder / TRACE_FILE, _trace(found, limits))
         for name, boxes, scores in (
             (DETECTIONS_FILE, "refined", "refined_scores"),
             (UNREFINED_FILE, "boxes", "scores"),
@@ -197,6 +199,23 @@ def _finished(
         Boxes(one[boxes][kept]), one[scores][kept], one["labels"][kept], one["rows"][kept], sample.size, settings
     )
     return {"boxes": found.boxes.tensor, "scores": found.scores, "labels": found.labels, "rows": found.proposal_rows}
+
+
+def _trace(found: Sequence[Mapping[str, Tensor]], limits: Tensor) -> dict[str, Tensor]:
+    """The candidates of all images in the least room: 10 bytes each, and 20 more inside the cap over the set."""
+    counts = torch.tensor([0, *(len(one["rows"]) for one in found)])
+    names = ("rows", "labels", "scores", "refined", "refined_scores")
+    joined = {name: torch.cat([one[name] for one in found]) for name in names}
+    kept = joined["scores"] >= limits[joined["labels"]]
+    return {
+        "rows": joined["rows"].to(torch.int32),
+        "labels": joined["labels"].to(torch.int16),
+        "scores": joined["scores"],
+        "refined": joined["refined"][kept],
+        "refined_scores": joined["refined_scores"][kept],
+        "limits": limits,
+        "offsets": counts.cumsum(0),
+    }
 
 
 def load_detections(path: Path) -> list[Detections]:

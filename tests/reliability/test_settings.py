@@ -68,6 +68,7 @@ TABLE = [
     ),
     ("POSTPROCESS", "DE", {"TOP_PER_CLASS": 9}),
     ("CALIBRATE", "K", {"FOLDS": 3}),
+    ("DIAGNOSIS", "", {"SIMILAR_CLASSES": [["circle", "square"]]}),
     (
         "FINETUNE",
         "FxyCRKDE",

@@ -1,0 +1,119 @@
+"""All of a diagnosis at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from detkit.diagnosis.confusion import ConfusionMatrix, confusion_matrix
+from detkit.diagnosis.curves import (
+    APByIoU,
+    PRCurve,
+    ThresholdCurve,
+    ap_by_iou,
+    best_thresholds,
+    pr_curves,
+    threshold_curves,
+)
+from detkit.diagnosis.hoiem import Hoiem, hoiem
+from detkit.diagnosis.images import ImageErrors, worst_images
+from detkit.diagnosis.ladder import Ladder, ladder
+from detkit.diagnosis.lost import LostObjects, lost_objects
+from detkit.diagnosis.outcome import Outcome
+from detkit.diagnosis.reliability import Reliability, reliability
+from detkit.diagnosis.rules import Rules, voc_against_coco
+from detkit.diagnosis.sensitivity import Sensitivity, sensitivity
+from detkit.diagnosis.tide import Tide, tide
+from detkit.diagnosis.trace import Trace
+
+
+@dataclass(frozen=True, eq=False)
+class Diagnosis:
+    """Every result on one outcome.
+
+    Args:
+        class_names: the K classes.
+        num_images: of the split.
+        num_detections: in all.
+        num_truths: objects that count.
+        thresholds: (K,) from which score on each class is shown in confusion, images and lost objects.
+        thresholds_from: "model" for its own, "best F1" for those that are best on these images.
+        ladder: why AP may be 0.
+        pr_curves: of each class.
+        ap_by_iou: by VOC's and COCO's rules.
+        rules: where these differ.
+        threshold_curves: of each class.
+        confusion: at the thresholds.
+        reliability: of the probabilities; None where scores are none.
+        hoiem: false positives by kind.
+        sensitivity: AP by size, shape and truncation.
+        tide: errors and what they cost.
+        images: the worst first.
+        lost: objects that were not found.
+    """
+
+    class_names: tuple[str, ...]
+    num_images: int
+    num_detections: int
+    num_truths: int
+    thresholds: np.ndarray
+    thresholds_from: Literal["model", "best F1"]
+    ladder: Ladder
+    pr_curves: tuple[PRCurve, ...]
+    ap_by_iou: APByIoU
+    rules: Rules
+    threshold_curves: tuple[ThresholdCurve, ...]
+    confusion: ConfusionMatrix
+    reliability: Reliability | None
+    hoiem: Hoiem
+    sensitivity: tuple[Sensitivity, ...]
+    tide: Tide
+    images: tuple[ImageErrors, ...]
+    lost: LostObjects
+
+
+def diagnose(
+    outcome: Outcome,
+    *,
+    own_thresholds: Sequence[float] | np.ndarray | None = None,
+    probabilities: np.ndarray | None = None,
+    groups: Sequence[Sequence[str]] | None = None,
+    trace: Trace | None = None,
+) -> Diagnosis:
+    """Everything that can be told of an outcome.
+
+    Args:
+        outcome: detections and ground truths.
+        own_thresholds: (K,) from which score on the model shows a class; None takes those of best F1 on these images.
+        probabilities: (D,) how probable each detection is; None takes the scores where all lie from 0 to 1.
+        groups: names of similar classes; None takes VOC's for VOC's classes.
+        trace: what the run kept of its steps; None for detection files.
+    """
+    curves = threshold_curves(outcome, own_thresholds)
+    limits = best_thresholds(curves) if own_thresholds is None else np.asarray(own_thresholds, np.float64)
+    if probabilities is None and len(outcome.det_scores):
+        scores = outcome.det_scores
+        probabilities = scores if scores.min() >= 0 and scores.max() <= 1 else None
+    return Diagnosis(
+        class_names=outcome.class_names,
+        num_images=outcome.num_images,
+        num_detections=len(outcome.det_scores),
+        num_truths=int(outcome.num_truths.sum()),
+        thresholds=limits,
+        thresholds_from="best F1" if own_thresholds is None else "model",
+        ladder=ladder(outcome, trace),
+        pr_curves=pr_curves(outcome),
+        ap_by_iou=ap_by_iou(outcome),
+        rules=voc_against_coco(outcome),
+        threshold_curves=curves,
+        confusion=confusion_matrix(outcome, limits),
+        reliability=None if probabilities is None else reliability(outcome, probabilities),
+        hoiem=hoiem(outcome, groups),
+        sensitivity=sensitivity(outcome),
+        tide=tide(outcome),
+        images=worst_images(outcome, limits),
+        lost=lost_objects(outcome, limits, trace),
+    )

@@ -1,0 +1,116 @@
+"""Where VOC's and COCO's numbers differ, and which rule makes how much of it on this data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from detkit.diagnosis.curves import COCO_GRID, IOUS, VOC_GRID, aps, nan_mean
+from detkit.diagnosis.matching import Verdicts, coco_verdicts, matches_of, voc_verdicts
+from detkit.diagnosis.outcome import Outcome
+
+AREAS = {"small": (0.0, 32.0**2), "medium": (32.0**2, 96.0**2), "large": (96.0**2, 1e10)}
+
+
+@dataclass(frozen=True)
+class RuleChange:
+    """One rule of VOC that is replaced by COCO's, all before it included.
+
+    Args:
+        rule: what is now asked for.
+        mean_ap: with the rule, as a fraction; None without objects.
+        change: against the line before; None for the first.
+        verdicts: detections that are judged otherwise than in the line before.
+        why: what of this data the rule works on.
+    """
+
+    rule: str
+    mean_ap: float | None
+    change: float | None
+    verdicts: int
+    why: str
+
+
+@dataclass(frozen=True)
+class AreaRange:
+    """AP at IoU 0.5 by COCO's rules over objects of one range of area; VOC knows no such ranges.
+
+    Args:
+        objects: how many there are.
+        ap50: None where there are none.
+    """
+
+    objects: int
+    ap50: float | None
+
+
+@dataclass(frozen=True, eq=False)
+class Rules:
+    """The way from VOC2007's mAP to COCO's AP, rule by rule.
+
+    Args:
+        changes: the first is VOC07, the last but one COCO's AP50, the last COCO's AP.
+        areas: by name.
+    """
+
+    changes: tuple[RuleChange, ...]
+    areas: Mapping[str, AreaRange]
+
+
+def voc_against_coco(outcome: Outcome) -> Rules:
+    """Replaces the rules of VOC by those of COCO, one after the other."""
+    voc, free = voc_verdicts(outcome), coco_verdicts(outcome, max_dets=0, crowds=False)
+    crowds, capped = coco_verdicts(outcome, max_dets=0), coco_verdicts(outcome)
+    ignored = int(outcome.ignored.sum())
+    num_crowds, dropped = int(outcome.crowd.sum()), int((capped.ignored & ~crowds.ignored).sum())
+    stolen = int((free.right & ~voc.right).sum())
+    lines: list[tuple[str, np.ndarray, Verdicts, str]] = [
+        ("VOC07", _aps(outcome, voc, VOC_GRID), voc, "mean precision at 11 recalls"),
+        ("VOC10", _aps(outcome, voc, None), voc, "the area under the curve"),
+        ("101 recalls", _aps(outcome, voc, COCO_GRID), voc, "mean precision at 101 recalls"),
+        (
+            "best free object",
+            _aps(outcome, free, COCO_GRID),
+            free,
+            f"VOC looks at the object of largest overlap alone: {stolen} detections find it taken and another free; "
+            f"COCO gives each of {ignored} ignored objects to one detection only",
+        ),
+        (
+            "crowds by what lies inside",
+            _aps(outcome, crowds, COCO_GRID),
+            crowds,
+            f"{num_crowds} crowds take any detection of which half lies inside",
+        ),
+        (
+            "100 detections of an image and class (AP50)",
+            _aps(outcome, capped, COCO_GRID),
+            capped,
+            f"{dropped} detections are beyond",
+        ),
+    ]
+    over = [_aps(outcome, coco_verdicts(outcome, iou), COCO_GRID) for iou in IOUS]
+    lines.append(("mean of ten IoUs, 0.5 to 0.95 (AP)", np.mean(over, 0), capped, "AP50 asks for IoU 0.5 alone"))
+    changes: list[RuleChange] = []
+    before = voc
+    for rule, values, verdicts, why in lines:
+        mean = float(nan_mean(values))
+        last = changes[-1].mean_ap if changes else None
+        changed = (verdicts.right != before.right) | (verdicts.ignored != before.ignored)
+        known = None if np.isnan(mean) else mean
+        change = None if known is None or last is None else known - last
+        changes.append(RuleChange(rule, known, change, int(changed.sum()), why))
+        before = verdicts
+    return Rules(tuple(changes), {name: _of_area(outcome, limits) for name, limits in AREAS.items()})
+
+
+def _aps(outcome: Outcome, verdicts: Verdicts, grid: np.ndarray | None) -> np.ndarray:
+    return aps(outcome, matches_of(outcome, verdicts), grid)
+
+
+def _of_area(outcome: Outcome, limits: tuple[float, float]) -> AreaRange:
+    outside = (outcome.area < limits[0]) | (outcome.area > limits[1])
+    within = replace(outcome, difficult=outcome.difficult | outside)
+    mean = float(nan_mean(_aps(within, coco_verdicts(within, areas=limits), COCO_GRID)))
+    return AreaRange(int(within.num_truths.sum()), None if np.isnan(mean) else mean)
