@@ -10,7 +10,7 @@ from detkit.diagnosis.ladder import RUNGS
 from tests.diagnosis.scenes import outcome, random_outcome
 from tests.diagnosis.test_lost import traced
 
-GOOD = random_outcome(20, images=15, dets=4)
+GOOD = random_outcome(20, images=8, dets=4)
 
 
 def good(**columns):

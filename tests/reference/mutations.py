@@ -56,6 +56,7 @@ HINGE, CODING, RIDGE = "detkit/classifiers/hinge.py", "detkit/box_heads/coding.p
 POST, VOC, LRN = "detkit/detection/postprocess.py", "detkit/evaluation/voc.py", "detkit/backbones/lrn.py"
 PYRAMID = "projects/spp_net/pyramid.py"
 CURVES, BOOTSTRAP = "detkit/evaluation/curves.py", "detkit/evaluation/bootstrap.py"
+TIDE, HOIEM, MATCHING = "detkit/diagnosis/tide.py", "detkit/diagnosis/hoiem.py", "detkit/diagnosis/matching.py"
 CAFFENET, SOLVER, DETECT = "detkit/backbones/caffenet.py", "detkit/training/solver.py", "detkit/stages/detect.py"
 
 ROWS = (
@@ -751,6 +752,47 @@ ROWS = (
         "backbone.levels or backbone.pool_size[:1]",
         "backbone.pool_size[:1]",
         "projects/spp_net/test_pyramid.py",
+    ),
+    # Diagnosis
+    Mutation(
+        "TIDE tests Cls before Loc",
+        TIDE,
+        """            (own >= BACKGROUND) & (own <= FOREGROUND),
+            other >= FOREGROUND,
+""",
+        """            (own >= BACKGROUND) & (own <= FOREGROUND) & (other < FOREGROUND),
+            other >= FOREGROUND,
+""",
+        "diagnosis/test_tide.py",
+    ),
+    Mutation("TIDE counts no duplicates", TIDE, "used >= FOREGROUND,", "used > 1,", "diagnosis/test_tide.py"),
+    Mutation(
+        "TIDE mends the best error of each kind",
+        TIDE,
+        "_best_of_truths(outcome, mendable, points_at)",
+        "np.isin(np.arange(len(kinds)), mendable)",
+        "diagnosis/test_tide.py",
+    ),
+    Mutation(
+        "Hoiem asks for other classes before similar ones",
+        HOIEM,
+        "near_similar, near_other]",
+        "near_similar & ~near_other, near_other]",
+        "diagnosis/test_hoiem.py",
+    ),
+    Mutation(
+        "Hoiem calls a difficult object right",
+        HOIEM,
+        "np.where(outcome.ignored[truth[found]], 0, 1)",
+        "1",
+        "diagnosis/test_hoiem.py",
+    ),
+    Mutation(
+        "COCO gives an ignored object before one that counts",
+        MATCHING,
+        "outcome.ignored[pairs.truth], outcome.rank",
+        "~outcome.ignored[pairs.truth], outcome.rank",
+        "diagnosis/test_matching.py",
     ),
 )
 
