@@ -44,6 +44,7 @@ def run(args: argparse.Namespace) -> int:
     from detkit.config.project import import_named
     from detkit.data.images import read_image
     from detkit.detection.explain import explain
+    from detkit.diagnosis.plain import plain
     from detkit.report.explain_sheet import explanation_sheet
     from detkit.report.explain_text import explanation_lines, explanation_plain
     from detkit.system.files import write_json
@@ -68,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
     view = detector.network.extractor.view(image, found.box)
     out = Path(args.out)
     out.mkdir(parents=True, exist_ok=True)
-    write_json(out / "explain.json", {"image": args.image, **explanation_plain(found, detector, view)})
+    write_json(out / "explain.json", {"image": args.image, **plain(explanation_plain(found, detector, view))})
     explanation_sheet(out / "explain.png", found, detector)
     print("\n".join(explanation_lines(found, detector, view)))
     print(f"picture and figures: {out / 'explain.png'}, {out / 'explain.json'}")

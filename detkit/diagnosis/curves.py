@@ -53,7 +53,7 @@ class ThresholdCurve:
         precision: (N,) of what is shown from each threshold.
         recall: (N,).
         f1: (N,).
-        best_threshold: where F1 is largest on these images; None without detections or objects.
+        best_threshold: where F1 is largest on these images; None where no detection is right.
         best_f1: F1 there.
         own_threshold: the model's own, None where it has none.
         own_precision: precision at the model's own threshold, None where nothing is shown.
@@ -102,10 +102,10 @@ class APByIoU:
         return nan_mean(self.coco)
 
 
-def pr_curves(outcome: Outcome, iou: float = 0.5) -> tuple[PRCurve, ...]:
-    """The curve of each class."""
+def pr_curves(outcome: Outcome, iou: float = 0.5, *, strict: bool = False) -> tuple[PRCurve, ...]:
+    """The curve of each class; ``strict`` as ``voc_verdicts`` takes it."""
     found = []
-    for name, own in zip(outcome.class_names, matches_of(outcome, voc_verdicts(outcome, iou))):
+    for name, own in zip(outcome.class_names, matches_of(outcome, voc_verdicts(outcome, iou, strict=strict))):
         recall, precision = _curve(own)
         known = own.num_truths > 0
         area, points = (
@@ -116,21 +116,22 @@ def pr_curves(outcome: Outcome, iou: float = 0.5) -> tuple[PRCurve, ...]:
 
 
 def threshold_curves(
-    outcome: Outcome, own_thresholds: Sequence[float] | np.ndarray | None = None
+    outcome: Outcome, own_thresholds: Sequence[float] | np.ndarray | None = None, *, strict: bool = False
 ) -> tuple[ThresholdCurve, ...]:
     """Precision, recall and F1 of each class.
 
     Args:
         outcome: detections and ground truths.
         own_thresholds: (K,) from which score on the model shows a detection; None where it has no such threshold.
+        strict: whether the overlap must exceed 0.5.
     """
     found = []
-    for label, own in enumerate(matches_of(outcome, voc_verdicts(outcome))):
+    for label, own in enumerate(matches_of(outcome, voc_verdicts(outcome, strict=strict))):
         last = np.flatnonzero(np.diff(own.scores, append=-np.inf))  # of equal scores all are shown
         true = np.cumsum(own.hits)[last]
         precision, recall = true / (last + 1), true / max(own.num_truths, 1)
         f1 = 2 * true / (last + 1 + own.num_truths)
-        best = int(f1.argmax()) if len(f1) and own.num_truths else None
+        best = int(f1.argmax()) if own.hits.any() else None
         limit = None if own_thresholds is None else float(own_thresholds[label])
         found.append(
             ThresholdCurve(
@@ -154,9 +155,9 @@ def best_thresholds(curves: Sequence[ThresholdCurve]) -> np.ndarray:
     return np.array([np.inf if c.best_threshold is None else c.best_threshold for c in curves])
 
 
-def ap_by_iou(outcome: Outcome, ious: Sequence[float] = IOUS) -> APByIoU:
-    """AP at each overlap, by VOC's and by COCO's rules."""
-    voc = [aps(outcome, matches_of(outcome, voc_verdicts(outcome, iou))) for iou in ious]
+def ap_by_iou(outcome: Outcome, ious: Sequence[float] = IOUS, *, strict: bool = False) -> APByIoU:
+    """AP at each overlap, by VOC's and by COCO's rules; ``strict`` is of VOC's, as ``voc_verdicts`` takes it."""
+    voc = [aps(outcome, matches_of(outcome, voc_verdicts(outcome, iou, strict=strict))) for iou in ious]
     coco = [aps(outcome, matches_of(outcome, coco_verdicts(outcome, iou)), COCO_GRID) for iou in ious]
     return APByIoU(outcome.class_names, np.array(ious), np.stack(voc, 1), np.stack(coco, 1))
 

@@ -23,7 +23,7 @@ from detkit.diagnosis.images import ImageErrors, worst_images
 from detkit.diagnosis.ladder import Ladder, ladder
 from detkit.diagnosis.lost import LostObjects, lost_objects
 from detkit.diagnosis.outcome import Outcome
-from detkit.diagnosis.reliability import Reliability, reliability
+from detkit.diagnosis.reliability import Reliability, reliability, scores_as_probabilities
 from detkit.diagnosis.rules import Rules, voc_against_coco
 from detkit.diagnosis.sensitivity import Sensitivity, sensitivity
 from detkit.diagnosis.tide import Tide, tide
@@ -82,6 +82,7 @@ def diagnose(
     probabilities: np.ndarray | None = None,
     groups: Sequence[Sequence[str]] | None = None,
     trace: Trace | None = None,
+    strict: bool = False,
 ) -> Diagnosis:
     """Everything that can be told of an outcome.
 
@@ -91,12 +92,12 @@ def diagnose(
         probabilities: (D,) how probable each detection is; None takes the scores where all lie from 0 to 1.
         groups: names of similar classes; None takes VOC's for VOC's classes.
         trace: what the run kept of its steps; None for detection files.
+        strict: whether VOC's overlap must exceed the threshold, as EVALUATION.VOC.STRICT_IOU asks.
     """
-    curves = threshold_curves(outcome, own_thresholds)
+    curves = threshold_curves(outcome, own_thresholds, strict=strict)
     limits = best_thresholds(curves) if own_thresholds is None else np.asarray(own_thresholds, np.float64)
-    if probabilities is None and len(outcome.det_scores):
-        scores = outcome.det_scores
-        probabilities = scores if scores.min() >= 0 and scores.max() <= 1 else None
+    if probabilities is None:
+        probabilities = scores_as_probabilities(outcome)
     return Diagnosis(
         class_names=outcome.class_names,
         num_images=outcome.num_images,
@@ -105,12 +106,12 @@ def diagnose(
         thresholds=limits,
         thresholds_from="best F1" if own_thresholds is None else "model",
         ladder=ladder(outcome, trace),
-        pr_curves=pr_curves(outcome),
-        ap_by_iou=ap_by_iou(outcome),
+        pr_curves=pr_curves(outcome, strict=strict),
+        ap_by_iou=ap_by_iou(outcome, strict=strict),
         rules=voc_against_coco(outcome),
         threshold_curves=curves,
         confusion=confusion_matrix(outcome, limits),
-        reliability=None if probabilities is None else reliability(outcome, probabilities),
+        reliability=None if probabilities is None else reliability(outcome, probabilities, strict=strict),
         hoiem=hoiem(outcome, groups),
         sensitivity=sensitivity(outcome),
         tide=tide(outcome),

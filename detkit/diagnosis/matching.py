@@ -32,15 +32,21 @@ class Verdicts:
         return neither
 
 
-def voc_verdicts(outcome: Outcome, iou: float = 0.5) -> Verdicts:
+def voc_verdicts(outcome: Outcome, iou: float = 0.5, *, strict: bool = False) -> Verdicts:
     """VOC's rule: each detection looks at the one ground truth of its class that it overlaps most.
 
     It equals ``detkit.evaluation.voc.VOC``, row by row. Source: VOCevaldet.m.
+
+    Args:
+        outcome: detections and ground truths.
+        iou: least overlap.
+        strict: whether the overlap must exceed ``iou``, as EVALUATION.VOC.STRICT_IOU asks.
     """
     own = outcome.overlaps[outcome.own_class]
     pairs = own[np.lexsort((own.truth, -own.iou, own.det))]
     _, first = np.unique(pairs.det, return_index=True)
-    best = pairs[first[pairs.iou[first] >= iou]]
+    reaches = pairs.iou[first] > iou if strict else pairs.iou[first] >= iou
+    best = pairs[first[reaches]]
     truth = np.full(len(outcome.det_scores), -1, np.int64)
     truth[best.det] = best.truth
     ignored = np.zeros(len(truth), bool)

@@ -31,7 +31,15 @@ class Reliability:
     mce: float | None
 
 
-def reliability(outcome: Outcome, probabilities: np.ndarray, bins: int = 10, iou: float = 0.5) -> Reliability:
+def scores_as_probabilities(outcome: Outcome) -> np.ndarray | None:
+    """(D,) the scores where all lie from 0 to 1, else, or without any, None."""
+    scores = outcome.det_scores
+    return scores if len(scores) and scores.min() >= 0 and scores.max() <= 1 else None
+
+
+def reliability(
+    outcome: Outcome, probabilities: np.ndarray, bins: int = 10, iou: float = 0.5, *, strict: bool = False
+) -> Reliability:
     """Compares the probabilities of all detections that count with how often these are right, by VOC's matching.
 
     Source: Guo, Pleiss, Sun, Weinberger, On calibration of modern neural networks, 2017, eqs. 2-3.
@@ -41,6 +49,7 @@ def reliability(outcome: Outcome, probabilities: np.ndarray, bins: int = 10, iou
         probabilities: (D,) from 0 to 1.
         bins: B.
         iou: least overlap of a right detection.
+        strict: whether the overlap must exceed it.
 
     Raises:
         ValueError: a probability that is none.
@@ -49,7 +58,7 @@ def reliability(outcome: Outcome, probabilities: np.ndarray, bins: int = 10, iou
         raise ValueError(
             f"reliability: expected probabilities from 0 to 1, got {probabilities.min()} to {probabilities.max()}"
         )
-    verdicts = voc_verdicts(outcome, iou)
+    verdicts = voc_verdicts(outcome, iou, strict=strict)
     counted = ~verdicts.ignored
     given, right = probabilities[counted].astype(np.float64), verdicts.right[counted]
     edges = np.linspace(0, 1, bins + 1)

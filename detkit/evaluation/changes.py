@@ -47,6 +47,7 @@ def changes(
     class_names: Sequence[str],
     *,
     iou: float = 0.5,
+    strict_iou: bool = False,
 ) -> list[Change]:
     """What differs between the detections that two runs show, image by image.
 
@@ -56,8 +57,9 @@ def changes(
         second: likewise of the second run.
         class_names: the K classes.
         iou: overlap with an object from which on a detection is right, by VOC's rule.
+        strict_iou: whether the overlap must exceed ``iou``.
     """
-    verdicts = [_verdicts(samples, found, class_names, iou) for found in (first, second)]
+    verdicts = [_verdicts(samples, found, class_names, iou, strict_iou) for found in (first, second)]
     listed: list[Change] = []
     for image, (one, other, was, now) in enumerate(zip(first, second, *verdicts, strict=True)):
         pairs = list(same_detections(one, other))
@@ -84,9 +86,13 @@ def same_detections(first: Detections, second: Detections, iou: float = SAME_IOU
 
 
 def _verdicts(
-    samples: Sequence[Sample], detections: Sequence[Detections], class_names: Sequence[str], iou: float
+    samples: Sequence[Sample],
+    detections: Sequence[Detections],
+    class_names: Sequence[str],
+    iou: float,
+    strict_iou: bool,
 ) -> list[np.ndarray]:
-    voc = VOC(class_names=class_names)
+    voc = VOC(class_names=class_names, strict_iou=strict_iou)
     for sample, found in zip(samples, detections, strict=True):
         voc.add(sample, found)
     return voc.verdicts(iou)

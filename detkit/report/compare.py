@@ -11,6 +11,7 @@ from torch import Tensor
 
 from detkit.config.node import Config
 from detkit.data.base import Dataset
+from detkit.diagnosis.plain import plain
 from detkit.errors import ConfigError
 from detkit.evaluation.bootstrap import PairedAPs, paired_aps
 from detkit.evaluation.changes import Change, changes
@@ -70,6 +71,8 @@ class Comparison:
     def plain(self, settings: Sequence[tuple[str, Any, Any]] = ()) -> dict[str, Any]:
         """All of it as JSON holds it; boxes are x1 y1 x2 y2 in pixels, x2 and y2 exclusive.
 
+        A threshold that no score reaches is None.
+
         Args:
             settings: (key, first, second) of the settings that differ.
         """
@@ -89,13 +92,15 @@ class Comparison:
             }
             for metric, aps in self.aps.items()
         }
-        return {
-            "runs": runs,
-            "settings": [{"key": key, "first": a, "second": b} for key, a, b in settings],
-            "num_images": len(self.samples),
-            "metrics": metrics,
-            "changes": [self._plain(change) for change in self.changes],
-        }
+        return plain(
+            {
+                "runs": runs,
+                "settings": [{"key": key, "first": a, "second": b} for key, a, b in settings],
+                "num_images": len(self.samples),
+                "metrics": metrics,
+                "changes": [self._plain(change) for change in self.changes],
+            }
+        )
 
     def _plain(self, change: Change) -> dict[str, Any]:
         found: dict[str, Any] = {"image": self.samples[change.image].image_id, "class": self.class_names[change.label]}
@@ -127,5 +132,5 @@ def compare(config: Config, dataset: Dataset, first: Side, second: Side) -> Comp
     if not aps:
         raise ConfigError(f"EVALUATORS: {config.EVALUATORS} give no AP by class; add VOC or COCO")
     shown = (first.shown(), second.shown())
-    listed = changes(list(dataset), *shown, dataset.class_names)
+    listed = changes(list(dataset), *shown, dataset.class_names, strict_iou=config.EVALUATION.VOC.STRICT_IOU)
     return Comparison(list(dataset), dataset.class_names, (first, second), shown, aps, listed)

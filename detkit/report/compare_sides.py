@@ -88,8 +88,9 @@ def of_files(config: Config, first: Path, second: Path, min_score: float | None 
     """
     dataset = Datasets(config, needs_images=False)("TEST")
     found = [read_detections(file, dataset, config.DATA.TEST) for file in (first, second)]
+    strict = config.EVALUATION.VOC.STRICT_IOU
     if min_score is None:
-        limits, source = [_best_thresholds(dataset, own) for own in found], "best F1 on these annotations"
+        limits, source = [_best_thresholds(dataset, own, strict) for own in found], "best F1 on these annotations"
     else:
         limits, source = [torch.full((len(dataset.class_names),), min_score)] * 2, "--min-score"
     names = (str(first), str(second))
@@ -120,9 +121,9 @@ def _side(folder: Path, dataset: Dataset) -> Side:
     return Side(str(folder), read_coco(folder / DETECTIONS, dataset), calibration.thresholds, source)
 
 
-def _best_thresholds(dataset: Dataset, detections: Sequence[Detections]) -> torch.Tensor:
+def _best_thresholds(dataset: Dataset, detections: Sequence[Detections], strict_iou: bool) -> torch.Tensor:
     """(K,) from which score on F1 is best at IoU 0.5."""
-    voc = VOC(class_names=dataset.class_names)
+    voc = VOC(class_names=dataset.class_names, strict_iou=strict_iou)
     for sample, found in zip(dataset, detections, strict=True):
         voc.add(sample, found)
     best = [own.best_f1_threshold() for own in voc.matches(0.5)]

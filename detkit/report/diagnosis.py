@@ -51,6 +51,7 @@ def diagnose_run(run: Run) -> Diagnosis:
         probabilities=None if probabilities is None else probabilities.double().numpy(),
         groups=groups,
         trace=load_trace(run, detected),
+        strict=run.config.EVALUATION.VOC.STRICT_IOU,
     )
 
 
@@ -67,7 +68,7 @@ def diagnose_files(config: Config, dataset: Dataset, detections: Sequence[Detect
         ConfigError: DIAGNOSIS.SIMILAR_CLASSES names a class that is none.
     """
     outcome, groups = _outcome(config, dataset, detections)
-    return diagnose(outcome, groups=groups)
+    return diagnose(outcome, groups=groups, strict=config.EVALUATION.VOC.STRICT_IOU)
 
 
 def load_trace(run: Run, detected: Path) -> Trace | None:
@@ -119,9 +120,18 @@ def _outcome(config: Config, dataset: Dataset, detections: Sequence[Detections])
     """The outcome of a split, and the groups of similar classes that are set."""
     if all(sample.annotations is None for sample in dataset):
         raise DataError(f"DATA.TEST: {config.DATA.TEST} has no annotations, so nothing can be told of its detections")
+    return Outcome.of(dataset.class_names, dataset, detections), groups_of(config, dataset.class_names)
+
+
+def groups_of(config: Config, class_names: Sequence[str]) -> Groups:
+    """The groups of similar classes that DIAGNOSIS.SIMILAR_CLASSES sets, None where it sets none.
+
+    Raises:
+        ConfigError: it names a class that is none.
+    """
+    groups = config.DIAGNOSIS.SIMILAR_CLASSES or None
     try:
-        groups = config.DIAGNOSIS.SIMILAR_CLASSES or None
-        similar_groups(dataset.class_names, groups)
+        similar_groups(class_names, groups)
     except ValueError as error:
         raise ConfigError(f"DIAGNOSIS.SIMILAR_CLASSES: {error}") from None
-    return Outcome.of(dataset.class_names, dataset, detections), groups
+    return groups

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from detkit.diagnosis.plain import plain
 from detkit.study.answer import Answer
 from detkit.study.lab import Lab
 from detkit.study.markdown import markdown
@@ -22,6 +23,6 @@ def write_answer(name: str, title: str, answer: Answer, lab: Lab, language: Lang
         with replacing(folder / f"{picture}.png") as partial:
             figure.savefig(partial, format="png", metadata={"Software": None})
     head = {"name": name, "title": title, "recipe": str(lab.recipe), "overrides": lab.overrides}
-    write_json(folder / "answer.json", {**head, **answer.plain(lab, language)})
+    write_json(folder / "answer.json", {**head, **plain(answer.plain(lab, language))})
     write_atomically(folder / "answer.md", page.encode())
     return page

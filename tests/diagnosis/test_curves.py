@@ -36,6 +36,11 @@ def test_precision_and_recall_over_the_threshold_equal_scikit_learn(levels):
         assert theirs.recall[::-1] * own.num_truths == pytest.approx(recall[:-1] * own.hits.sum())
 
 
+def test_where_nothing_is_right_no_threshold_is_best():
+    found = threshold_curves(outcome([CAT], [(*FAR, 0.9)]))[0]
+    assert (found.best_threshold, found.best_f1) == (None, None)
+
+
 def test_best_and_own_threshold_by_hand():
     # From 0.9 on: 1 right of 2 objects, F1 2/3. From 0.7: 2 right, 1 wrong, F1 4/5.
     second = (0, "cat", (200, 200, 300, 300))

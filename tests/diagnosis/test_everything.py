@@ -54,3 +54,12 @@ def test_own_thresholds_and_probabilities_are_those_of_the_model():
 
 def test_a_mean_of_nothing_is_no_number():
     assert np.isnan(nan_mean(np.array([np.nan]))) and nan_mean(np.array([np.nan, 3.0])) == 3
+
+
+def test_a_strict_overlap_is_asked_of_every_curve():
+    one = outcome([(0, "cat", (0, 0, 100, 100))], [(0, "cat", (0, 0, 100, 50), 0.9)])
+    for strict, ap in ((False, 1.0), (True, 0.0)):
+        found = diagnose(one, strict=strict)
+        assert found.pr_curves[0].ap == found.ap_by_iou.voc[0, 0] == ap
+        assert found.threshold_curves[0].best_f1 == (None if strict else 1.0)
+        assert np.nanmax(found.reliability.accuracy) == ap

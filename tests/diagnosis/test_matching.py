@@ -57,6 +57,12 @@ def test_a_detection_whose_best_object_is_taken_is_wrong_for_voc_and_right_for_c
     assert coco_verdicts(one).right.tolist() == [True, True]
 
 
+def test_an_overlap_of_exactly_half_is_not_enough_for_a_strict_rule():
+    one = outcome([(0, "cat", (0, 0, 100, 100))], [(0, "cat", (0, 0, 100, 50), 0.9)])
+    assert voc_verdicts(one).right.tolist() == [True]
+    assert voc_verdicts(one, strict=True).right.tolist() == [False]
+
+
 def test_detections_beyond_the_cap_are_ignored_by_coco():
     one = outcome([(0, "cat", (0, 0, 9, 9))], [(0, "cat", (0, 0, 9, 9), 0.1), (0, "cat", (50, 50, 59, 59), 0.9)])
     found = coco_verdicts(one, max_dets=1)

@@ -51,6 +51,12 @@ def test_a_box_that_moves_over_the_threshold_turns():
     assert listed(found((half, 0, 0.9)), found((less, 0, 0.9))) == [("turned", 0, 0, 0, "wrong")]
 
 
+def test_half_an_object_is_wrong_where_the_overlap_must_exceed_half():
+    half = found(((10, 10, 50, 30), 0, 0.9))
+    loose, strict = (changes([scene()], [found()], [half], CLASSES, strict_iou=own)[0] for own in (False, True))
+    assert (loose.verdict, strict.verdict) == ("right", "wrong")
+
+
 def test_the_same_box_of_another_class_is_another_detection():
     assert listed(found((CAT, 0, 0.9)), found((CAT, 1, 0.9))) == [
         ("vanished", 0, 0, -1, "right"),

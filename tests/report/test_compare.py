@@ -20,6 +20,7 @@ from detkit.config import load_config
 from detkit.evaluation.coco_files import write_coco
 from detkit.evaluation.voc_files import write_voc
 from detkit.report import compare_sides
+from detkit.report.compare import Comparison, Side
 from detkit.run.last_run import keep_plan
 from detkit.run.plan import Datasets
 from detkit.stages.evaluate import evaluate
@@ -129,6 +130,12 @@ def test_a_run_does_not_differ_from_itself(in_runs, tmp_path, capsys):
     assert found["changes"] == found["settings"] == []
     assert all(m["mAP"]["difference"] == {"value": 0, "low": 0, "high": 0} for m in found["metrics"].values())
     assert "*" not in text and not (out / "pictures.png").exists()
+
+
+def test_a_threshold_that_no_score_reaches_is_none_in_json():
+    sides = (Side("a", [], torch.tensor([0.5, float("inf")]), "best F1"),) * 2
+    runs = Comparison([], ("cat", "dog"), sides, ([], []), {}, []).plain()["runs"]
+    assert [run["thresholds"] for run in runs] == [{"cat": 0.5, "dog": None}] * 2
 
 
 def test_files_are_compared_without_images_and_shown_from_their_best_f1(in_runs, tmp_path, capsys, monkeypatch):

@@ -6,6 +6,7 @@ import numpy as np
 
 from detkit.diagnosis import confusion_matrix, hoiem, tide
 from detkit.diagnosis.hoiem import KINDS, Hoiem
+from detkit.report.diagnosis import Groups, groups_of
 from detkit.report.page.blocks import Block, Plot, Plots, Section
 from detkit.report.page.inputs import Inputs
 from detkit.report.page.judged import Judged
@@ -32,7 +33,11 @@ TIDE = {
 
 
 def errors(inputs: Inputs) -> Section:
-    """Errors after Hoiem and after TIDE, and the confusion matrix."""
+    """Errors after Hoiem and after TIDE, and the confusion matrix.
+
+    Raises:
+        ConfigError: DIAGNOSIS.SIMILAR_CLASSES names a class that is none.
+    """
     title, judged = "Errors", inputs.judged
     if judged is None:
         return Section("errors", title, missing=inputs.no_judgement)
@@ -40,47 +45,49 @@ def errors(inputs: Inputs) -> Section:
         "Two ways to sort mistakes: Hoiem et al. look at the highest ranks of each class, TIDE at what AP would be won "
         "if one kind of mistake were mended."
     )
-    blocks: list[Block] = [_kinds(judged), _confusion(judged)]
+    groups = groups_of(inputs.config, judged.class_names)
+    blocks: list[Block] = [_kinds(judged, groups), _confusion(judged)]
     return Section("errors", title, lead, blocks)
 
 
-def _kinds(judged: Judged) -> Plots:
-    found, mistakes = hoiem(judged.outcome), tide(judged.outcome)
-    known = [one for one in found.classes if one.num_truths][:MOST_CLASSES]
-    shares = {
-        kind: np.array([one.top[kind] / max(sum(one.top.values()), 1) for one in known]) for kind in ("right", *KINDS)
-    }
-    total = {kind: sum(one.top[kind] for one in known) for kind in shares}
+def _kinds(judged: Judged, groups: Groups) -> Plots:
+    found, mistakes = hoiem(judged.outcome, groups), tide(judged.outcome)
+    known = [one for one in found.classes if one.num_truths]
+    total = {kind: sum(one.top[kind] for one in known) for kind in ("right", *KINDS)}
+    known, left_out = known[:MOST_CLASSES], known[MOST_CLASSES:]
+    shares = {kind: np.array([one.top[kind] / max(sum(one.top.values()), 1) for one in known]) for kind in total}
     drawn = {TOLD.get(kind, kind): own for kind, own in shares.items() if total[kind] or kind != "Sim"}
     colors = [color for kind, color in zip(shares, COLORS) if TOLD.get(kind, kind) in drawn]
     top = stacked_shares("Best ranks by kind", [one.class_name for one in known], drawn, colors)
     told = ", ".join(
         f"{TOLD.get(kind, kind)} {100 * own / max(sum(total.values()), 1):.0f} %" for kind, own in total.items()
     )
-    costs = gains("Gain in AP, Hoiem", impact(found), xlabel="percent of normalised AP")
+    costs = gains("Gain in AP, Hoiem", impact(found), xlabel="percent of AP at IoU 0.5")
     mended = ", ".join(f"{name} {100 * gain:.1f}" for name, gain in impact(found).items())
     won = {TIDE[kind]: gain for kind, gain in mistakes.gains.items()}
     counts = [f" ({mistakes.counts[kind]:,})" for kind in mistakes.gains]
     tided = gains("Gain in AP, TIDE", won, xlabel="percent of AP at IoU 0.5 (and how many)", notes=counts)
     plots = [
         Plot("errors_top", top, f"Kinds among the best ranks of each class, over all: {told}"),
-        Plot("errors_hoiem", costs, f"Normalised AP won, in percent: {mended}"),
+        Plot("errors_hoiem", costs, f"AP won, in percent: {mended}"),
         Plot("errors_tide", tided, f"AP won, in percent: {', '.join(f'{n} {100 * g:.1f}' for n, g in won.items())}"),
     ]
     caption = (
         "Left, of each class as many best detections as it has objects. The longest bar of the others is the mistake "
         "that pays most to mend; gains do not add up, as each is taken with all other mistakes still there."
     )
+    if left_out:
+        caption += f" Shown are the first {len(known)} of {len(known) + len(left_out)} classes with objects."
     if not found.groups:
         caption += " No classes are known to be similar to each other, so none of the errors is one of a similar class."
     return Plots(plots, caption)
 
 
 def impact(found: Hoiem) -> dict[str, float]:
-    """The mean over classes of the normalised AP that mending a kind of error wins, by what is mended."""
+    """The mean over classes of the AP that mending a kind of error wins, by what is mended."""
     known = [one for one in found.classes if one.num_truths]
     gained = {
-        told: float(np.mean([one.impact[key].apn - one.all.apn for one in known]))
+        told: float(np.mean([one.impact[key].ap - one.all.ap for one in known]))
         for key, told in MENDED.items()
         if key != "without Sim" or found.groups
     }

@@ -100,6 +100,13 @@ class Inputs:
             return "nothing was detected in test images yet"
         return "the test images have no ground truth to compare with"
 
+    @property
+    def no_proposals(self) -> str:
+        """Why proposals cannot be compared with objects."""
+        if self.judged is not None and not self.proposals:
+            return "the proposals of this run were removed; --from propose makes them again"
+        return self.no_judgement
+
     @classmethod
     def of_run(cls, run: Run) -> Inputs:
         """What the finished steps of a run hold."""

@@ -34,6 +34,7 @@ class Judged:
         is_learnt: whether the thresholds were learnt on other images; else they are those of the best F1 on these.
         measure: AP as VOC2007 defines it.
         calibration: tells how probable it is that a detection is right; None where that is not known.
+        strict: whether the overlap must exceed 0.5, as EVALUATION.VOC.STRICT_IOU asks.
     """
 
     outcome: Outcome
@@ -43,6 +44,7 @@ class Judged:
     is_learnt: bool
     measure: Measure
     calibration: Calibration | None
+    strict: bool
 
     @classmethod
     def of(
@@ -50,15 +52,16 @@ class Judged:
     ) -> Judged:
         """The detections of each image of a data set; an image without annotations has no object."""
         outcome = Outcome.of(dataset.class_names, dataset, detections)
-        verdicts = voc_verdicts(outcome)
+        strict = config.EVALUATION.VOC.STRICT_IOU
+        verdicts = voc_verdicts(outcome, strict=strict)
         is_learnt = calibration is not None and calibration.source != "none"
         if calibration is not None and is_learnt:
             thresholds = calibration.thresholds.double().numpy()
         else:
-            thresholds = best_thresholds(threshold_curves(outcome))
+            thresholds = best_thresholds(threshold_curves(outcome, strict=strict))
         measure = partial(grid_ap, grid=GRIDS[config.EVALUATION.VOC.GRID])
         found = matches_of(outcome, verdicts)
-        return cls(outcome, verdicts, found, thresholds, is_learnt, measure, calibration)
+        return cls(outcome, verdicts, found, thresholds, is_learnt, measure, calibration, strict)
 
     @property
     def class_names(self) -> Sequence[str]:

@@ -24,7 +24,11 @@ def mining(inputs: Inputs) -> Section:
         return Section("mining", title, missing="no classifier has been learnt yet")
     if "mining" not in report:
         why = "an earlier version of detkit learnt its classifier and kept no record; --from classify learns it again"
-        return Section("mining", title, missing=why if "cached_negatives" in report else f"{name} mines no negatives")
+        return Section(
+            "mining",
+            title,
+            missing=why if "cached_negatives" in report else f"{name} keeps no record of hard negatives",
+        )
     names = inputs.train.class_names
     trained = [k for k, own in enumerate(report["mining"]) if own["objectives"]]
     hardest = sorted(trained, key=lambda k: -report["cached_negatives"][k])[:MOST_LINES]

@@ -31,7 +31,7 @@ def objects(inputs: Inputs) -> Section:
             f"by {name} {', '.join(f'{k} {v:.2f}' for k, v in own.items())}" for name, own in groups.items()
         )
         plots.append(Plot("sensitivity", parts("AP by kind of object", groups, whole, ylabel="normalised AP"), alt))
-    exact = ap_by_iou(judged.outcome)
+    exact = ap_by_iou(judged.outcome, strict=judged.strict)
     lines = {
         "VOC, area": (exact.ious.tolist(), exact.voc_mean.tolist()),
         "COCO, 101 points": (exact.ious.tolist(), exact.coco_mean.tolist()),

@@ -19,8 +19,15 @@ def proposals(inputs: Inputs) -> Section:
     if not inputs.is_run:
         return Section("proposals", title, missing=FOREIGN)
     if inputs.dataset is None or not inputs.proposals or inputs.judged is None:
-        return Section("proposals", title, missing=inputs.no_judgement)
-    recall = ProposalRecall(class_names=inputs.dataset.class_names, thresholds=THRESHOLDS, counts=COUNTS)
+        return Section("proposals", title, missing=inputs.no_proposals)
+    set_by = inputs.config.EVALUATION.ProposalRecall
+    recall = ProposalRecall(
+        class_names=inputs.dataset.class_names,
+        thresholds=THRESHOLDS,
+        counts=COUNTS,
+        strict=set_by.STRICT,
+        seed=set_by.SEED,
+    )
     for sample, found in zip(inputs.dataset, inputs.proposals, strict=True):
         if sample.annotations is not None:
             recall.add(sample, Detections.of(found.boxes, found.objectness, [0] * len(found)))

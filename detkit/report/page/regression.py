@@ -26,7 +26,7 @@ def regression(inputs: Inputs) -> Section:
     if not inputs.is_run:
         return Section("boxes", title, missing=FOREIGN)
     if judged is None or inputs.dataset is None or not inputs.proposals:
-        return Section("boxes", title, missing=inputs.no_judgement)
+        return Section("boxes", title, missing=inputs.no_proposals)
     name = inputs.config.BOX_HEAD.NAME
     if issubclass(BOX_HEADS.get(name), Identity):
         return Section("boxes", title, missing=f"BOX_HEAD.NAME is {name}, so boxes stay where the proposals lie")

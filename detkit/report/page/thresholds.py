@@ -6,6 +6,7 @@ import numpy as np
 
 from detkit.diagnosis import reliability, threshold_curves
 from detkit.diagnosis.curves import ThresholdCurve
+from detkit.diagnosis.reliability import scores_as_probabilities
 from detkit.report.page.blocks import Block, Cell, Plot, Plots, Section, Table, percent
 from detkit.report.page.inputs import Inputs
 from detkit.report.page.judged import Judged
@@ -21,7 +22,7 @@ def thresholds(inputs: Inputs) -> Section:
     title, judged = "Thresholds and probabilities", inputs.judged
     if judged is None:
         return Section("thresholds", title, missing=inputs.no_judgement)
-    curves = threshold_curves(judged.outcome, judged.thresholds)
+    curves = threshold_curves(judged.outcome, judged.thresholds, strict=judged.strict)
     blocks: list[Block] = [_plots(judged, [one for one in curves if one.num_truths]), _table(judged, curves)]
     return Section("thresholds", title, blocks=blocks)
 
@@ -37,9 +38,12 @@ def _plots(judged: Judged, curves: list[ThresholdCurve]) -> Plots:
     plots = [Plot("f1", figure, f"F1 over the threshold of each class; at best {best}")]
     few = "" if len(shown) == len(curves) else f" Shown are the {MOST_LINES} classes with the most objects."
     caption = f"A broad top is a threshold that need not be exact.{few}"
-    if judged.probabilities is None:
+    probabilities = judged.probabilities
+    if probabilities is None:
+        probabilities = scores_as_probabilities(judged.outcome)
+    if probabilities is None:
         return Plots(plots, f"{caption} The scores are no probabilities, and no curve to these was learnt.")
-    found = reliability(judged.outcome, judged.probabilities)
+    found = reliability(judged.outcome, probabilities, strict=judged.strict)
     diagram = reliability_diagram(found.confidence, found.accuracy, found.counts)
     error = "unknown" if found.ece is None else f"{100 * found.ece:.1f} percent points"
     plots.append(Plot("calibration", diagram, f"Share of right detections over their probability; mean error {error}"))

@@ -1,6 +1,8 @@
 import numpy as np
 
-from detkit.report.page.judged import in_turn
+from detkit.config import load_config
+from detkit.report.page.judged import Judged, in_turn
+from detkit.structures import Boxes, Detections
 
 
 def test_the_first_of_each_label_comes_before_the_second_of_any():
@@ -20,3 +22,17 @@ def test_f1_of_what_is_shown_counts_by_hand(inputs):
     judged = inputs.judged
     right, shown = judged.verdicts.right & judged.shown, ~judged.verdicts.ignored & judged.shown
     assert judged.f1() == 2 * right.sum() / (shown.sum() + judged.num_truths)
+
+
+def test_a_strict_recipe_is_not_content_with_half_an_object(inputs):
+    halves = []
+    for sample in inputs.dataset:
+        boxes = sample.annotations.boxes.tensor.clone()
+        boxes[:, 2] = (boxes[:, 0] + boxes[:, 2]) / 2
+        halves.append(Detections.of(Boxes(boxes), [0.5] * len(boxes), sample.annotations.labels.tolist()))
+    loose, strict = (
+        Judged.of(load_config("projects/rcnn/quick.yaml", words), inputs.dataset, halves, None)
+        for words in ([], ["EVALUATION.VOC.STRICT_IOU=true"])
+    )
+    assert loose.verdicts.right.any() and not strict.verdicts.right.any()
+    assert not strict.shown.any()

@@ -10,6 +10,7 @@ import pytest
 from detkit.config import load_config
 from detkit.detection.calibration import Calibration
 from detkit.diagnosis import hoiem
+from detkit.errors import ConfigError
 from detkit.report.page.accuracy import curves
 from detkit.report.page.build import sections, write_page, write_plots
 from detkit.report.page.cost import cost, duration
@@ -17,10 +18,11 @@ from detkit.report.page.errors import errors, impact
 from detkit.report.page.inputs import Inputs
 from detkit.report.page.mining import mining
 from detkit.report.page.pictures import pictures
+from detkit.report.page.proposals import proposals
 from detkit.report.page.regression import regression
 from detkit.report.page.thresholds import thresholds
 from detkit.report.page.training import training
-from detkit.structures import Detections
+from detkit.structures import Detections, Proposals
 
 VOID = {"meta", "link", "img", "br"}
 
@@ -92,7 +94,7 @@ def test_sections_without_their_inputs_say_why(inputs):
     identity = load_config("projects/rcnn/quick.yaml", ["BOX_HEAD.NAME=Identity", "CLASSIFIER.NAME=Softmax"])
     without = replace(inputs, config=identity, mining={})
     assert regression(without).missing == "BOX_HEAD.NAME is Identity, so boxes stay where the proposals lie"
-    assert mining(without).missing == "Softmax mines no negatives"
+    assert mining(without).missing == "Softmax keeps no record of hard negatives"
     assert "--from classify learns it again" in mining(replace(inputs, mining={"cached_negatives": [1]})).missing
     assert cost(replace(inputs, steps={})).missing == "an earlier run has made all results, in another folder"
 
@@ -144,10 +146,45 @@ def test_what_mending_wins_is_the_mean_over_classes_with_objects(inputs):
     found = hoiem(inputs.judged.outcome)
     known = [one for one in found.classes if one.num_truths]
     gains = impact(found)
-    expected = [one.impact["without BG"].apn - one.all.apn for one in known]
+    expected = [one.impact["without BG"].ap - one.all.ap for one in known]
     assert gains["without background"] == pytest.approx(sum(expected) / len(expected))
     assert "without similar classes" not in gains and list(gains.values()) == sorted(gains.values(), reverse=True)
     assert "No classes are known to be similar" in errors(inputs).blocks[0].caption
+
+
+def with_keys(inputs, *words):
+    return replace(inputs, config=load_config("projects/rcnn/quick.yaml", list(words)))
+
+
+def test_similar_classes_are_those_that_are_set(inputs):
+    names = ",".join(inputs.dataset.class_names)
+    similar = errors(with_keys(inputs, f"DIAGNOSIS.SIMILAR_CLASSES=[[{names}]]")).blocks[0]
+    assert "No classes are known to be similar" not in similar.caption
+    assert "without similar classes" in similar.plots[1].alt
+    with pytest.raises(ConfigError, match=r"DIAGNOSIS\.SIMILAR_CLASSES: similar classes: no class 'wolf'"):
+        errors(with_keys(inputs, "DIAGNOSIS.SIMILAR_CLASSES=[[wolf]]"))
+
+
+def test_recall_of_proposals_is_judged_as_the_recipe_says(inputs):
+    truths = [sample.annotations.boxes for sample in inputs.dataset]
+    exact = replace(inputs, proposals=[Proposals.unranked(own, (999, 999)) for own in truths])
+    strict = with_keys(exact, "EVALUATION.ProposalRecall.STRICT=true")
+    told = [proposals(one).blocks[0].plots[0].figure for one in (exact, strict)]
+    assert told[0].axes[0].lines[0].get_ydata()[-1] == 1
+    assert told[1].axes[0].lines[0].get_ydata()[-1] == 0
+
+
+def test_proposals_that_were_removed_are_said_to_be(inputs):
+    removed = replace(inputs, proposals=[])
+    for section in (proposals(removed), regression(removed)):
+        assert section.missing == "the proposals of this run were removed; --from propose makes them again"
+
+
+def test_scores_from_0_to_1_are_judged_as_probabilities(inputs):
+    halved = [Detections(f.boxes, f.scores.clamp(0, 1), f.labels, f.proposal_rows) for f in inputs.detections]
+    probable = thresholds(replace(inputs, detections=halved, calibration=None)).blocks[0]
+    assert [plot.name for plot in probable.plots] == ["f1", "calibration"]
+    assert [plot.name for plot in thresholds(inputs).blocks[0].plots] == ["f1"]
 
 
 def test_a_data_set_of_many_classes_shows_those_that_matter(inputs, monkeypatch):
@@ -157,6 +194,14 @@ def test_a_data_set_of_many_classes_shows_those_that_matter(inputs, monkeypatch)
     assert "Shown are the 2 classes with the most mistakes" in errors(inputs).blocks[1].caption
     assert len(curves(inputs).blocks[0].plots) == 2
     assert "Shown are the 2 classes with the most objects" in thresholds(inputs).blocks[0].caption
+
+
+def test_kinds_of_errors_are_counted_over_all_classes_where_few_are_drawn(inputs, monkeypatch):
+    whole = errors(inputs).blocks[0]
+    monkeypatch.setattr("detkit.report.page.errors.MOST_CLASSES", 2)
+    kinds = errors(inputs).blocks[0]
+    assert "Shown are the first 2 of 3 classes with objects" in kinds.caption
+    assert "Shown" not in whole.caption and kinds.plots[0].alt == whole.plots[0].alt
 
 
 def test_the_mean_of_the_table_is_that_of_the_evaluator(inputs):
