@@ -23,7 +23,7 @@ def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("--region", type=int, metavar="N", help="the N-th proposal, from 0")
     which.add_argument("--box", metavar="X1,Y1,X2,Y2", help="a box in pixels, as if it had been proposed")
-    which.add_argument("--class", dest="class_name", default="", metavar="NAME", help="the best region of this class")
+    which.add_argument("--class", dest="class_name", metavar="NAME", help="the best region of this class")
     parser.add_argument("--min-score", type=float, metavar="X", help="as detkit detect takes it")
     parser.set_defaults(places="--out")
     parser.add_argument("--out", default="explained", metavar="FOLDER", help="default: explained/")
@@ -49,6 +49,8 @@ def run(args: argparse.Namespace) -> int:
     from detkit.report.explain_text import explanation_lines, explanation_plain
     from detkit.system.files import write_json
 
+    if args.class_name == "":
+        raise ConfigError("--class: expected the name of a class of the model, got none")
     box = None if args.box is None else _box(args.box)
     if args.min_score is not None and not math.isfinite(args.min_score):
         raise ConfigError(f"--min-score {args.min_score}: expected a finite number, such as 0.5")
@@ -62,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
         image,
         region=args.region,
         box=box,
-        class_name=args.class_name,
+        class_name=args.class_name or "",
         min_score=args.min_score,
         image_id=Path(args.image).stem,
     )

@@ -137,9 +137,11 @@ def explain(
         image_id: the same.
 
     Raises:
-        ConfigError: there is no such region or class, or the box has no area in the image.
+        ConfigError: none of the three is given, there is no such region or class, or the box has no area in the image.
         DataError: the image has no proposals.
     """
+    if region is None and box is None and not class_name:
+        raise ConfigError("explain: expected a region, a box or a class, got none of them")
     label = _label(detector.class_names, class_name) if class_name else None
     proposals = checked_proposals(detector.generator, detector.generator.propose(image, image_id), image, image_id)
     row, is_proposed = region, True

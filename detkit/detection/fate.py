@@ -58,10 +58,12 @@ class Fate:
         own = (found.labels == label).nonzero()[:, 0]
         own = own[found.refined_scores[own].argsort(descending=True, stable=True)]
         if row not in found.rows[own].tolist():
-            if rescored and place <= steps.settings.top_per_image:
-                return cls("below threshold", place)
-            takes_another = steps.settings.one_class_per_region and row in found.rows.tolist()
-            return cls("other class" if takes_another else "beyond the cap", place)
+            best = int(found.every_score[row].numpy().argmax())  # of equals the lower class, as ``select`` takes it
+            elsewhere = row in found.rows.tolist() or (rescored and best != label)
+            if steps.settings.one_class_per_region and elsewhere:
+                return cls("other class", place)
+            below = rescored and place <= steps.settings.top_per_image
+            return cls("below threshold" if below else "beyond the cap", place)
         rows, boxes = found.rows[own].tolist(), found.refined[own].clip(steps.proposals.image_size)
         if bool(boxes.area()[rows.index(row)] == 0):
             return cls("no area", place)

@@ -71,7 +71,7 @@ class UnitSource:
         layer = layer or next(iter(layers))
         if layer not in layers:
             raise ConfigError(f"--layer: no layer {layer!r}.{nearest(layer, layers)} Layers: {', '.join(layers)}.")
-        context = _context(run, step)
+        context = replace(run.context(step), config=step.config)
         missing = [name for name in ("network", "proposals") if name not in context.inputs]
         if missing:
             made = " and ".join(step.inputs[name].label for name in missing)
@@ -181,7 +181,7 @@ def chosen_units(source: UnitSource, numbers: Sequence[int] = ()) -> list[Unit]:
     """The units of these numbers, or, where none are given, those that ``RULE`` chooses.
 
     Raises:
-        ConfigError: the layer has no such unit.
+        ConfigError: the layer has no such unit, or none that changes from image to image.
     """
     for number in numbers:
         if not 0 <= number < source.spec.dim:
@@ -191,7 +191,13 @@ def chosen_units(source: UnitSource, numbers: Sequence[int] = ()) -> list[Unit]:
     places = np.unique(np.linspace(0, len(source.requests) - 1, min(SAMPLED, len(source.requests))).astype(int))
     sample = [source.requests[place] for place in places]
     peaks = torch.stack([features.max(0).values for _, features in source.blocks(sample)])
-    return [Unit.of(source.layer, source.spec, number) for number in diverse(peaks, source.spec)]
+    found = [Unit.of(source.layer, source.spec, number) for number in diverse(peaks, source.spec)]
+    if not found:
+        raise ConfigError(
+            f"units: no unit of {source.layer} changes over {len(sample)} image(s); name some with --unit, or look at "
+            "more images"
+        )
+    return found
 
 
 def diverse(peaks: Tensor, spec: LayerSpec) -> list[int]:
@@ -236,18 +242,3 @@ def _reader(run: Run, role: str) -> Step:
     if role not in readers:
         raise ConfigError(f"--role {role}: no stage of this recipe reads its regions; expected {', '.join(readers)}")
     return readers[role]
-
-
-def _context(run: Run, step: Step) -> Context:
-    results = {name: run.result(made) for name, made in {**step.inputs, **step.caches}.items()}
-    return Context(
-        config=step.config,
-        content=step.content,
-        role=step.role,
-        roles=step.reads.roles,
-        folder=run.folder,
-        inputs={name: path for name, path in results.items() if path is not None},
-        dataset=step.dataset,
-        compute=run.compute,
-        workers=run.workers,
-    )

@@ -36,8 +36,8 @@ DETECTIONS_FILE = "detections.safetensors"
 UNREFINED_FILE = "before_box_head.safetensors"
 """Of detections: the same without the box head."""
 TRACE_FILE = "trace.safetensors"
-"""Of detections: what was there before the caps, the box head and NMS, for ``detkit diagnose``: of each candidate
-``rows``, ``labels``, ``scores``; ``refined`` and ``refined_scores`` of those inside the cap over the set; ``limits`` of
-that cap by class; and ``offsets``."""
+"""Of detections: the candidates inside the cap per image, before the cap over the set, NMS and clipping, for ``detkit
+diagnose``: of each ``rows``, ``labels``, ``scores``; ``refined`` and ``refined_scores`` of those inside the cap over
+the set; ``limits`` of that cap by class; and ``offsets``."""
 RESULTS_FILE = "results.json"
 """Of metrics: ``num_images``, ``metrics`` and ``metrics_before_box_head``."""

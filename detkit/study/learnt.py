@@ -8,7 +8,6 @@ import numpy as np
 from torch import Tensor
 
 from detkit.classifiers.linear_svm import LinearSVM
-from detkit.config.build import build
 from detkit.detection.detector import RegionScorer
 from detkit.errors import ConfigError
 from detkit.regions.features import RegionFeatures
@@ -18,7 +17,8 @@ from detkit.regions.source import FeatureSource
 from detkit.run.kinds import CLASSIFIER, CLASSIFIER_FILE, DETECTIONS, NETWORK
 from detkit.run.plan import Step
 from detkit.run.runner import Run
-from detkit.stages.common import build_reader, load_network, region_features, region_index
+from detkit.stages import common
+from detkit.stages.common import build_reader, region_features, region_index
 from detkit.stages.detect import load_scorer
 from detkit.structures.state import load_learnt
 from detkit.training.finetune import FinetuneSettings
@@ -117,7 +117,4 @@ def region_network(run: Run) -> RegionNetwork:
     """The network of a finished run that detects, ready for regions of any image."""
     step = run.last(DETECTIONS, "TEST")
     assert step is not None
-    context = run.context(step)
-    backbone = load_network(context)
-    extractor = build(context.config, "REGION_EXTRACTOR", input_size=backbone.input_size)
-    return RegionNetwork(backbone, extractor, compute=context.compute, batch=context.config.RUNTIME.BATCH)
+    return common.region_network(run.context(step))

@@ -64,7 +64,7 @@ class MinedSoftmax(Classifier):
             return self
         svm = LinearSVM(num_classes=self.num_classes, feature_dim=self.feature_dim).fit(source, rng, progress=progress)
         examples, labels = self._examples(svm, source)
-        if len(np.unique(labels)) < 2:
+        if len(np.unique(labels)) < 2 or self.num_classes not in labels:
             return self
         scale = float(svm.scale_)
         model = LogisticRegression(C=self.c, max_iter=1000).fit(examples.numpy() * scale, labels)

@@ -78,6 +78,7 @@ def test_a_sheet_is_drawn_of_what_cannot_be_shown_or_taken_apart(photo, monkeypa
     ("words", "message"),
     [
         (["--region", "99"], "region 99: the image has the regions 0 to "),
+        (["--class", ""], "--class: expected the name of a class of the model, got none"),
         (["--class", "cats"], "--class: the model has no class 'cats'. Did you mean cat?"),
         (["--box", "1,2,3"], "--box 1,2,3: expected four numbers x1,y1,x2,y2 in pixels, such as 48,240,195,371"),
         (["--box", "1,2,nan,4"], "--box 1,2,nan,4: expected four numbers"),

@@ -69,6 +69,7 @@ def test_fields_are_printed_without_a_run(recipe, capsys):
         (["--layer", "pool4"], "--layer: no layer 'pool4'. Did you mean pool5? Layers: pool5, fc6, fc7."),
         (["--role", "TESTS"], "--role TESTS: no stage of this recipe reads its regions; expected "),
         (["--sheet", "8"], "--sheet 8: expected 16 to 96 regions"),
+        (["--images", "1"], "units: no unit of pool5 changes over 1 image(s); name some with --unit, or look at more "),
         (["--images", "-1"], "--images -1: expected 1 or more, or 0 for all"),
     ],
 )

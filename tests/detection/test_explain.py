@@ -109,6 +109,8 @@ def test_regions_pooled_from_a_shared_map_are_followed_too(image):
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
+        ({}, "explain: expected a region, a box or a class, got none of them"),
+        ({"class_name": ""}, "explain: expected a region, a box or a class, got none of them"),
         ({"region": 99}, "region 99: the image has the regions 0 to "),
         ({"region": -1}, "region -1: the image has the regions 0 to "),
         ({"class_name": "cats"}, "--class: the model has no class 'cats'. Did you mean cat? It has cat, dog."),

@@ -76,3 +76,12 @@ def test_where_new_crops_are_scored_the_last_score_decides():
     assert Fate.of(steps, 0, 0).by == Overlap(1, pytest.approx(9 / 11))
     assert Fate.of(steps, 3, 0).kind == "below threshold"
     assert Fate.of(steps, 1, 0).kind == "detected"
+
+
+def test_where_new_crops_are_scored_a_region_of_another_class_is_told_from_one_below_the_threshold():
+    # candidates by region: 0 as class 0, 1 as class 1, 2 as class 0; equals go to the lower class
+    scores, words = [[3.0, 2.0], [1.0, 2.0], [1.0, 1.0]], {"refine_iterations": 2, "rescore": True}
+    last = [-1.0, 2.0, 0.5]  # of 0 and 2 as class 0, then of 1 as class 1
+    steps = steps_of(ROW[:3], scores, 0.0, last, one_class_per_region=True, **words)
+    assert [Fate.of(steps, row, 1).kind for row in range(3)] == ["other class", "detected", "other class"]
+    assert [Fate.of(steps, row, 0).kind for row in range(3)] == ["below threshold", "other class", "detected"]

@@ -45,9 +45,9 @@ def _plots(judged: Judged, curves: list[ThresholdCurve]) -> Plots:
         return Plots(plots, f"{caption} The scores are no probabilities, and no curve to these was learnt.")
     found = reliability(judged.outcome, probabilities, strict=judged.strict)
     diagram = reliability_diagram(found.confidence, found.accuracy, found.counts)
-    error = "unknown" if found.ece is None else f"{100 * found.ece:.1f} percent points"
+    error = "unknown" if found.ece is None else f"{100 * found.ece:.1f} percentage points"
     plots.append(Plot("calibration", diagram, f"Share of right detections over their probability; mean error {error}"))
-    return Plots(plots, f"{caption} Dots below the dashed line say too much; the mean error is {error}.")
+    return Plots(plots, f"{caption} Below the dashed line the probabilities are too high; the mean error is {error}.")
 
 
 def _table(judged: Judged, curves: tuple[ThresholdCurve, ...]) -> Table:

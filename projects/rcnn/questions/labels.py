@@ -15,22 +15,23 @@ from detkit.study.lab import Lab
 from detkit.study.learnt import finetune_regions
 from detkit.study.setting import Setting
 from detkit.study.text import Text
+from detkit.training.finetune import FinetuneSettings
 
 from .causes import LOOSE, STRICT
 from .common import Compared
 from .softmax import SVM
 
 COUNTED = Text(
-    "Labels from IoU 0.5 on make {positives} positives of {truths} ground truths: {factor:.1f} times as many, 95 % "
+    "Labels from IoU {iou:g} on make {positives} positives of {truths} ground truths: {factor:.1f} times as many, 95 % "
     "interval {low:.1f} to {high:.1f} over the training images; the paper says about 30.",
-    "IoU 不小于 0.5 的标签把 {truths} 个真实框变成 {positives} 个正样本：{factor:.1f} 倍，"
+    "IoU 不小于 {iou:g} 的标签把 {truths} 个真实框变成 {positives} 个正样本：{factor:.1f} 倍，"
     "对训练图像的 95 % 区间为 {low:.1f} 到 {high:.1f}；论文说约 30 倍。",
 )
 POSITIVES = Text("Positives of fine-tuning", "微调的正样本")
 COLUMNS = (
     Text("class", "类别"),
     Text("ground truths", "真实框"),
-    Text("positives from IoU 0.5", "IoU 不小于 0.5 的正样本"),
+    Text("positives from IoU {iou:g}", "IoU 不小于 {iou:g} 的正样本"),
     Text("times", "倍数"),
 )
 
@@ -40,7 +41,7 @@ class OtherLabels(Compared):
     """Section 2.3 and appendix B."""
 
     title = Text(
-        "Why are positives and negatives others for the softmax than for the SVMs?",
+        "Why do the softmax and the SVMs have different positives and negatives?",
         "为什么在 Softmax 和 SVM 的过程中，正负样本的定义不同？",
     )
     source = "section 2.3, appendix B"
@@ -66,17 +67,24 @@ class OtherLabels(Compared):
 
     def extended(self, lab: Lab, answer: Answer) -> Answer:
         """With the number of positives."""
-        index = finetune_regions(lab.run(answer.settings[0]))
+        run = lab.run(answer.settings[0])
+        index = finetune_regions(run)
         truths, positives = index.truth_label >= 0, index.foreground_rows
         counts = [np.bincount(index.image[rows], minlength=index.num_images) for rows in (truths, positives)]
         times = ByImage(counts[1].astype(float), counts[0].astype(float)).interval()
+        iou = run.config.settings("FINETUNE", FinetuneSettings).foreground_iou
         told = COUNTED.format(
-            positives=len(positives), truths=int(truths.sum()), factor=times.value, low=times.low, high=times.high
+            iou=iou,
+            positives=len(positives),
+            truths=int(truths.sum()),
+            factor=times.value,
+            low=times.low,
+            high=times.high,
         )
-        names = lab.run(answer.settings[0]).datasets("FINETUNE").class_names
+        names = run.datasets("FINETUNE").class_names
         rows: list[list[Cell]] = []
         for k, name in enumerate(names):
             own, many = int((index.truth_label == k).sum()), int((index.label == k).sum())
             rows.append([Text(name), own, many, many / own if own else None])
-        table = Table(POSITIVES, COLUMNS, rows)
+        table = Table(POSITIVES, [column.format(iou=iou) for column in COLUMNS], rows)
         return replace(answer, paragraph=answer.paragraph + told, tables=[*answer.tables, table])

@@ -25,6 +25,12 @@ def layers_of(config: Config) -> list[str]:
     return [*PAPER, *(layer for layer in network_layers(config) if layer not in PAPER)]
 
 
+def ends_of(config: Config) -> tuple[str, str]:
+    """The network's first and last layer, which may be the same."""
+    names = list(network_layers(config))
+    return names[0], names[-1]
+
+
 def svm_on(layer: str) -> dict[str, Any]:
     """SVMs that read a layer."""
     return {"CLASSIFIER.NAME": "LinearSVM", "CLASSIFIER.LAYER": layer}
@@ -47,7 +53,7 @@ class Layers(Compared):
 
     def settings(self, config: Config) -> list[Setting]:
         """The last line is that of the last layer with its boxes regressed."""
-        last = list(network_layers(config))[-1]
+        _, last = ends_of(config)
         plain = without_stage(config, "Finetune")
         lines: list[tuple[str, float | None, Mapping[str, Any]]] = []
         for column, (label, stages) in enumerate((("{layer}", plain), (TUNED, {}))):
@@ -65,9 +71,10 @@ class Layers(Compared):
 
     def claimed(self, config: Config) -> list[Claim]:
         """Those of section 3.2, on this network's last layer."""
-        first, *_, last = network_layers(config)
+        first, last = ends_of(config)
         tuned, early = TUNED.format(layer=last), TUNED.format(layer=first)
-        return [Claim(tuned, last), Claim(tuned, early), Claim("fc6", "fc7"), Claim(f"{tuned}, boxes", tuned)]
+        told = [Claim(tuned, last), Claim(tuned, early), Claim("fc6", "fc7"), Claim(f"{tuned}, boxes", tuned)]
+        return [claim for claim in told if claim.better != claim.worse]
 
 
 @QUESTIONS.register(name="q3.5")
@@ -88,8 +95,8 @@ class BoxesFromPool5(Compared):
 
     def settings(self, config: Config) -> list[Setting]:
         """SVMs on the first and the last layer, then box regression on each layer for the SVMs of the last."""
-        first, *_, last = network_layers(config)
-        svms = [Setting(label=_label(f"SVM {layer}"), keys=svm_on(layer)) for layer in (last, first)]
+        first, last = ends_of(config)
+        svms = [Setting(label=_label(f"SVM {layer}"), keys=svm_on(layer)) for layer in dict.fromkeys((last, first))]
         regressed = [
             Setting(
                 label=Text(f"boxes {layer}", f"{layer} 回归"),
@@ -102,8 +109,8 @@ class BoxesFromPool5(Compared):
 
     def claimed(self, config: Config) -> list[Claim]:
         """Both halves of the question."""
-        first, *_, last = network_layers(config)
-        return [Claim(f"SVM {last}", f"SVM {first}"), Claim(f"boxes {first}", f"boxes {last}")]
+        first, last = ends_of(config)
+        return [Claim(f"SVM {last}", f"SVM {first}"), Claim(f"boxes {first}", f"boxes {last}")] if first != last else []
 
 
 def _label(english: str) -> Text:

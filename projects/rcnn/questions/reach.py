@@ -45,13 +45,13 @@ COLUMNS = (
 
 @QUESTIONS.register(name="proposals")
 class Reach(OfRCNN):
-    """Sections 2.1 and 5; other generators are only asked for their boxes."""
+    """Sections 2.2 and 4.2; other generators are only asked for their boxes."""
 
     title = Text(
         "How many proposals are there, what do they reach, and which AP do they allow?",
         "候选框有多少、覆盖多少物体、允许多高的 AP？",
     )
-    source = "sections 2.1 and 2.5"
+    source = "sections 2.2 and 4.2"
 
     def settings(self, config: Config) -> Sequence[Setting]:
         """The recipe's proposals and detections, then those of other generators."""

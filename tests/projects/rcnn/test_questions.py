@@ -18,9 +18,11 @@ from detkit.detection.detector import RegionScorer
 from detkit.registry import QUESTIONS
 from detkit.run.runner import Run
 from detkit.structures import Annotations, Boxes, Sample
+from detkit.study.answer import Answer
 from detkit.study.asking import questions
 from detkit.study.comparison import Comparison
 from detkit.study.learnt import ScoredRegions, finetune_regions, support_vectors
+from detkit.study.text import NOTHING
 from detkit.testing import check_component
 
 for project in bundled_projects():
@@ -120,6 +122,9 @@ def test_softmax_on_mined_negatives_keeps_the_contract_and_tells_classes_apart(m
     scores = made.score(torch.eye(3))
     assert scores.argmax(1)[:2].tolist() == [0, 1]
     assert float(scores[2].max()) < 0.1 < 0.8 < float(scores[:2].max(1).values.min())
+    objects = make_index([([[0, 0, 20, 20]], [k], []) for k in (0, 1)], 2)
+    alone = softmax(num_classes=2, feature_dim=3).fit(array_source(objects, np.eye(3)[:2]), np.random.default_rng(0))
+    assert alone.score(torch.eye(3)).isneginf().all(), "there is no background to tell classes from"
 
 
 def test_support_vectors_and_labels_of_fine_tuning_are_counted_on_a_finished_run(trained):
@@ -133,3 +138,24 @@ def test_support_vectors_and_labels_of_fine_tuning_are_counted_on_a_finished_run
     assert candidates.tolist() == (len(index) - np.sum(near, 0)).tolist()
     assert (negatives <= candidates).all() and negatives.sum() > 0
     assert set(index.label) <= set(range(5)) and len(index.foreground_rows) >= truths.sum()
+
+
+def test_a_network_of_one_layer_is_not_compared_with_itself(config, monkeypatch):
+    layers = part("layers")
+    monkeypatch.setattr(layers, "network_layers", lambda config: {"pool5": None})
+    claims = [(claim.better, claim.worse) for claim in layers.Layers().claimed(config)]
+    tuned = "pool5, fine-tuned"
+    assert claims == [(tuned, "pool5"), ("fc6", "fc7"), (f"{tuned}, boxes", tuned)]
+    boxes = layers.BoxesFromPool5()
+    assert boxes.claimed(config) == []
+    labels = [setting.label.en for setting in boxes.settings(config)]
+    assert labels.count("SVM pool5") == 1 and len(set(labels)) == len(labels)
+
+
+def test_positives_of_fine_tuning_are_told_with_the_iou_of_the_recipe(trained):
+    labels = part("labels")
+    run = Run.of(load_config("tiny.yaml", ["FINETUNE.FOREGROUND_IOU=0.625"]), "tiny")
+    counted = SimpleNamespace(run=lambda setting: run)
+    told = labels.OtherLabels().extended(counted, Answer(NOTHING, settings=[None]))
+    assert "from IoU 0.625 on" in told.paragraph.en and "0.625" in told.paragraph.of("zh")
+    assert told.tables[0].columns[2].en == "positives from IoU 0.625"
