@@ -220,8 +220,8 @@ ROWS = (
     Mutation(
         "box rounded before the warp",
         CROPS,
-        "boxes.numpy(), (image",
-        "boxes.numpy().round(), (image",
+        "boxes.numpy(), size, self",
+        "boxes.numpy().round(), size, self",
         "regions/test_warped_crops.py",
     ),
     # Selective search
@@ -661,8 +661,8 @@ ROWS = (
     Mutation(
         "hits of difficult objects are wrong",
         VOC,
-        'counts = ~(reaches & found["ignored"])',
-        "counts = np.ones(len(found), bool)",
+        'return found, hits, ~(reaches & found["ignored"]), order',
+        "return found, hits, np.ones(len(found), bool), order",
         "evaluation/test_voc.py",
     ),
     Mutation(
