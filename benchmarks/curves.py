@@ -17,8 +17,8 @@ from detkit.backbones.caffenet import AlexNet
 from detkit.box_heads.ridge import Ridge
 from detkit.classifiers.linear_svm import LinearSVM
 from detkit.data.images import read_image
-from detkit.detection.detector import RegionScorer
 from detkit.detection.postprocess import Postprocess, finish
+from detkit.detection.scorer import RegionScorer
 from detkit.proposals.selective_search import SelectiveSearch
 from detkit.regions.network import RegionNetwork
 from detkit.regions.warped_crops import WarpedCrops

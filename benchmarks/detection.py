@@ -20,8 +20,9 @@ from detkit.box_heads.ridge import Ridge
 from detkit.classifiers.linear_svm import LinearSVM
 from detkit.cli.detect import detected
 from detkit.data.images import read_image
-from detkit.detection.detector import Detector, RegionScorer
+from detkit.detection.detector import Detector
 from detkit.detection.postprocess import Postprocess
+from detkit.detection.scorer import RegionScorer
 from detkit.proposals.base import ProposalGenerator
 from detkit.proposals.selective_search import SelectiveSearch
 from detkit.regions.base import RegionExtractor

@@ -18,7 +18,7 @@ from detkit.components import load_components
 from detkit.config import load_config
 from detkit.config.layout import layout
 from detkit.data.shapes import Shapes
-from detkit.detection.detector import load
+from detkit.detection.load import load
 from detkit.registry import ALL_REGISTRIES
 from detkit.study.ablation import swept
 from detkit.testing import isolated

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from detkit.classifiers.base import Classifier
-from detkit.detection.detector import OneImage, RegionScorer
 from detkit.detection.postprocess import Postprocess, finish, select
+from detkit.detection.scorer import OneImage, RegionScorer
 from detkit.evaluation.curves import Matches
 from detkit.evaluation.voc import VOC
 from detkit.progress import Progress

@@ -13,7 +13,7 @@ import torch
 from detkit.config import load_config
 from detkit.config.node import Config
 from detkit.data.base import Dataset
-from detkit.detection.detector import calibration_of_model
+from detkit.detection.load import calibration_of_model
 from detkit.detection.model_file import read_model_file
 from detkit.errors import DataError, ModelError
 from detkit.evaluation.coco_files import read_coco

@@ -16,8 +16,8 @@ from detkit.config.build import build
 from detkit.config.node import Config
 from detkit.data.base import Dataset
 from detkit.data.images import read_image
-from detkit.detection.detector import OneImage
 from detkit.detection.postprocess import Postprocess
+from detkit.detection.scorer import OneImage
 from detkit.errors import ConfigError, DataError
 from detkit.regions.features import ComputedFeatures, RegionFeatures, StoredFeatures
 from detkit.regions.gathered import GatheredFeatures

@@ -13,8 +13,8 @@ from torch import Tensor
 from detkit.backbones.shapes import network_layers
 from detkit.config.node import Config
 from detkit.data.base import Dataset
-from detkit.detection.detector import RegionScorer
 from detkit.detection.postprocess import Postprocess, finish, set_thresholds
+from detkit.detection.scorer import RegionScorer
 from detkit.errors import DataError
 from detkit.evaluation.voc_files import file_name
 from detkit.regions.features import IMAGES_TOGETHER

@@ -8,7 +8,7 @@ import numpy as np
 from torch import Tensor
 
 from detkit.classifiers.linear_svm import LinearSVM
-from detkit.detection.detector import RegionScorer
+from detkit.detection.scorer import RegionScorer
 from detkit.errors import ConfigError
 from detkit.regions.features import RegionFeatures
 from detkit.regions.index import RegionIndex

@@ -19,8 +19,9 @@ from detkit.classifiers.linear_svm import LinearSVM
 from detkit.cli.detect import _profile
 from detkit.cli.main import main
 from detkit.detection.calibration import Calibration
-from detkit.detection.detector import Detector, RegionScorer
+from detkit.detection.detector import Detector
 from detkit.detection.postprocess import Postprocess
+from detkit.detection.scorer import RegionScorer
 from detkit.errors import DetkitError
 from detkit.proposals.precomputed import Precomputed
 from detkit.proposals.sliding_window import SlidingWindow

@@ -9,7 +9,7 @@ from detkit.cli.main import main
 from detkit.components import load_components
 from detkit.config import build, load_config
 from detkit.config.project import bundled_projects, import_project, project_of
-from detkit.detection.detector import load
+from detkit.detection.load import load
 from detkit.errors import ModelError
 from detkit.registry import ALL_REGISTRIES, PROPOSAL_GENERATORS
 from tests.config.conftest import fails

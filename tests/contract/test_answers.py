@@ -11,8 +11,8 @@ from detkit.box_heads.base import checked_moves
 from detkit.box_heads.identity import Identity
 from detkit.classifiers.base import Classifier, checked_scores
 from detkit.classifiers.linear_svm import LinearSVM
-from detkit.detection.detector import RegionScorer
 from detkit.detection.postprocess import Postprocess
+from detkit.detection.scorer import RegionScorer
 from detkit.errors import ComponentError
 from detkit.evaluation.base import checked_metrics
 from detkit.evaluation.voc import VOC

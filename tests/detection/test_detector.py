@@ -9,8 +9,9 @@ from detkit.backbones.weights import save_weights
 from detkit.box_heads.identity import Identity
 from detkit.classifiers.linear_svm import LinearSVM
 from detkit.detection.calibration import Calibration
-from detkit.detection.detector import Detector, RegionScorer
+from detkit.detection.detector import Detector
 from detkit.detection.postprocess import Postprocess
+from detkit.detection.scorer import RegionScorer
 from detkit.errors import DataError
 from detkit.proposals.precomputed import Precomputed
 from detkit.structures import Boxes, Proposals

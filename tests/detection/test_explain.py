@@ -10,9 +10,10 @@ from detkit.backbones.tiny import TinyNet
 from detkit.box_heads.ridge import Ridge
 from detkit.classifiers.linear_svm import LinearSVM
 from detkit.detection.calibration import Calibration
-from detkit.detection.detector import Detector, RegionScorer
+from detkit.detection.detector import Detector
 from detkit.detection.explain import explain
 from detkit.detection.postprocess import Postprocess
+from detkit.detection.scorer import RegionScorer
 from detkit.errors import ConfigError, DataError
 from detkit.proposals.sliding_window import SlidingWindow
 from detkit.regions.network import RegionNetwork

@@ -7,9 +7,10 @@ import torch
 
 from detkit.box_heads.identity import Identity
 from detkit.classifiers.linear_svm import LinearSVM
-from detkit.detection.detector import RegionScorer, Steps
+from detkit.detection.detector import Steps
 from detkit.detection.fate import Fate, Overlap
 from detkit.detection.postprocess import Postprocess, finish
+from detkit.detection.scorer import RegionScorer
 from detkit.structures import Boxes, Proposals
 
 

@@ -6,9 +6,9 @@ from detkit.box_heads.identity import Identity
 from detkit.box_heads.ridge import Ridge
 from detkit.classifiers.linear_svm import LinearSVM
 from detkit.detection import judge as module
-from detkit.detection.detector import OneImage, RegionScorer
 from detkit.detection.judge import Judge
 from detkit.detection.postprocess import Postprocess
+from detkit.detection.scorer import OneImage, RegionScorer
 from detkit.regions.features import RegionFeatures
 from detkit.regions.source import ArraySource
 from detkit.structures import Boxes

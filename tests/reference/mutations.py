@@ -580,8 +580,9 @@ ROWS = (
     # Post-processing
     Mutation(
         "suppression before regression",
-        "detkit/detection/detector.py",
+        "detkit/detection/scorer.py",
         "        own = features[self.box_layer][rows]",
+        "        from detkit.detection.postprocess import finish\n"
         "        first = finish(boxes[rows], scores, labels, torch.arange(len(rows)), (10**6, 10**6), settings)\n"
         "        rows, labels, scores = (t[first.proposal_rows] for t in (rows, labels, scores))\n"
         "        own = features[self.box_layer][rows]",

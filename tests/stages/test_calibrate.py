@@ -11,9 +11,9 @@ from detkit.box_heads.identity import Identity
 from detkit.classifiers.linear_svm import LinearSVM
 from detkit.classifiers.softmax import Softmax
 from detkit.cli.main import main
-from detkit.detection.detector import RegionScorer
 from detkit.detection.judge import Judge
 from detkit.detection.postprocess import Postprocess
+from detkit.detection.scorer import RegionScorer
 from detkit.regions.features import RegionFeatures, StoredFeatures
 from detkit.regions.source import ArraySource
 from detkit.run.shards import save_tensors

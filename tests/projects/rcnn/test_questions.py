@@ -14,7 +14,7 @@ from detkit.box_heads.identity import Identity
 from detkit.config import load_config
 from detkit.config.layout import layout
 from detkit.config.project import bundled_projects, import_named
-from detkit.detection.detector import RegionScorer
+from detkit.detection.scorer import RegionScorer
 from detkit.registry import QUESTIONS
 from detkit.run.runner import Run
 from detkit.structures import Annotations, Boxes, Sample

@@ -1,0 +1,106 @@
+"""A detector from a model folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from detkit.backbones.factored import take_factors
+from detkit.backbones.weight_sources import read_outline
+from detkit.backbones.weights import load_weights
+from detkit.config.build import construct
+from detkit.config.layout import RuntimeKeys
+from detkit.detection.calibration import Calibration
+from detkit.detection.detector import Detector
+from detkit.detection.model_file import CALIBRATION_FILE, read_model_file
+from detkit.detection.postprocess import Postprocess
+from detkit.detection.scorer import RegionScorer
+from detkit.errors import ModelError
+from detkit.regions.network import RegionNetwork
+from detkit.registry import BACKBONES, BOX_HEADS, CLASSIFIERS, PROPOSAL_GENERATORS, REGION_EXTRACTORS
+from detkit.structures.state import load_learnt, read_tensors
+from detkit.system.compute import Compute
+
+
+def load(model: str | Path, *, device: str = "auto", compile: bool = False) -> Detector:
+    """The detector of a model folder.
+
+    Args:
+        model: a folder that a training run wrote (``RUN/model``).
+        device: auto, cpu or cuda.
+        compile: whether the network goes through torch.compile: the first image takes longer, the others less.
+
+    Raises:
+        ModelError: the folder is no model, or needs a component that is not registered.
+    """
+    folder = Path(model)
+    described = read_model_file(folder)
+    compute = Compute.resolve(dtype=described["compute"]["dtype"], device=device, compile=compile)
+    return _assemble(folder, described, compute)
+
+
+def _assemble(folder: Path, described: dict[str, Any], compute: Compute) -> Detector:
+    network = folder / "network.safetensors"
+    _refuse_larger(described["backbone"], network)
+    backbone = construct(BACKBONES, described["backbone"])
+    load_weights(backbone, str(network))
+    extractor = construct(REGION_EXTRACTORS, described["region_extractor"], input_size=backbone.input_size)
+    parts: dict[str, Any] = {}
+    for key, registry in (("classifier", CLASSIFIERS), ("box_head", BOX_HEADS)):
+        layer = described[f"{key}_layer"]
+        if layer not in backbone.layers:
+            raise ModelError(f"model {folder}: no layer {layer!r} for its {key}; expected one of {[*backbone.layers]}")
+        dim = backbone.layers[layer].dim
+        parts[key] = construct(registry, described[key], num_classes=len(described["class_names"]), feature_dim=dim)
+        load_learnt(parts[key], folder / f"{key}.safetensors")
+    scorer = RegionScorer(
+        parts["classifier"], described["classifier_layer"], parts["box_head"], described["box_head_layer"]
+    )
+    return Detector(
+        calibration=calibration_of_model(folder, described),
+        class_names=tuple(described["class_names"]),
+        generator=construct(PROPOSAL_GENERATORS, described["proposals"]),
+        network=RegionNetwork(backbone, extractor, compute=compute, batch=RuntimeKeys().batch),
+        scorer=scorer,
+        settings=Postprocess(**described["postprocess"]),
+    )
+
+
+def calibration_of_model(folder: Path, described: Mapping[str, Any]) -> Calibration:
+    """The thresholds and probabilities of a model folder; those that hold without where it has learnt none.
+
+    Args:
+        folder: the model.
+        described: what ``read_model_file`` gives of it.
+
+    Raises:
+        ModelError: its file is missing or damaged.
+    """
+    num_classes, kind = len(described["class_names"]), CLASSIFIERS.get(described["classifier"]["NAME"]).score_kind
+    if described["calibration"] == "none":
+        return Calibration.none(num_classes, kind)
+    file = folder / CALIBRATION_FILE
+    state = read_tensors(file)
+    try:
+        return Calibration.of(state, num_classes, kind, described["calibration"])
+    except ModelError as error:
+        raise ModelError(f"{file}: {error}") from error
+
+
+def _refuse_larger(chosen: dict[str, Any], file: Path) -> None:
+    """A network of more numbers than its file has bytes would take memory for nothing."""
+    if not file.is_file():
+        raise ModelError(f"model {file}: missing or damaged; export it again with detkit train")
+    with torch.device("meta"):
+        backbone = construct(BACKBONES, chosen)
+    outline = read_outline(str(file))
+    assert outline is not None
+    take_factors(backbone, outline.tensors)
+    needed = sum(t.numel() for t in backbone.state_dict().values())
+    if needed > (there := file.stat().st_size):
+        raise ModelError(
+            f"model {file}: {there} bytes, but the network of model.yaml has {needed} numbers; export it again"
+        )

@@ -1,0 +1,173 @@
+"""From the features of an image's regions to scored and moved candidates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from detkit.box_heads.base import BoxHead, checked_moves
+from detkit.classifiers.base import Classifier, checked_scores
+from detkit.detection.postprocess import Postprocess, select
+from detkit.structures import Boxes
+
+
+@dataclass(frozen=True, eq=False)
+class Candidates:
+    """The scored regions of one image that survive the cap per image.
+
+    Args:
+        rows: (M,) int64 proposal rows; a row stands once for each class it is a candidate of.
+        labels: (M,) int64.
+        scores: (M,) float32.
+        boxes: the M proposals.
+        refined: the same, not clipped, after the box head has moved those that the settings let it move.
+        refined_scores: (M,) float32 scores of what was moved last: ``scores``, unless the settings rescore.
+        every_score: (N, K) float32 of all N proposals, of which these are the candidates.
+    """
+
+    rows: Tensor
+    labels: Tensor
+    scores: Tensor
+    boxes: Boxes
+    refined: Boxes
+    refined_scores: Tensor
+    every_score: Tensor
+
+    def __getitem__(self, kept: Tensor) -> Candidates:
+        """Those where (M,) bool ``kept`` is true."""
+        return Candidates(
+            rows=self.rows[kept],
+            labels=self.labels[kept],
+            scores=self.scores[kept],
+            boxes=self.boxes[kept],
+            refined=self.refined[kept],
+            refined_scores=self.refined_scores[kept],
+            every_score=self.every_score,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class OneImage:
+    """An image of whose regions features can be computed.
+
+    Args:
+        size: (height, width).
+        features: boxes inside it -> {layer: (N, D) float32} for each of a scorer's ``layers``.
+    """
+
+    size: tuple[int, int]
+    features: Callable[[Boxes], Mapping[str, Tensor]]
+
+
+@dataclass(frozen=True, eq=False)
+class RegionScorer:
+    """Classifier and box head together: what turns features into candidates in evaluation and detection alike.
+
+    Args:
+        classifier: scores regions.
+        classifier_layer: the layer that it reads.
+        box_head: moves regions.
+        box_layer: the layer that it reads.
+    """
+
+    classifier: Classifier
+    classifier_layer: str
+    box_head: BoxHead
+    box_layer: str
+
+    @property
+    def layers(self) -> list[str]:
+        """The layers that must be computed."""
+        layers = {self.classifier_layer: None}
+        if self.box_head.reads_features:
+            layers[self.box_layer] = None
+        return list(layers)
+
+    def candidates(
+        self,
+        boxes: Boxes,
+        features: Mapping[str, Tensor],
+        settings: Postprocess,
+        min_score: float | Tensor = -np.inf,
+        image: OneImage | None = None,
+    ) -> Candidates:
+        """The candidates of one image.
+
+        Args:
+            boxes: its N proposals.
+            features: {layer: (N, D) float32} for each of ``layers``.
+            settings: caps.
+            min_score: regions that score less are none; for all classes or (K,) for each. Where settings rescore, it
+                is the last score that counts.
+            image: is asked for new crops; needed where the box head moves candidates more than once.
+        """
+        given = self.classifier.score(features[self.classifier_layer])
+        every_score = checked_scores(self.classifier, given, len(boxes))
+        first = -np.inf if settings.changes_scores else min_score
+        rows, labels, scores = select(every_score, settings, min_score=first)
+        own = features[self.box_layer][rows] if self.box_head.reads_features else torch.zeros(len(rows), 0)
+        refined, last = self.iterated(boxes[rows], own, labels, scores, settings, image)
+        found = Candidates(rows, labels, scores, boxes[rows], refined, last, every_score)
+        if not settings.changes_scores:
+            return found
+        least = min_score[labels] if isinstance(min_score, Tensor) else min_score
+        return found[last >= least]
+
+    def iterated(
+        self,
+        boxes: Boxes,
+        features: Tensor,
+        labels: Tensor,
+        scores: Tensor,
+        settings: Postprocess,
+        image: OneImage | None = None,
+    ) -> tuple[Boxes, Tensor]:
+        """The M boxes, not clipped, that the last iteration gives, and their (M,) scores.
+
+        A box that an iteration has not changed, or of which less than a pixel lies in the image, is left as it is.
+        Source: R-CNN, appendix C, whose authors iterated and saw no gain.
+
+        Args:
+            boxes: M candidates.
+            features: (M, D) of the box head's layer; (M, 0) for one that reads none.
+            labels: (M,) their classes, which they keep.
+            scores: (M,).
+            settings: how often boxes are moved, from which score on, and whether new crops are scored.
+            image: is asked for new crops.
+        """
+        moved = self.refined(boxes, features, labels, scores, settings)
+        for _ in range(settings.refine_iterations - 1):
+            assert image is not None, "candidates are moved more than once: new crops are needed"
+            start = moved.clip(image.size)
+            has_pixels = (start.tensor[:, 2:] - start.tensor[:, :2] >= 1).all(1)
+            at = ((start.tensor != boxes.tensor).any(1) & has_pixels).nonzero()[:, 0]
+            if len(at) == 0:
+                break
+            found = image.features(start[at])
+            if settings.rescore:
+                given = checked_scores(self.classifier, self.classifier.score(found[self.classifier_layer]), len(at))
+                scores = scores.index_copy(0, at, given[torch.arange(len(at)), labels[at]])
+            own = found[self.box_layer] if self.box_head.reads_features else torch.zeros(len(at), 0)
+            again = self.refined(start[at], own, labels[at], scores[at], settings)
+            boxes, moved = start, Boxes(moved.tensor.index_copy(0, at, again.tensor))
+        return moved, scores
+
+    def refined(self, boxes: Boxes, features: Tensor, labels: Tensor, scores: Tensor, settings: Postprocess) -> Boxes:
+        """(M,) boxes, not clipped, after the box head has moved those that the settings let it move.
+
+        Args:
+            boxes: M candidates.
+            features: (M, D) of the box head's layer; (M, 0) for one that reads none.
+            labels: (M,) their classes.
+            scores: (M,).
+            settings: from which score on candidates are moved.
+        """
+        refined = checked_moves(self.box_head, self.box_head.refine(features, boxes, labels), len(boxes))
+        if settings.refine_above is None:
+            return refined
+        moved = (scores > settings.refine_above)[:, None]
+        return Boxes(torch.where(moved, refined.tensor, boxes.tensor))
