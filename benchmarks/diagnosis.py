@@ -69,7 +69,7 @@ def _boxes(rng: np.random.Generator, count: int) -> np.ndarray:
 
 
 if __name__ == "__main__":
-    from detkit.report.measure import peak_memory
+    from detkit.system.memory import peak_memory
 
     outcome = drawn(int(sys.argv[1]), int(sys.argv[2]))
     start = time.perf_counter()
