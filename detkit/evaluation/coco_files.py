@@ -77,7 +77,7 @@ def _parse(
         raise DataError(f"{where} is {json.dumps(entry)[:80]}; expected {_shape()}")
     image, category, bbox, score = (entry[key] for key in KEYS)
     numbers = [*bbox, score] if isinstance(bbox, list) else []
-    if len(numbers) != 5 or not all(type(n) in (int, float) and abs(n) <= LIMIT for n in numbers):
+    if len(numbers) != 5 or not all(map(_is_finite, numbers)):
         raise DataError(f"{where} has bbox {bbox!r}, score {score!r}; expected four finite numbers and one")
     if type(image) not in (str, int) or image not in images:
         raise DataError(f"{where}: image_id {image!r} is not in the data set; choose the split that has it")
@@ -85,6 +85,10 @@ def _parse(
         raise DataError(f"{where}: category_id {category!r} is not in the data set; expected one of {list(labels)}")
     x, y, width, height = bbox
     return images[image], [x, y, x + width, y + height], score, labels[category]
+
+
+def _is_finite(number: Any) -> bool:
+    return type(number) in (int, float) and abs(number) <= LIMIT
 
 
 def _shape() -> str:

@@ -66,17 +66,11 @@ class Boxes:
 
     def area(self) -> Tensor:
         """(N,) float64 areas in square pixels; an inverted box has none."""
-        corners = self.tensor.double()
-        size = (corners[:, 2:] - corners[:, :2]).clamp(min=0)
-        return size[:, 0] * size[:, 1]
+        return torch.from_numpy(self._sides_product())
 
     def intersection(self, other: Boxes) -> Tensor:
         """(N, M) float64 areas shared by each pair."""
-        own, others = self.tensor.double()[:, None], other.tensor.double()[None]
-        low = torch.maximum(own[..., :2], others[..., :2])
-        high = torch.minimum(own[..., 2:], others[..., 2:])
-        size = (high - low).clamp(min=0)
-        return size[..., 0] * size[..., 1]
+        return torch.from_numpy(self._shared(other))
 
     def iou(self, other: Boxes) -> Tensor:
         """(N, M) float64 intersection over union in [0, 1]; 0 where nothing is shared.
@@ -85,9 +79,24 @@ class Boxes:
         pixels, so an IoU of exactly one half can come out below 0.5. A double lies on the same side of a threshold of
         up to three digits as the exact fraction, for whole pixels and sides up to a million.
         """
-        inter = self.intersection(other)
-        union = self.area()[:, None] + other.area()[None] - inter
-        return inter / torch.where(inter > 0, union, 1)
+        shared = self._shared(other)
+        union = self._sides_product()[:, None] + other._sides_product()[None] - shared
+        return torch.from_numpy(shared / np.where(shared > 0, union, 1))
+
+    def _sides_product(self) -> np.ndarray:
+        corners = self.numpy().astype(np.float64)
+        width, height = np.maximum(corners[:, 2:] - corners[:, :2], 0).T
+        product: np.ndarray = width * height
+        return product
+
+    def _shared(self, other: Boxes) -> np.ndarray:
+        # numpy: of the few boxes of an image torch spends most of its time on the calls
+        x1, y1, x2, y2 = self.numpy().astype(np.float64).T[..., None]
+        left, top, right, bottom = other.numpy().astype(np.float64).T[:, None]
+        width = np.maximum(np.minimum(x2, right) - np.maximum(x1, left), 0)
+        height = np.maximum(np.minimum(y2, bottom) - np.maximum(y1, top), 0)
+        shared: np.ndarray = width * height
+        return shared
 
     def clip(self, size: tuple[int, int]) -> Boxes:
         """The boxes cut to an image of (height, width)."""
