@@ -60,12 +60,17 @@ class TorchvisionBackbone(Backbone):
         arch: torchvision's name of the network.
         input_size: side of the crop; 0 takes 224 for vgg16 and 227 for the others.
         grid: cells on each side of ``pool5`` of a network without fully connected layers.
+        stride: pixels of a cell of the last map; 0 takes the network's own. Where that is 32, 16 dilates the last stage
+            in place of its stride: the weights stay, the map has twice the cells on each side, and the stage costs four
+            times as much.
         levels: pool5 is a pyramid of maxima with so many bins on a side of each level, whose mean is ``final`` where
             there are no fully connected layers; empty keeps the network's own pooling. With levels of other length
             than the own pooling (6 x 6 of alexnet, 7 x 7 of vgg16), fc6 is a new layer.
 
     Raises:
-        ConfigError: the crop is too small for the network.
+        ConfigError: the crop is too small for the network, or the network has no such stride.
+
+    Source of dilation: Yu, Koltun: Multi-scale context aggregation by dilated convolutions (2016).
     """
 
     def __init__(
@@ -76,6 +81,7 @@ class TorchvisionBackbone(Backbone):
         ] = "alexnet",
         input_size: Annotated[int, NonNegative] = 0,
         grid: Annotated[int, Positive] = 3,
+        stride: Annotated[int, NonNegative] = 0,
         levels: tuple[Annotated[int, Positive], ...] = (),
     ) -> None:
         from torchvision import models  # slow to import, and evaluation needs no network
@@ -88,7 +94,7 @@ class TorchvisionBackbone(Backbone):
         self.levels = tuple(levels)
         self.takes_any_map = not facts.has_fc and not levels
         self.input_size = input_size or facts.input_size
-        self.stride = facts.stride
+        self.stride = stride or facts.stride
         self.map_origin = facts.origin
         self.preprocessing = Preprocessing.of("RGB", 1 / 255, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
@@ -101,6 +107,8 @@ class TorchvisionBackbone(Backbone):
             self.pool5 = own_pooling
             self.avgpool = net.avgpool
             self.classifier = net.classifier[:-1]
+        if self.stride != facts.stride:
+            self._dilate(facts.stride)
         self.map_channels, *size = self._map_shape()
         self.map_size = (size[0], size[1])
         self.layers = self._layers()
@@ -155,6 +163,20 @@ class TorchvisionBackbone(Backbone):
                 f"its own size is {_NETS[self.arch].input_size}"
             ) from error
         return channels, height, width
+
+    def _dilate(self, own: int) -> None:
+        """Halves the stride of the last map: its last stride becomes 1, and what follows reads every second cell."""
+        if (own, self.stride) != (32, 16):
+            allowed = "0, 16 or 32" if own == 32 else f"0 or {own}"
+            raise ConfigError(
+                f"BACKBONE.TorchvisionBackbone.STRIDE: {self.arch} cannot have {self.stride}; allowed: {allowed}"
+            )
+        convs = [m for name in self.body for m in getattr(self, name).modules() if isinstance(m, nn.Conv2d)]
+        last = max(i for i, conv in enumerate(convs) if conv.stride == (2, 2) and conv.kernel_size != (1, 1))
+        for conv in convs[last:]:
+            if conv.kernel_size == (3, 3) and conv.stride == (1, 1):
+                conv.dilation = conv.padding = (2, 2)
+            conv.stride = (1, 1)
 
     def _layers(self) -> dict[str, LayerSpec]:
         if not self.has_fc:

@@ -66,6 +66,33 @@ def test_squeezenets_map_is_what_its_classifier_reads():
     torch.testing.assert_close(found["final"], backbone.map(x).mean((2, 3)))
 
 
+@torch.no_grad()
+@pytest.mark.parametrize("arch", ["mobilenet_v2", "resnet18"])
+def test_every_second_cell_of_the_finer_map_is_a_cell_of_the_networks_own(arch):
+    _, plain = whole_and_backbone(arch)
+    finer = TorchvisionBackbone(arch=arch, stride=16).eval()
+    finer.load_state_dict(plain.state_dict())
+    own, found = (net.map(torch.randn(1, 3, 96, 128, generator=torch.manual_seed(1))) for net in (plain, finer))
+    assert own.shape[2:] == (3, 4) and found.shape[2:] == (6, 8)
+    torch.testing.assert_close(found[..., ::2, ::2], own, atol=1e-4, rtol=1e-4)
+    assert (finer.stride, finer.map_origin, plain.stride) == (16, plain.map_origin, 32)
+
+
+def test_resnets_dilation_is_torchvisions():
+    with torch.device("meta"):
+        theirs = torchvision.models.resnet50(replace_stride_with_dilation=[False, False, True])
+        ours = TorchvisionBackbone(arch="resnet50", stride=16)
+    for own, other in zip(ours.layer4.modules(), theirs.layer4.modules(), strict=True):
+        if isinstance(own, nn.Conv2d):
+            assert (own.stride, own.dilation, own.padding) == (other.stride, other.dilation, other.padding)
+
+
+@pytest.mark.parametrize("arch, stride, allowed", [("alexnet", 8, "0 or 16"), ("resnet18", 8, "0, 16 or 32")])
+def test_another_stride_is_refused(arch, stride, allowed):
+    with pytest.raises(ConfigError, match=f"STRIDE: {arch} cannot have {stride}; allowed: {allowed}"):
+        TorchvisionBackbone(arch=arch, stride=stride)
+
+
 @pytest.mark.parametrize(
     "arch, size, map_size, dims",
     [
