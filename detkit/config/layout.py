@@ -123,6 +123,8 @@ class RuntimeKeys:
         threads: threads of the network; 0 leaves it to torch.
         batch: crops of one network pass.
         report: whether a run ends with its report.html; `detkit report` writes it at any time.
+        tensorboard: whether trainings write TensorBoard's event files, too, into tensorboard/ of the run's folder;
+            needs the extra `detkit[tensorboard]`.
     """
 
     device: str = "auto"
@@ -130,6 +132,7 @@ class RuntimeKeys:
     threads: Annotated[int, NonNegative] = 0
     batch: Annotated[int, Positive] = 64
     report: bool = True
+    tensorboard: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,6 +21,7 @@ from detkit.run.runner import REPORT, TRAINING, Run
 from detkit.stages.detect import load_detections
 from detkit.system.files import replacing_folder, write_json, writing
 from detkit.training.solver import METRICS as STEPS
+from detkit.training.tensorboard import mirror
 from detkit.visualize import picture_grid, write_image
 
 log = logging.getLogger("detkit")
@@ -75,14 +76,21 @@ def _write_results(run: Run) -> list[str]:
 
 
 def _write_losses(run: Run) -> list[str]:
-    """Copies what each training wrote of its steps to RUN/training, a file for each stage that trains."""
-    found = {step.id.lower(): run.result(step) for step in run.steps}
-    trained = {name: path / STEPS for name, path in found.items() if path is not None and (path / STEPS).is_file()}
+    """Copies what each training wrote of its steps to RUN/training, a file for each stage that trains.
+
+    Where TensorBoard is asked for, it also gets the trainings that ended earlier.
+    """
+    found = {step: run.result(step) for step in run.steps}
+    trained = {step: path / STEPS for step, path in found.items() if path is not None and (path / STEPS).is_file()}
     if trained:
         folder = run.folder / TRAINING
         with writing(folder), replacing_folder(folder) as partial:
-            for name, file in trained.items():
-                shutil.copyfile(file, partial / f"{name}.jsonl")
+            for step, file in trained.items():
+                shutil.copyfile(file, partial / f"{step.id.lower()}.jsonl")
+    for step, file in trained.items():
+        events = run.tensorboard(step)
+        if events is not None and not events.is_dir():
+            mirror(file, events)
     return []
 
 

@@ -29,11 +29,14 @@ from detkit.system.files import locked, remove_folder, write_atomically, write_j
 from detkit.system.memory import peak_memory
 from detkit.system.processes import cores_of_one, resolve_workers
 from detkit.system.world import ALONE, World
+from detkit.training.tensorboard import refuse_without_tensorboard
 
 log = logging.getLogger("detkit")
 
 TRAINING = "training"
 """Folder of a run's folder with the losses and accuracies of the stages that train."""
+TENSORBOARD = "tensorboard"
+"""Folder of a run's folder with the same for TensorBoard, where RUNTIME.TENSORBOARD asks for it."""
 REPORT = "report.html"
 """The page of a run's folder."""
 OUTPUTS = (
@@ -45,6 +48,7 @@ OUTPUTS = (
     "model",
     "weights.safetensors",
     TRAINING,
+    TENSORBOARD,
 )
 """What a run's folder gets when its steps are done."""
 
@@ -87,10 +91,12 @@ class Run:
             datasets: those of another run with the same data; they are built anew otherwise.
 
         Raises:
-            ConfigError: a key does not fit the others, or the device does not exist.
+            ConfigError: a key does not fit the others, or the device or a package that is asked for does not exist.
             DataError: a data set cannot be read.
         """
         runtime = config.RUNTIME
+        if runtime.TENSORBOARD:
+            refuse_without_tensorboard()
         compute = Compute.resolve(
             dtype=config.COMPUTE.DTYPE,
             device=runtime.DEVICE,
@@ -287,7 +293,12 @@ class Run:
             compute=self.compute,
             workers=self.workers,
             world=self.world,
+            tensorboard=self.tensorboard(step),
         )
+
+    def tensorboard(self, step: Step) -> Path | None:
+        """Where a step that trains writes TensorBoard's event files; None where none are asked for."""
+        return self.folder / TENSORBOARD / step.id.lower() if self.config.RUNTIME.TENSORBOARD else None
 
     def _position(self, stage: str, which: int, otherwise: int) -> int:
         """The first (0) or last (-1) step of a stage."""

@@ -89,6 +89,7 @@ class Context:
         compute: device and dtype.
         workers: threads for decoding and warping, processes for proposals.
         world: the processes of the run.
+        tensorboard: where a training writes TensorBoard's event files; None where none are asked for.
     """
 
     config: Config
@@ -101,6 +102,7 @@ class Context:
     compute: Compute
     workers: int
     world: World = ALONE
+    tensorboard: Path | None = None
 
     def progress(self, what: str, total: int, unit: str, done: int = 0) -> Progress:
         """How far this process is with its part, shown by the first process alone.

@@ -121,6 +121,7 @@ class Finetune(Stage):
             folder=context.folder,
             world=context.world,
             validation=validation,
+            tensorboard=context.tensorboard,
         )
         if context.world.is_first:
             save_weights(context.folder / NETWORK_FILE, backbone)

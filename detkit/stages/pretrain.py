@@ -110,6 +110,7 @@ class Pretrain(Stage):
                 seed=config.SEED,
                 folder=context.folder,
                 world=context.world,
+                tensorboard=context.tensorboard,
             )
         if not context.world.is_first:
             return

@@ -82,6 +82,7 @@ def finetune(
     folder: Path,
     world: World = ALONE,
     validation: RegionIndex | None = None,
+    tensorboard: Path | None = None,
 ) -> dict[str, LinearHead]:
     """Trains the backbone, in place, and the objective's heads on regions.
 
@@ -95,6 +96,7 @@ def finetune(
         folder: keeps the checkpoint and metrics.jsonl; a run that was cut off goes on from there.
         world: the processes that share each step.
         validation: regions of other images, on which loss and accuracy are measured as the settings say.
+        tensorboard: where event files of the metrics go; None for none.
 
     Returns:
         The heads by name.
@@ -114,7 +116,7 @@ def finetune(
         objective.sampler.draw(validation, rng_for(seed, "finetune", "draw", 0))
         measured = Validation(objective.on(validation), settings.validate_every, settings.validate_batches)
     given: dict[str, Any] = {"compute": compute, "workers": workers, "seed": seed, "folder": folder, "world": world}
-    train(backbone, objective, settings, name="finetune", validation=measured, **given)
+    train(backbone, objective, settings, name="finetune", validation=measured, tensorboard=tensorboard, **given)
     return objective.heads()
 
 

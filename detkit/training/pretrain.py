@@ -54,6 +54,7 @@ def pretrain(
     seed: int,
     folder: Path,
     world: World = ALONE,
+    tensorboard: Path | None = None,
 ) -> dict[str, float]:
     """Trains the backbone, in place, to name the one object of an image: a random crop, mirrored or not.
 
@@ -67,6 +68,7 @@ def pretrain(
         seed: with it every random number is fixed.
         folder: keeps the checkpoint and metrics.jsonl; a run that was cut off goes on from there.
         world: the processes that share each step.
+        tensorboard: where event files of the metrics go; None for none.
 
     Returns:
         ``top1`` and ``top5``, shares of the validation images, and ``num_images``, their number; empty without
@@ -86,7 +88,7 @@ def pretrain(
         batches=batches_of, num_classes=len(train_set.class_names), feature_dim=dim, settings=settings, seed=seed
     )
     given: dict[str, Any] = {"compute": compute, "workers": workers, "seed": seed, "folder": folder, "world": world}
-    train(backbone, objective, settings, name="pretrain", **given)
+    train(backbone, objective, settings, name="pretrain", tensorboard=tensorboard, **given)
     if judged is None or not world.is_first:
         return {}
     head = objective.classes.folded()

@@ -24,6 +24,7 @@ from detkit.training.checkpoint import load_checkpoint, save_checkpoint
 from detkit.training.hooks import Checkpoint, FiniteLoss, MetricsWriter, ProgressHook, some_of
 from detkit.training.objective import logged
 from detkit.training.optim import CaffeSGD, caffe_rules, step_lr
+from detkit.training.tensorboard import TensorBoard
 from detkit.training.trainer import Trainer
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ def train(
     folder: Path,
     world: World = ALONE,
     validation: Validation | None = None,
+    tensorboard: Path | None = None,
 ) -> None:
     """Trains a backbone, as far as its parameters require gradients, and the heads of an objective, in place.
 
@@ -101,6 +103,7 @@ def train(
         folder: keeps the checkpoint and the metrics.
         world: the processes that share each step.
         validation: measures loss and accuracy on other images at intervals; the training is the same without.
+        tensorboard: where event files of the metrics go; None for none.
 
     Raises:
         DetkitError: the loss or a weight is no number, or making a batch failed.
@@ -158,6 +161,7 @@ def train(
     hooks = [
         FiniteLoss(name, lambda: image_ids, advice),
         MetricsWriter(folder / METRICS, also_every=validation.every if validation else 0),
+        *([TensorBoard(folder / METRICS, tensorboard)] if tensorboard else []),
         Checkpoint(save, settings.checkpoint_every),
         ProgressHook(name),
     ]

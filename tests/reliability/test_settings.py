@@ -55,7 +55,7 @@ TABLE = [
     ("BOX_HEAD", "RKDE", {"NAME": "SGDLinear", "LAYER": "fc6"}),
     ("BOX_HEAD.Ridge", "RKDE", {"ALPHA": 1.0, "MIN_IOU": 0.5, "TARGET_NORM": 10.0}),
     ("BOX_HEAD.Ridge", "RKDE", {"BIAS": False, "WIDTHS": "inclusive", "CODER": "pixels"}),
-    ("RUNTIME", "", {"DEVICE": "cpu", "WORKERS": 1, "THREADS": 1, "BATCH": 32, "REPORT": True}),
+    ("RUNTIME", "", {"DEVICE": "cpu", "WORKERS": 1, "THREADS": 1, "BATCH": 32, "REPORT": True} | {"TENSORBOARD": True}),
     ("COMPUTE", "PFxyCRKDE", {"DTYPE": "bfloat16"}),
     ("COMPUTE", "", {"COMPILE": None}),
     ("FEATURES", "", {"STORE": "stream", "ROLES": ["TRAIN"]}),
