@@ -117,7 +117,7 @@ def _described(folder: Path, config: Config) -> dict[str, Any]:
 def _side(folder: Path, dataset: Dataset) -> Side:
     model = folder / "model"
     calibration = calibration_of_model(model, read_model_file(model))
-    source = "not learnt" if calibration.source == "none" else f"learnt from {calibration.source}"
+    source = "the model's default" if calibration.source == "none" else f"learnt from {calibration.source}"
     return Side(str(folder), read_coco(folder / DETECTIONS, dataset), calibration.thresholds, source)
 
 

@@ -94,10 +94,9 @@ def curves(inputs: Inputs) -> Section:
         figure = precision_recall(f"{name}  {100 * ap:.1f}", drawn, marked=marked, legend=place == 0)
         at = f"; at the threshold recall {recall:.2f}, precision {precision:.2f}" if marked else ""
         plots.append(Plot(f"pr_{name}", figure, f"Precision over recall of {name}: AP {100 * ap:.1f}{at}"))
-    source = "that the model has learnt" if judged.is_learnt else "of the best F1 on these images"
     caption = (
         "Precision falls as more detections are shown; the number is AP in percent, the dot lies at the threshold "
-        f"{source}."
+        f"{judged.threshold_words}."
     )
     if len(plots) < sum(ap is not None for ap in judged.aps):
         caption += f" Shown are the {MOST_CURVES // 2} classes of the highest and as many of the lowest AP."

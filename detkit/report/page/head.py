@@ -44,8 +44,8 @@ def key_figures(inputs: Inputs) -> list[Figure]:
         _, mean = judged.intervals
         note = f"95 % interval {100 * mean.low:.1f} to {100 * mean.high:.1f}"
         figures.append(Figure(f"{100 * mean.value:.1f}", "%", "mean AP, VOC07 at IoU 0.5", note))
-        source = "learnt on other images" if judged.is_learnt else "chosen on these images"
-        figures.append(Figure(f"{100 * judged.f1():.1f}", "%", "F1 of what is shown", f"thresholds {source}"))
+        note = f"from the threshold {judged.threshold_words}"
+        figures.append(Figure(f"{100 * judged.f1():.1f}", "%", "F1 of what is shown", note))
     coco = inputs.metrics.get("COCO", {}).get("AP")
     if coco is not None:
         figures.append(Figure(f"{100 * coco:.1f}", "%", "COCO AP", "mean over IoU 0.5 to 0.95"))

@@ -12,7 +12,9 @@ from typing import Any
 from detkit.config.node import Config
 from detkit.data.base import Dataset
 from detkit.detection.calibration import Calibration
+from detkit.diagnosis import Trace
 from detkit.evaluation.detection_files import read_detections
+from detkit.report.diagnosis import load_trace
 from detkit.report.export import calibration_of
 from detkit.report.notices import notices
 from detkit.report.page.judged import Judged
@@ -52,7 +54,8 @@ class Inputs:
         unrefined: the same without the box head.
         proposals: of each test image.
         metrics: what the evaluators say, by metric.
-        calibration: thresholds and probabilities that were learnt.
+        calibration: the model's thresholds and, where they were learnt, probabilities; None where no model is known.
+        trace: what the detecting step kept of its way.
         training: by stage, the lines that its training has written.
         mining: the report of the classifier.
         train: the images that the classifier has learnt from.
@@ -70,6 +73,7 @@ class Inputs:
     proposals: Sequence[Proposals] = ()
     metrics: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     calibration: Calibration | None = None
+    trace: Trace | None = None
     training: Mapping[str, Sequence[Mapping[str, float]]] = field(default_factory=dict)
     mining: Mapping[str, Any] = field(default_factory=dict)
     train: Dataset | None = None
@@ -127,6 +131,7 @@ class Inputs:
             proposals=proposals,
             metrics=read_result(evaluated / RESULTS_FILE).get("metrics", {}) if evaluated else {},
             calibration=calibration_of(run) if detected else None,
+            trace=load_trace(run, detected) if detected else None,
             training={name: _lines(path / STEPS) for name, path in found.items() if path and (path / STEPS).is_file()},
             mining=read_result(classified / REPORT_FILE) if classified else {},
             train=run.datasets("TRAIN") if classified else None,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
+from typing import Literal
 
 import numpy as np
 import torch
@@ -21,6 +22,14 @@ from detkit.structures import Detections
 
 DRAWS = 1000
 
+Source = Literal["learnt", "default", "best F1"]
+WORDS: Mapping[Source, str] = {
+    "learnt": "that the model has learnt",
+    "default": "that the model has by default",
+    "best F1": "of the best F1 on these images",
+}
+"""What stands behind "the threshold"."""
+
 
 @dataclass(frozen=True, eq=False)
 class Judged:
@@ -31,7 +40,8 @@ class Judged:
         verdicts: of each detection.
         matches: of each class its detections that count.
         thresholds: (K,) the least score that is shown.
-        is_learnt: whether the thresholds were learnt on other images; else they are those of the best F1 on these.
+        source: where the thresholds come from: the model has "learnt" them on other images, they are its "default", or
+            those of the "best F1" on these images where no model is known.
         measure: AP as VOC2007 defines it.
         calibration: tells how probable it is that a detection is right; None where that is not known.
         strict: whether the overlap must exceed 0.5, as EVALUATION.VOC.STRICT_IOU asks.
@@ -41,7 +51,7 @@ class Judged:
     verdicts: Verdicts
     matches: Sequence[Matches]
     thresholds: np.ndarray
-    is_learnt: bool
+    source: Source
     measure: Measure
     calibration: Calibration | None
     strict: bool
@@ -54,19 +64,25 @@ class Judged:
         outcome = Outcome.of(dataset.class_names, dataset, detections)
         strict = config.EVALUATION.VOC.STRICT_IOU
         verdicts = voc_verdicts(outcome, strict=strict)
-        is_learnt = calibration is not None and calibration.source != "none"
-        if calibration is not None and is_learnt:
-            thresholds = calibration.thresholds.double().numpy()
+        source: Source
+        if calibration is None:
+            source, thresholds = "best F1", best_thresholds(threshold_curves(outcome, strict=strict))
         else:
-            thresholds = best_thresholds(threshold_curves(outcome, strict=strict))
+            source = "default" if calibration.source == "none" else "learnt"
+            thresholds = calibration.thresholds.double().numpy()
         measure = partial(grid_ap, grid=GRIDS[config.EVALUATION.VOC.GRID])
         found = matches_of(outcome, verdicts)
-        return cls(outcome, verdicts, found, thresholds, is_learnt, measure, calibration, strict)
+        return cls(outcome, verdicts, found, thresholds, source, measure, calibration, strict)
 
     @property
     def class_names(self) -> Sequence[str]:
         """The K classes."""
         return self.outcome.class_names
+
+    @property
+    def threshold_words(self) -> str:
+        """What stands behind "the threshold" to say where it comes from."""
+        return WORDS[self.source]
 
     @property
     def num_truths(self) -> int:

@@ -9,18 +9,17 @@ import torch
 
 from detkit.data.images import read_image
 from detkit.diagnosis import worst_images
-from detkit.errors import DataError, counted
+from detkit.errors import DataError
 from detkit.report.page.blocks import Gallery, Picture, Section
 from detkit.report.page.inputs import Inputs
-from detkit.report.page.judged import Judged, in_turn
+from detkit.report.page.judged import Judged
+from detkit.report.page.missed import CROPS, missed
 from detkit.structures import OTHER_CLASS, Boxes, Detections, Sample
 from detkit.visualize import Labels, jpeg_bytes, outlined_crop, thumbnail
 from detkit.visualize.palette import rgb
 
-WHOLE, WORST, CROPS = 8, 8, 12
+WHOLE, WORST = 8, 8
 """Pictures of each gallery."""
-NEAR = 0.3
-"""A detection with this IoU lies near an object."""
 
 
 def pictures(inputs: Inputs) -> Section:
@@ -31,10 +30,13 @@ def pictures(inputs: Inputs) -> Section:
     spread = np.linspace(0, len(inputs.dataset) - 1, min(WHOLE, len(inputs.dataset))).astype(int)
     try:
         shown = [_whole(inputs, i) for i in np.unique(spread).tolist()]
-        galleries = [Gallery("What the model shows", "Images spread evenly over the test list.", shown, wide=True)]
+        caption = "Images spread evenly over the test list" + (
+            f", with all that reaches the threshold {judged.threshold_words}." if judged is not None else "."
+        )
+        galleries = [Gallery("What the model shows", caption, shown, wide=True)]
         if judged is not None:
             galleries += [_worst_images(inputs, judged), _best(inputs, judged), _worst(inputs, judged)]
-            galleries.append(_missed(inputs, judged))
+            galleries.append(missed(inputs, judged))
     except DataError as error:
         return Section("pictures", title, missing=f"an image cannot be read: {error}")
     lead = (
@@ -58,9 +60,11 @@ def _whole(inputs: Inputs, image: int, line: str = "") -> Picture:
 
 def _shown(inputs: Inputs, found: Detections) -> Detections:
     """What reaches its threshold, with probabilities for scores where they are known."""
-    if inputs.judged is not None and not inputs.judged.is_learnt:
+    if inputs.calibration is not None:
+        return inputs.calibration.shown(found)
+    if inputs.judged is not None:
         return found[found.scores.double() >= torch.from_numpy(inputs.judged.thresholds)[found.labels]]
-    return inputs.calibration.shown(found) if inputs.calibration is not None else found
+    return found
 
 
 def _worst_images(inputs: Inputs, judged: Judged) -> Gallery:
@@ -107,42 +111,6 @@ def _what_lies(judged: Judged, sample: Sample, row: int, box: Sequence[float]) -
     label = int(truths.labels[int(overlaps.argmax())])
     other = "another class" if label == OTHER_CLASS else judged.class_names[label]
     return f"IoU {float(overlaps.max()):.2f} with {other}"
-
-
-def _missed(inputs: Inputs, judged: Judged) -> Gallery:
-    """Objects that nothing shown has found, in turn the largest of each class."""
-    outcome = judged.outcome
-    missed = ~outcome.ignored
-    missed[judged.verdicts.truth[judged.verdicts.right & judged.shown]] = False
-    rows = np.flatnonzero(missed)
-    sides = outcome.truth_boxes[rows, 2:] - outcome.truth_boxes[rows, :2]
-    rows = rows[np.argsort(-sides.prod(1) / outcome.sizes[outcome.truth_images[rows]].prod(1), kind="stable")]
-    chosen = rows[in_turn(outcome.truth_labels[rows])[:CROPS]].tolist()
-    caption = (
-        f"{len(rows)} of {counted(judged.num_truths, 'object')} are found by nothing that is shown; these are the "
-        "largest of each class, with the best detection near each in orange."
-    )
-    return Gallery("Missed objects", caption, [_object(inputs, judged, row) for row in chosen])
-
-
-def _object(inputs: Inputs, judged: Judged, row: int) -> Picture:
-    assert inputs.dataset is not None
-    outcome = judged.outcome
-    image, label, box = (
-        int(outcome.truth_images[row]),
-        int(outcome.truth_labels[row]),
-        outcome.truth_boxes[row].tolist(),
-    )
-    sample, name = inputs.dataset[image], judged.class_names[label]
-    pairs = outcome.overlaps
-    near = (pairs.truth == row) & (pairs.iou >= NEAR) & (outcome.det_labels[pairs.det] == label)
-    outlines, line = [(box, rgb("green"))], "no detection of its class near it"
-    if near.any():
-        best = np.flatnonzero(near)[outcome.det_scores[pairs.det[near]].argmax()]
-        outlines.append((outcome.det_boxes[pairs.det[best]].tolist(), rgb("orange")))
-        line = f"{judged.score_text(int(pairs.det[best]))}, IoU {pairs.iou[best]:.2f}"
-    alt = f"Missed {name} in image {sample.image_id}: {line}"
-    return Picture(jpeg_bytes(outlined_crop(read_image(sample.path), outlines)), alt, (name, line))
 
 
 def touching(sample: Sample, box: Sequence[float]) -> list[list[float]]:

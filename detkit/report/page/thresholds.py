@@ -57,13 +57,10 @@ def _table(judged: Judged, curves: tuple[ThresholdCurve, ...]) -> Table:
         own = [percent(value) for value in (one.own_precision, one.own_recall, one.own_f1)]
         best = None if one.best_threshold is None else f"{one.best_threshold:.2f}"
         row: list[Cell] = [one.class_name, None if limit is None else f"{limit:.2f}", *own]
-        rows.append([*row, best, percent(one.best_f1)] if judged.is_learnt else row)
+        rows.append(row if judged.source == "best F1" else [*row, best, percent(one.best_f1)])
     head = ["class", "threshold", "precision", "recall", "F1"]
-    if not judged.is_learnt:
-        return Table(
-            head, rows, "At the threshold of the best F1 on these images, so the figures look a little too good."
-        )
-    caption = (
-        "At the threshold that the model has learnt, and beside it the best that one could choose on these images."
-    )
+    at = f"At the threshold {judged.threshold_words}"
+    if judged.source == "best F1":
+        return Table(head, rows, f"{at}, so the figures look a little too good.")
+    caption = f"{at}, and beside it the best that one could choose on these images."
     return Table([*head, "best threshold", "best F1"], rows, caption)

@@ -1,7 +1,13 @@
+from dataclasses import replace
+
 import numpy as np
+import pytest
 
 from detkit.config import load_config
+from detkit.detection.calibration import Calibration
 from detkit.report.page.judged import Judged, in_turn
+from detkit.report.page.pictures import pictures
+from detkit.report.page.thresholds import thresholds
 from detkit.structures import Boxes, Detections
 
 
@@ -36,3 +42,24 @@ def test_a_strict_recipe_is_not_content_with_half_an_object(inputs):
     )
     assert loose.verdicts.right.any() and not strict.verdicts.right.any()
     assert not strict.shown.any()
+
+
+@pytest.mark.parametrize(("kind", "limit"), [("margin", 0.0), ("probability", 0.5)])
+def test_a_model_that_has_learnt_no_threshold_is_judged_at_its_default(inputs, kind, limit):
+    found = [replace(one, scores=one.scores.clamp(0, 1)) for one in inputs.detections]  # fit for either kind
+    own = replace(inputs, detections=found, calibration=Calibration.none(len(inputs.dataset.class_names), kind))
+    judged = own.judged
+    assert judged.source == "default" and set(judged.thresholds) == {limit}
+    counts = [int((one.scores >= limit).sum()) for one in found]
+    assert np.bincount(judged.outcome.det_images[judged.shown], minlength=len(counts)).tolist() == counts
+    gallery = pictures(own).blocks[0]
+    assert gallery.caption.endswith("the threshold that the model has by default.")
+    assert [picture.alt.count(".") - picture.alt.count("nothing") for picture in gallery.pictures] == counts
+    assert len(thresholds(own).blocks[1].head) == 7  # the best threshold stands beside the model's
+
+
+def test_detections_without_a_model_are_judged_at_the_best_f1(inputs):
+    foreign = replace(inputs, calibration=None)
+    assert foreign.judged.source == "best F1" and foreign.judged.f1() >= inputs.judged.f1()
+    assert pictures(foreign).blocks[0].caption.endswith("the threshold of the best F1 on these images.")
+    assert len(thresholds(foreign).blocks[1].head) == 5

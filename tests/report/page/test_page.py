@@ -130,7 +130,7 @@ def test_no_detection_at_all_leaves_every_object_missed(inputs):
     none = replace(inputs, detections=[Detections.of(found.boxes[:0], [], []) for found in inputs.detections])
     missed = pictures(none).blocks[-1]
     assert missed.caption.startswith(f"{none.judged.num_truths} of {none.judged.num_truths} objects")
-    assert missed.pictures[0].lines[1] == "no detection of its class near it"
+    assert missed.pictures[0].lines[1] == "no detection in the files lies on it"
     assert regression(none).missing.startswith("no detection lies near an object")
 
 
