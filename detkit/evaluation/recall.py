@@ -71,7 +71,7 @@ class ProposalRecall(Evaluator):
         if truths is None:
             raise ValueError(f"image {sample.image_id} has no annotations; ProposalRecall needs the ground truth")
         truths = truths[~truths.ignored]
-        order = self._order(sample.image_id, detections.scores.numpy())
+        order = self.order(sample.image_id, detections.scores.numpy())
         overlaps = truths.boxes.iou(detections.boxes[order]).numpy()
         cuts = [overlaps[:, :count] for count in self.counts] + [overlaps]
         self._best.append(np.stack([cut.max(1, initial=0.0) for cut in cuts], axis=1))
@@ -116,7 +116,13 @@ class ProposalRecall(Evaluator):
             "MABO": float(np.mean(known)),
         }
 
-    def _order(self, image_id: str, objectness: np.ndarray) -> np.ndarray:
+    def order(self, image_id: str, objectness: np.ndarray) -> np.ndarray:
+        """(N,) rows of an image's proposals by falling objectness; the seed and the image draw the order of equals.
+
+        Args:
+            image_id: of the image.
+            objectness: (N,).
+        """
         digest = hashlib.blake2b(f"{self.seed}:{image_id}".encode(), digest_size=16).digest()
         shuffled = np.random.default_rng(int.from_bytes(digest, "big")).permutation(len(objectness))
         return shuffled[np.argsort(-objectness[shuffled], kind="stable")]

@@ -15,6 +15,7 @@ from detkit.evaluation.voc import GRIDS, VOC
 from detkit.run.kinds import DETECTIONS, DETECTIONS_FILE, UNREFINED_FILE
 from detkit.run.runner import Run
 from detkit.stages.detect import load_detections
+from detkit.structures import Annotations, Sample
 
 DRAWS = 1000
 """Sets of test images, drawn with replacement, of an interval."""
@@ -62,10 +63,20 @@ def measure(run: Run, *, refined: bool, iou: float = 0.5) -> Measured:
     voc = VOC(class_names=dataset.class_names, iou=(iou,), grid=settings.GRID, strict_iou=settings.STRICT_IOU)
     found = load_detections(folder / (DETECTIONS_FILE if refined else UNREFINED_FILE))
     for sample, own in zip(dataset, found, strict=True):
-        if sample.annotations is None:
-            raise DataError(f"image {sample.image_id}: the test split has no annotations, so nothing can be compared")
+        truths_of(sample)
         voc.add(sample, own)
     return Measured(voc.matches(iou), partial(grid_ap, grid=GRIDS[settings.GRID]))
+
+
+def truths_of(sample: Sample) -> Annotations:
+    """The ground truths of a test image.
+
+    Raises:
+        DataError: it has no annotations.
+    """
+    if sample.annotations is None:
+        raise DataError(f"image {sample.image_id}: the test split has no annotations, so nothing can be compared")
+    return sample.annotations
 
 
 def difference(first: Measured, second: Measured) -> Interval:

@@ -13,9 +13,10 @@ from detkit.registry import QUESTIONS
 from detkit.run.kinds import PROPOSALS, PROPOSALS_FILE
 from detkit.run.runner import Run
 from detkit.run.shards import split_images
-from detkit.structures import Boxes, Detections, Sample
+from detkit.structures import Annotations, Boxes, Detections
 from detkit.study.answer import Answer, Cell, Table
 from detkit.study.lab import Lab, last_step
+from detkit.study.measured import truths_of
 from detkit.study.setting import Setting
 from detkit.study.text import Text
 
@@ -100,7 +101,10 @@ def _judged(run: Run, most: int = 0) -> dict[str, float]:
 
     Args:
         run: with finished proposals of the test split.
-        most: only the first so many of each image, those of the highest objectness.
+        most: only the first so many of each image, in the order of ``ProposalRecall``.
+
+    Raises:
+        DataError: a test image has no annotations.
     """
     folder = run.result(last_step(run, PROPOSALS))
     assert folder is not None, "the run is finished"
@@ -111,10 +115,11 @@ def _judged(run: Run, most: int = 0) -> dict[str, float]:
         VOC(class_names=names),
     )
     for sample, one in zip(dataset, split_images(folder / PROPOSALS_FILE), strict=True):
-        order = one["objectness"].argsort(descending=True, stable=True)[: most or None]
+        truths = truths_of(sample)
+        order = recall.order(sample.image_id, one["objectness"].numpy())[: most or None]
         boxes, scores = Boxes(one["boxes"][order]), one["objectness"][order]
         recall.add(sample, Detections.of(boxes, scores, torch.zeros(len(boxes), dtype=torch.int64)))
-        voc.add(sample, _told_right(boxes, sample))
+        voc.add(sample, _told_right(boxes, truths))
     reached = recall.compute()["ProposalRecall"]
     found = {
         "recall": reached["recall"]["0.5"],
@@ -125,10 +130,9 @@ def _judged(run: Run, most: int = 0) -> dict[str, float]:
     return {"count": reached["boxes_per_image"], **{name: 100 * value for name, value in found.items()}}
 
 
-def _told_right(boxes: Boxes, sample: Sample) -> Detections:
+def _told_right(boxes: Boxes, truths: Annotations) -> Detections:
     """The best proposal of each object, with the object's class and its IoU as score."""
-    truths = sample.annotations
-    if truths is None or len(truths) == 0 or len(boxes) == 0:
+    if len(truths) == 0 or len(boxes) == 0:
         return Detections.of(Boxes.of([]), torch.zeros(0), torch.zeros(0, dtype=torch.int64))
     truths = truths[~truths.ignored]
     best, which = boxes.iou(truths.boxes).max(0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,9 +16,11 @@ from detkit.config import load_config
 from detkit.config.layout import layout
 from detkit.config.project import bundled_projects, import_named
 from detkit.detection.scorer import RegionScorer
+from detkit.errors import DataError
+from detkit.evaluation.recall import ProposalRecall
 from detkit.registry import QUESTIONS
 from detkit.run.runner import Run
-from detkit.structures import Annotations, Boxes, Sample
+from detkit.structures import Annotations, Boxes, Detections
 from detkit.study.answer import Answer
 from detkit.study.asking import questions
 from detkit.study.comparison import Comparison
@@ -78,11 +81,43 @@ def test_pool5_of_the_papers_network_sees_195_of_227_pixels(config):
 def test_only_the_best_proposal_of_an_object_is_told_right():
     boxes = Boxes.of([[0, 0, 10, 10], [0, 0, 10, 8], [50, 50, 60, 60]])
     truths = Annotations.of(Boxes.of([[0, 0, 10, 10]]), [2])
-    found = part("reach")._told_right(boxes, Sample("a", Path("a.png"), (100, 100), truths))
+    found = part("reach")._told_right(boxes, truths)
     assert found.boxes.tensor.tolist() == [[0, 0, 10, 10]]
     assert (found.scores.tolist(), found.labels.tolist()) == ([1.0], [2])
-    empty = part("reach")._told_right(Boxes.of([]), Sample("a", Path("a.png"), (100, 100), truths))
+    empty = part("reach")._told_right(Boxes.of([]), truths)
     assert len(empty) == 0
+
+
+class Images(list):
+    """A test split."""
+
+    class_names = ("square", "circle", "triangle", "star")
+
+
+def of_test_images(samples):
+    """What ``_judged`` asks of a run."""
+    images = Images(samples)
+    return SimpleNamespace(last=lambda *kind: "step", result=lambda step: Path(), datasets=lambda role: images)
+
+
+def test_of_equal_proposals_those_come_first_that_the_evaluator_draws(trained, monkeypatch):
+    reach = part("reach")
+    samples = list(Run.of(load_config("tiny.yaml"), "tiny").datasets("TEST"))
+    found = [np.concatenate([sample.annotations.boxes.tensor, [[0, 0, 9, 9]] * 5]) for sample in samples]
+    equal = [{"boxes": torch.tensor(boxes).float(), "objectness": torch.zeros(len(boxes))} for boxes in found]
+    monkeypatch.setattr(reach, "split_images", lambda file: equal)
+    recall = ProposalRecall(class_names=Images.class_names, counts=(2,))
+    for sample, one in zip(samples, equal):
+        recall.add(sample, Detections.of(Boxes(one["boxes"]), one["objectness"], [0] * len(one["boxes"])))
+    expected = recall.compute()["ProposalRecall"]["by_count"]["2"]
+    assert 0 < expected["recall"]["0.5"] < 1
+    judged = reach._judged(of_test_images(samples), 2)
+    assert (judged["recall"], judged["mabo"]) == pytest.approx(
+        (100 * expected["recall"]["0.5"], 100 * expected["MABO"])
+    )
+    without = of_test_images(replace(sample, annotations=None) for sample in samples)
+    with pytest.raises(DataError, match=f"image {samples[0].image_id}: the test split has no annotations"):
+        reach._judged(without)
 
 
 def test_gap_between_the_logarithm_and_its_argument_by_hand(make_index, array_source):
