@@ -97,8 +97,15 @@ class COCO(ListedDataset):
         truths = [truth for truth, label in labelled if label is not None]
         boxes, cut = cut_to_image([truth.box for truth in truths], [truth.where for truth in truths], size)
         self.warnings += cut
-        crowd, area = [truth.crowd for truth in truths], [truth.area for truth in truths]
-        return Annotations.of(boxes, labels, crowd=crowd, area=area)
+        truncated = [truth.truncated for truth in truths if truth.truncated is not None]
+        return Annotations.of(
+            boxes,
+            labels,
+            difficult=[truth.difficult for truth in truths],
+            crowd=[truth.crowd for truth in truths],
+            area=[truth.area for truth in truths],
+            truncated=truncated if len(truncated) == len(truths) else None,
+        )
 
     def _labelled(self, truth: COCOTruth) -> tuple[COCOTruth, int | None]:
         name = self._names[truth.category]

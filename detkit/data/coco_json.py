@@ -6,8 +6,8 @@ import functools
 import itertools
 import json
 from collections import Counter
-from collections.abc import Callable, Container, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -21,11 +21,12 @@ LIMIT = 1e30
 
 @dataclass(frozen=True)
 class COCOImage:
-    """One image of the file: its number, file name and, where given, (height, width)."""
+    """One image of the file: its number, file name, where given (height, width), and what else was kept of it."""
 
     number: int
     file_name: str
     size: tuple[int, int] | None
+    others: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,9 @@ class COCOTruth:
         category: COCO's number of its class.
         crowd: a group of objects in one box.
         area: pixels of its outline; those of its box where the file gives none.
+        difficult: VOC's flag, which ``detkit data convert`` writes beside COCO's own.
+        truncated: VOC's flag, likewise; None where the file does not tell.
+        raw: the record, as it stands in the file.
     """
 
     where: str
@@ -45,6 +49,9 @@ class COCOTruth:
     category: int
     crowd: bool
     area: float
+    difficult: bool
+    truncated: bool | None
+    raw: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -56,12 +63,16 @@ class COCOFile:
         images: in file order.
         categories: name of each category number.
         annotations: the raw annotations of each image number, or None where the file has no annotations at all.
+        others: where everything was kept, the keys of the file beside these.
+        category_keys: the keys of its categories beside id and name, each as often as it stands there.
     """
 
     path: Path
     images: tuple[COCOImage, ...]
     categories: dict[int, str]
     annotations: dict[int, list[dict[str, Any]]] | None
+    others: Mapping[str, Any] = field(default_factory=dict)
+    category_keys: tuple[str, ...] = ()
 
     def truths(self, image: COCOImage) -> list[COCOTruth] | None:
         """The ground truths of an image in file order, or None where the file has none.
@@ -88,17 +99,24 @@ class COCOFile:
         area = width * height if raw.get("area") is None else raw["area"]
         if not _is_number(area) or area < 0:
             raise DataError(f"{where} has area {area!r}; expected a number of pixels, 0 or more")
-        return COCOTruth(where, (x, y, x + width, y + height), category, bool(crowd), float(area))
+        box, truncated = (x, y, x + width, y + height), raw.get("truncated")
+        difficult = raw.get("difficult") in (1, True)
+        told = bool(truncated) if truncated in (0, 1) else None
+        return COCOTruth(where, box, category, bool(crowd), float(area), difficult, told, raw)
 
 
-def read_coco_json(path: Path) -> COCOFile:
+def read_coco_json(path: Path, *, everything: bool = False) -> COCOFile:
     """Reads an instances file; single annotations are checked when they are asked for.
+
+    Args:
+        path: the file.
+        everything: keep outlines and other keys, too, which are most of a file: those of train2017 take gigabytes.
 
     Raises:
         DataError: no such file, no JSON, no instances file, or a key, number or name that stands there twice;
             ``problems`` has every mistake of its images, categories and annotations.
     """
-    data = _load(path)
+    data = _load(path, dict if everything else _without_mask)
     if not isinstance(data, dict) or not all(_is_records(data.get(key)) for key in ("images", "categories")):
         raise DataError(f"{path}: not an instances file; expected a JSON object with the lists images and categories")
     images, categories = data["images"], data["categories"]
@@ -107,7 +125,7 @@ def read_coco_json(path: Path) -> COCOFile:
         raise DataError(f"{path}: annotations is no list of objects")
     numbers = {raw["id"] for raw in images if type(raw.get("id")) is int}
     checks: Iterator[Callable[[], COCOImage | None]] = itertools.chain(
-        (functools.partial(_image, raw, f"{path}: image {n}") for n, raw in enumerate(images)),
+        (functools.partial(_image, raw, f"{path}: image {n}", everything) for n, raw in enumerate(images)),
         (functools.partial(_check_category, raw, f"{path}: category {n}") for n, raw in enumerate(categories)),
         (
             functools.partial(_refuse_repeated, images, "id", f"{path}: image id"),
@@ -126,12 +144,14 @@ def read_coco_json(path: Path) -> COCOFile:
         tuple(image for image in read if image is not None),
         dict(sorted((raw["id"], raw["name"]) for raw in categories)),
         by_image if "annotations" in data else None,
+        {key: value for key, value in data.items() if everything and key not in _OF_A_FILE},
+        tuple(key for raw in categories for key in raw if key not in ("id", "name")),
     )
 
 
-def _load(path: Path) -> Any:
+def _load(path: Path, of_object: Callable[[dict[str, Any]], Any]) -> Any:
     try:
-        return bounded_json(path, MAX_BYTES, _without_mask)
+        return bounded_json(path, MAX_BYTES, of_object)
     except FileNotFoundError:
         raise DataError(
             f"data set COCO: no file {path} (looked in {path.absolute().parent}); get it from https://cocodataset.org, "
@@ -148,12 +168,13 @@ def _load(path: Path) -> Any:
 
 
 def _without_mask(raw: dict[str, Any]) -> dict[str, Any]:
-    """Outlines are most of the file; kept, those of train2017 would take gigabytes."""
+    """A record without its outline."""
     raw.pop("segmentation", None)
     return raw
 
 
-def _image(raw: dict[str, Any], where: str) -> COCOImage:
+def _image(raw: dict[str, Any], where: str, everything: bool) -> COCOImage:
+    others = {key: value for key, value in raw.items() if key not in _OF_AN_IMAGE} if everything else {}
     number, name, height, width = (raw.get(key) for key in ("id", "file_name", "height", "width"))
     if type(number) is not int:
         raise DataError(f"{where} has id {number!r}; expected a whole number")
@@ -162,11 +183,15 @@ def _image(raw: dict[str, Any], where: str) -> COCOImage:
     if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts or not PurePosixPath(name).name:
         raise DataError(f"{where} has file_name {name!r}; expected a path inside the image folder")
     if height is None or width is None:
-        return COCOImage(number, name, None)
+        return COCOImage(number, name, None, others)
     for key, value in (("height", height), ("width", width)):
         if not _is_number(value) or value < 1 or value != int(value):
             raise DataError(f"{where} has {key} {value!r}; expected a whole number of pixels greater than 0, or null")
-    return COCOImage(number, name, (int(height), int(width)))
+    return COCOImage(number, name, (int(height), int(width)), others)
+
+
+_OF_A_FILE = ("images", "annotations", "categories")
+_OF_AN_IMAGE = ("id", "file_name", "height", "width")
 
 
 def _check_category(raw: dict[str, Any], where: str) -> None:

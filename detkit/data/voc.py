@@ -121,6 +121,8 @@ class VOC(ListedDataset):
             boxes,
             [label for label in labels if label is not None],
             difficult=[thing.difficult for thing in objects],
+            crowd=[thing.crowd for thing in objects],
+            area=[thing.area for thing in objects],
             truncated=truncated if len(truncated) == len(objects) else None,
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,10 @@ class VOCObject:
         box: x1, y1, x2, y2 in continuous pixels, x2 and y2 exclusive; not clipped.
         difficult: VOC's flag.
         truncated: VOC's flag; None where the file does not tell.
+        occluded: VOC's flag; None where the file does not tell.
+        crowd: COCO's flag, under <iscrowd>, which ``detkit data convert`` writes.
+        area: pixels of its outline, under <area>, likewise; None where the file does not tell.
+        unread: names of its other elements that say something.
     """
 
     where: str
@@ -37,6 +42,10 @@ class VOCObject:
     box: tuple[float, float, float, float]
     difficult: bool
     truncated: bool | None = None
+    occluded: bool | None = None
+    crowd: bool = False
+    area: float | None = None
+    unread: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -46,10 +55,12 @@ class VOCAnnotation:
     Args:
         size: the (height, width) that the file gives, or None where it gives none.
         objects: in file order.
+        unread: names of elements beside them that say something.
     """
 
     size: tuple[int, int] | None
     objects: tuple[VOCObject, ...]
+    unread: tuple[str, ...] = ()
 
 
 def read_voc_xml(file: Path) -> VOCAnnotation:
@@ -70,7 +81,7 @@ def read_voc_xml(file: Path) -> VOCAnnotation:
         functools.partial(_object, node, f"{file}:{node.get('line')}: object {n} of {len(objects)}")
         for n, node in enumerate(objects, 1)
     )
-    return VOCAnnotation(_size(root, file), tuple(read))
+    return VOCAnnotation(_size(root, file), tuple(read), _unread(root, _OF_THE_FILE))
 
 
 class _LineBuilder(TreeBuilder):
@@ -129,9 +140,50 @@ def _object(node: Element, where: str) -> VOCObject:
     difficult = _text(node, "difficult", where) or "0"
     if difficult not in ("0", "1"):
         raise DataError(f"{where} has <difficult> {difficult!r}; expected 0 or 1")
-    # Labelling tools write this flag in many ways; only VOC's own are taken, and no file is refused for it.
-    truncated = {"0": False, "1": True}.get((node.findtext("truncated") or "").strip())
-    return VOCObject(where, name, (x1 - 1, y1 - 1, x2, y2), difficult == "1", truncated)
+    # Labelling tools write these flags in many ways; only VOC's own are taken, and no file is refused for them.
+    truncated, occluded, crowd = (_FLAGS.get(_first_text(node, key)) for key in ("truncated", "occluded", "iscrowd"))
+    return VOCObject(
+        where,
+        name,
+        (x1 - 1, y1 - 1, x2, y2),
+        difficult == "1",
+        truncated,
+        occluded,
+        bool(crowd),
+        _area(node, where),
+        _unread(node, _OF_AN_OBJECT),
+    )
+
+
+_FLAGS = {"0": False, "1": True}
+_OF_THE_FILE = {"object", "size", "folder", "filename", "path"}
+_OF_AN_OBJECT = {"name", "bndbox", "difficult", "truncated", "occluded", "iscrowd", "area"}
+
+
+def _first_text(node: Element, key: str) -> str:
+    return (node.findtext(key) or "").strip()
+
+
+def _area(node: Element, where: str) -> float | None:
+    text = _text(node, "area", where)
+    if not text:
+        return None
+    try:
+        area = float(text)
+    except ValueError:
+        area = math.nan
+    if not 0 <= area < math.inf:
+        raise DataError(f"{where} has <area> {text!r}; expected a number of pixels, 0 or more")
+    return area
+
+
+def _unread(node: Element, known: Collection[str]) -> tuple[str, ...]:
+    """The elements inside that are not known and hold more than zeros or VOC's word for nothing."""
+    return tuple(
+        child.tag
+        for child in node
+        if child.tag not in known and (len(child) or (child.text or "").strip() not in ("", "0", "Unspecified"))
+    )
 
 
 def _only(node: Element, key: str, where: str) -> Element | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,18 +55,19 @@ class Annotations:
         labels: list[int] | Tensor,
         difficult: list[bool] | Tensor | None = None,
         crowd: list[bool] | Tensor | None = None,
-        area: list[float] | Tensor | None = None,
+        area: Sequence[float | None] | Tensor | None = None,
         truncated: list[bool] | None = None,
     ) -> Annotations:
-        """Annotations from lists; difficult and crowd left out are all False, areas those of the boxes."""
+        """Annotations from lists; difficult and crowd left out are all False, an area left out is that of the box."""
         flags = [
             torch.zeros(len(boxes), dtype=torch.bool) if f is None else torch.as_tensor(f, dtype=torch.bool)
             for f in (difficult, crowd)
         ]
-        if area is None:
-            corners = boxes.tensor.double()
-            area = (corners[:, 2:] - corners[:, :2]).clamp(min=0).prod(1)
-        areas = torch.as_tensor(area, dtype=torch.float64)
+        corners = boxes.tensor.double()
+        areas = (corners[:, 2:] - corners[:, :2]).clamp(min=0).prod(1)
+        if area is not None and not isinstance(area, Tensor):
+            area = [own if given is None else given for given, own in zip(area, areas.tolist(), strict=True)]
+        areas = areas if area is None else torch.as_tensor(area, dtype=torch.float64)
         cut = None if truncated is None else torch.tensor(truncated, dtype=torch.bool)
         return cls(boxes, torch.as_tensor(labels, dtype=torch.int64), flags[0], flags[1], areas, cut)
 
