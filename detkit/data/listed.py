@@ -56,7 +56,7 @@ class ListedDataset(Dataset):
             DataError: an id is listed twice; an id or class name cannot stand in a line of text or a file name; an
                 image or annotation is broken and ``on_bad`` is "stop"; or no image is left.
         """
-        _refuse_unwritable([entry.image_id for entry in entries], self.class_names)
+        refuse_unwritable([entry.image_id for entry in entries], self.class_names)
         _refuse_repeated([entry.image_id for entry in entries])
         self.warnings += differ_by_case(self.class_names)
         self.skipped, self._problems = [], []
@@ -129,8 +129,12 @@ def _refuse_repeated(image_ids: Sequence[str]) -> None:
         raise DataError(lines[0], lines)
 
 
-def _refuse_unwritable(image_ids: Sequence[str], class_names: Sequence[str]) -> None:
-    """Detection files hold an image a line and a class a file."""
+def refuse_unwritable(image_ids: Sequence[str], class_names: Sequence[str]) -> None:
+    """Refuses names that no detection file could hold: it has an image a line and is one class's.
+
+    Raises:
+        DataError: naming each.
+    """
     lines = [
         f"{kind} {name!r} cannot stand in a detection file; rename it: without line breaks and control characters, in "
         "UTF-8, no space at either end"

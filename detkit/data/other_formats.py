@@ -25,7 +25,7 @@ def found_instead(root: Path) -> str:
 
 def other_annotations(root: Path) -> list[str]:
     """A phrase for each kind of annotations below a folder that is not VOC's; none where there are none."""
-    files = _files(root)
+    files = files_below(root)
     images = {path.stem for path in files if _is_image(path)}
     kinds: Counter[str] = Counter()
     for path in files:
@@ -54,7 +54,7 @@ def _kind(path: Path, root: Path, is_named_as_an_image: bool) -> str:
 def _images_and_xml(root: Path) -> list[str]:
     """Phrases for images and XML files in sub-folders, of which the root may be meant."""
     folders: dict[str, Counter[str]] = {}
-    for path in _files(root):
+    for path in files_below(root):
         kind = "images" if _is_image(path) else "XML files" if path.suffix == ".xml" else ""
         if kind:
             folders.setdefault(str(path.parent), Counter())[kind] += 1
@@ -64,12 +64,13 @@ def _images_and_xml(root: Path) -> list[str]:
     ]
 
 
-def _files(folder: Path, depth: int = DEPTH) -> list[Path]:
+def files_below(folder: Path, depth: int = DEPTH) -> list[Path]:
+    """The files of a folder and of the folders in it, down to a depth; hidden folders are left out."""
     inside = entries(folder)
     files = [path for path in inside if path.is_file()]
     for path in inside:
         if path.is_dir() and depth > 1 and not path.name.startswith("."):
-            files += _files(path, depth - 1)
+            files += files_below(path, depth - 1)
     return files
 
 

@@ -1,0 +1,78 @@
+"""The rotation that EXIF notes in a photograph, and what it does to pixels and boxes.
+
+Source: EXIF 2.32, tag 274 (Orientation): 1 as stored, 2 mirrored, 3 turned by 180 degrees, 4 both, 5 to 8 with rows and
+columns exchanged.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from detkit.structures import Boxes
+
+TAG = 274
+STORED = 1
+_NAMES = {
+    2: "mirrored",
+    3: "turned by 180 degrees",
+    4: "mirrored, turned by 180 degrees",
+    5: "mirrored, turned by 90 degrees to the left",
+    6: "turned by 90 degrees to the right",
+    7: "mirrored, turned by 90 degrees to the right",
+    8: "turned by 90 degrees to the left",
+}
+
+
+def orientation_of(path: Path) -> int:
+    """The orientation 1 to 8 that the file notes; 1 where it notes none or cannot be read."""
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            found = image.getexif().get(TAG, STORED)
+    except Exception:  # Pillow raises whatever a broken header leads to; reading the pixels tells what is wrong
+        return STORED
+    return found if found in _NAMES else STORED
+
+
+def orientation_name(orientation: int) -> str:
+    """What a viewer does to the stored pixels, in words; empty for 1."""
+    return _NAMES.get(orientation, "")
+
+
+def upright_size(size: tuple[int, int], orientation: int) -> tuple[int, int]:
+    """The (height, width) of the upright photograph from that of the stored pixels, and the other way round."""
+    return (size[1], size[0]) if orientation >= 5 else size
+
+
+def upright_pixels(image: np.ndarray, orientation: int) -> np.ndarray:
+    """The pixels (H, W, 3) of the upright photograph from the stored ones."""
+    if orientation >= 5:
+        image = image.transpose(1, 0, 2)
+    if orientation in (2, 3, 6, 7):
+        image = image[:, ::-1]
+    if orientation in (3, 4, 7, 8):
+        image = image[::-1]
+    return np.ascontiguousarray(image)
+
+
+def upright_boxes(boxes: Boxes, orientation: int, size: tuple[int, int]) -> Boxes:
+    """The boxes of stored pixels in the upright photograph.
+
+    Args:
+        boxes: in the stored pixels.
+        orientation: 1 to 8.
+        size: (height, width) of the stored pixels.
+    """
+    x1, y1, x2, y2 = boxes.tensor.unbind(1)
+    height, width = upright_size(size, orientation)
+    if orientation >= 5:
+        x1, y1, x2, y2 = y1, x1, y2, x2
+    if orientation in (2, 3, 6, 7):
+        x1, x2 = width - x2, width - x1
+    if orientation in (3, 4, 7, 8):
+        y1, y2 = height - y2, height - y1
+    return Boxes(torch.stack([x1, y1, x2, y2], 1))

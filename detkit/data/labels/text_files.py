@@ -1,0 +1,100 @@
+"""Text, JSON and XML of label files, with the one-line errors of each."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+from xml.etree.ElementTree import Element, ParseError
+
+from detkit.errors import DataError
+from detkit.system.reading import MIB, bounded_bytes, bounded_json, bounded_text
+
+MAX_BYTES = 512 * MIB
+NUMBER_LIMIT = 1e9
+
+
+def read_text(file: Path, expected: str) -> str:
+    """The text of a file in UTF-8.
+
+    Args:
+        file: the file.
+        expected: what it should hold, for messages.
+
+    Raises:
+        DataError: it cannot be read, or is no text.
+    """
+    try:
+        return bounded_text(file, MAX_BYTES)
+    except OSError as error:
+        raise DataError(f"{file}: cannot read the labels: {error.strerror or error}") from None
+    except UnicodeDecodeError:
+        raise DataError(f"{file}: not a text file in UTF-8; expected {expected}") from None
+
+
+def read_json(file: Path, expected: str) -> Any:
+    """The value of a JSON file in UTF-8.
+
+    Raises:
+        DataError: it cannot be read, or is no JSON.
+    """
+    try:
+        return bounded_json(file, MAX_BYTES)
+    except OSError as error:
+        raise DataError(f"{file}: cannot read the labels: {error.strerror or error}") from None
+    except json.JSONDecodeError as error:
+        raise DataError(f"{file}:{error.lineno}: not readable as JSON: {error.msg}; expected {expected}") from None
+    except UnicodeDecodeError:
+        raise DataError(f"{file}: not a text file in UTF-8; expected {expected}") from None
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{file}: not readable as JSON: {error}") from None
+
+
+def read_xml(file: Path, expected: str) -> Element:
+    """The root element of an XML file.
+
+    Raises:
+        DataError: it cannot be read, or is no XML.
+    """
+    from defusedxml import DefusedXmlException
+    from defusedxml.ElementTree import fromstring
+
+    try:
+        root: Element = fromstring(bounded_bytes(file, MAX_BYTES))
+        return root
+    except OSError as error:
+        raise DataError(f"{file}: cannot read the labels: {error.strerror or error}") from None
+    except ParseError as error:
+        raise DataError(f"{file}:{error.position[0]}: not readable as XML: {error}; expected {expected}") from None
+    except (DefusedXmlException, LookupError, ValueError) as error:
+        raise DataError(f"{file}: not readable as XML: {error}; expected {expected}") from None
+
+
+def number(value: Any, where: str) -> float:
+    """A coordinate, from a number or a text.
+
+    Raises:
+        DataError: it is no number, not finite, or out of any image.
+    """
+    try:
+        found = float(value) if not isinstance(value, bool) else float("nan")
+    except (TypeError, ValueError, OverflowError):
+        found = float("nan")
+    if not abs(found) <= NUMBER_LIMIT:
+        raise DataError(f"{where} is {value!r:.60}; expected a finite number")
+    return found
+
+
+def flag(value: Any, where: str) -> bool:
+    """A yes or no of a label file, written 0, 1, true or false.
+
+    Raises:
+        DataError: it is anything else.
+    """
+    text = str(value).strip().lower()
+    if text not in _FLAGS:
+        raise DataError(f"{where} is {value!r:.60}; expected 0, 1, true or false")
+    return _FLAGS[text]
+
+
+_FLAGS = {"0": False, "1": True, "false": False, "true": True, "no": False, "yes": True}
