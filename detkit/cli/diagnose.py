@@ -7,7 +7,7 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from detkit.cli.options import add_config, read_config, read_run
+from detkit.cli.options import add_config, add_detections, read_config, read_run
 
 if TYPE_CHECKING:
     from detkit.diagnosis import Diagnosis
@@ -25,7 +25,7 @@ def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
         "--detections: of what `detkit train` detected; diagnosis.json goes to the run's folder. With it: of VOC "
         "comp3/comp4 files in a folder, or a COCO results JSON, against DATA.TEST; needs neither images nor weights.",
     )
-    parser.add_argument("--detections", metavar="DIR_OR_JSON", help="VOC result files or a COCO results JSON")
+    add_detections(parser)
     parser.add_argument("--out", metavar="FOLDER", help=f"write {FILE} to this folder, which is made")
     parser.set_defaults(places="--out and OUTPUT_DIR")
     add_config(parser)

@@ -7,7 +7,7 @@ import json
 import shlex
 from pathlib import Path
 
-from detkit.cli.options import add_config, check_output, log_to, read_config, read_run
+from detkit.cli.options import add_config, add_detections, check_output, log_to, read_config, read_run
 
 
 def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
@@ -18,7 +18,7 @@ def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
         description="Without --detections: evaluates what `detkit train` detected. With it: evaluates VOC comp3/comp4 "
         "files in a folder, or a COCO results JSON, against DATA.TEST; needs neither images nor weights.",
     )
-    parser.add_argument("--detections", metavar="DIR_OR_JSON", help="VOC result files or a COCO results JSON")
+    add_detections(parser)
     parser.add_argument("--output", metavar="FILE", help="also write the metrics to this JSON file")
     parser.set_defaults(places="--output, OUTPUT_DIR, ARTIFACTS and DETKIT_CACHE")
     add_config(parser)

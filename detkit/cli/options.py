@@ -24,6 +24,11 @@ def add_config(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="config keys to set, also as KEY VALUE")
 
 
+def add_detections(parser: argparse.ArgumentParser) -> None:
+    """--detections DIR_OR_JSON."""
+    parser.add_argument("--detections", metavar="DIR_OR_JSON", help="VOC result files or a COCO results JSON")
+
+
 def read_config(args: argparse.Namespace) -> Config:
     """The config that the arguments name."""
     from detkit.config import load_config

@@ -7,7 +7,7 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from detkit.cli.options import add_config, check_output, log_to, read_config, read_run
+from detkit.cli.options import add_config, add_detections, check_output, log_to, read_config, read_run
 
 if TYPE_CHECKING:
     from detkit.report.page.inputs import Inputs
@@ -22,7 +22,7 @@ def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
         "With it: reports on VOC comp3/comp4 files in a folder, or a COCO results JSON, against DATA.TEST; images are "
         "shown where they are there.",
     )
-    parser.add_argument("--detections", metavar="DIR_OR_JSON", help="VOC result files or a COCO results JSON")
+    add_detections(parser)
     parser.add_argument("--output", metavar="FILE", help="the page; report.html in the run's folder, or in this one")
     parser.add_argument("--plots", metavar="FOLDER", help="also write each plot as a file of its own")
     parser.add_argument("--format", choices=("svg", "png"), default="svg", help="of --plots (default: svg)")

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from detkit.detection.detector import Steps
-from detkit.structures import Boxes
+from detkit.diagnosis.suppression import NO_AREA, suppressors
 
 Kind = Literal["detected", "suppressed", "no area", "beyond the cap", "other class", "below threshold", "never fires"]
 
@@ -65,29 +65,12 @@ class Fate:
             below = rescored and place <= steps.settings.top_per_image
             return cls("below threshold" if below else "beyond the cap", place)
         rows, boxes = found.rows[own].tolist(), found.refined[own].clip(steps.proposals.image_size)
-        if bool(boxes.area()[rows.index(row)] == 0):
+        at, compared = rows.index(row), (boxes.tensor.double().numpy(), found.refined_scores[own].double().numpy())
+        by = suppressors(*compared, steps.settings.nms_iou)
+        if by[at] == NO_AREA:
             return cls("no area", place)
-        suppressors = _suppressors(steps, label, rows, boxes)
-        if row in suppressors:
-            return cls("suppressed", place, by=suppressors[row])
-        taken = [Overlap(other, by.iou) for other, by in suppressors.items() if by.region == row]
+        overlaps = boxes.iou(boxes)[at].tolist()
+        if by[at] >= 0:
+            return cls("suppressed", place, by=Overlap(rows[by[at]], overlaps[by[at]]))
+        taken = [Overlap(rows[other], overlaps[other]) for other in (by == at).nonzero()[0].tolist()]
         return cls("detected", place, suppressed=tuple(taken))
-
-
-def _suppressors(steps: Steps, label: int, rows: list[int], boxes: Boxes) -> dict[int, Overlap]:
-    """Of each suppressed candidate of a class the detection that took it away: the best that overlaps it by enough.
-
-    Args:
-        steps: what the detector did.
-        label: the class.
-        rows: of its candidates, by falling score.
-        boxes: theirs, as they were compared.
-    """
-    kept = [r for r in rows if r in set(steps.detections.proposal_rows[steps.detections.labels == label].tolist())]
-    overlaps = boxes.iou(boxes[[rows.index(r) for r in kept]])
-    found = {}
-    for at, row in enumerate(rows):
-        above = (overlaps[at] > steps.settings.nms_iou).nonzero()[:, 0]
-        if row not in kept and len(above):
-            found[row] = Overlap(kept[int(above[0])], float(overlaps[at, above[0]]))
-    return found

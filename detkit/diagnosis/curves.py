@@ -9,7 +9,7 @@ import numpy as np
 
 from detkit.diagnosis.matching import coco_verdicts, matches_of, voc_verdicts
 from detkit.diagnosis.outcome import Outcome
-from detkit.evaluation.curves import Matches, area_ap, grid_ap
+from detkit.evaluation.curves import Matches, area_ap, grid_ap, nan_mean
 
 IOUS = tuple(round(0.5 + 0.05 * step, 2) for step in range(10))
 """COCO's ten overlaps."""
@@ -175,14 +175,6 @@ def aps(outcome: Outcome, matches: Sequence[Matches], grid: np.ndarray | None = 
         if own.num_truths:
             found[label] = area_ap(*own.curve()) if grid is None else grid_ap(*own.curve(), grid)
     return found
-
-
-def nan_mean(values: np.ndarray) -> np.ndarray:
-    """The mean over the first axis of what is a number; not a number where nothing is."""
-    known = ~np.isnan(values)
-    with np.errstate(invalid="ignore"):
-        mean: np.ndarray = np.where(known, values, 0).sum(0) / known.sum(0)
-    return mean
 
 
 def _curve(own: Matches) -> tuple[np.ndarray, np.ndarray]:

@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from detkit.diagnosis.curves import aps, nan_mean
-from detkit.diagnosis.lost import suppressors
+from detkit.diagnosis.curves import aps
 from detkit.diagnosis.matching import matches_of, voc_verdicts
 from detkit.diagnosis.outcome import Outcome, box_overlaps
+from detkit.diagnosis.suppression import STAYS, suppressors
 from detkit.diagnosis.trace import Trace
+from detkit.evaluation.curves import nan_mean
 
 RUNGS = ("labels", "detections", "class names", "coordinates", "proposals", "scores", "NMS")
 IOUS = (0.5, 0.75, 0.9)
@@ -218,7 +219,7 @@ def _nms(outcome: Outcome) -> Rung:
     rows = np.argsort(group, kind="stable")
     stays = np.zeros(len(rows), bool)
     for own in np.split(rows, np.flatnonzero(np.diff(group[rows])) + 1):
-        stays[own] = suppressors(outcome.det_boxes[own], outcome.det_scores[own], 0.5) == -1
+        stays[own] = suppressors(outcome.det_boxes[own], outcome.det_scores[own], 0.5) == STAYS
     after = _ap(_chosen(outcome, stays))
     gone = 1 - float(stays.mean())
     figures = {"AP": ap, "AP after NMS": after, "suppressed": gone}

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from detkit.diagnosis.matching import above, coco_verdicts
-from detkit.diagnosis.outcome import Outcome, box_overlaps
+from detkit.diagnosis.outcome import Outcome
+from detkit.diagnosis.suppression import STAYS, ious, suppressors
 from detkit.diagnosis.trace import Trace
 
 IOU = 0.5
@@ -201,7 +202,7 @@ class _Followed(_Objects):
         by = suppressors(self.refined[whole], trace.refined_scores[whole], trace.nms_iou)
         ends = by[np.searchsorted(whole, on_it)]
         facts = self._at(on_it[0], overlap)
-        if (ends < 0).any():
+        if (ends == STAYS).any():
             return self._lost(row, "shared", _SHARED, seen_as, **facts)
         winner = whole[ends[0]]
         box, score = self.refined[winner], float(trace.refined_scores[winner])
@@ -231,36 +232,6 @@ class _Followed(_Objects):
             return self._lost(row, "cap per image", why, seen_as, iou=best)
         reason = "its regions went to other classes" if trace.one_class_per_region else "the class never fires there"
         return self._lost(row, "score", reason, seen_as, iou=best)
-
-
-def suppressors(boxes: np.ndarray, scores: np.ndarray, iou: float) -> np.ndarray:
-    """(N,) the row that suppresses each box in greedy NMS; -1 for one that stays, -2 for one without area.
-
-    Args:
-        boxes: (N, 4) float64 of one class and image.
-        scores: (N,); a tie goes to the lower row.
-        iou: a box is suppressed where its overlap with a kept one exceeds this.
-    """
-    by = np.full(len(scores), -1, np.int64)
-    by[((boxes[:, 2:] - boxes[:, :2]) <= 0).any(1)] = -2
-    kept: list[int] = []
-    for row in np.argsort(-scores, kind="stable").tolist():
-        if by[row] == -2:
-            continue
-        over = np.flatnonzero(ious(boxes[kept], boxes[row]) > iou)
-        if len(over):
-            by[row] = kept[over[0]]
-        else:
-            kept.append(row)
-    return by
-
-
-def ious(boxes: np.ndarray, box: np.ndarray) -> np.ndarray:
-    """(N,) float64 overlaps of boxes with one."""
-    found = np.zeros(len(boxes))
-    pairs = box_overlaps(boxes, np.zeros(len(boxes), np.int64), box[None], np.zeros(1, np.int64), 1)
-    found[pairs.det] = pairs.iou
-    return found
 
 
 def _seen_as(outcome: Outcome, shown: np.ndarray, rows: np.ndarray) -> dict[int, str]:

@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from detkit.diagnosis.curves import COCO_GRID, IOUS, VOC_GRID, aps, nan_mean
+from detkit.diagnosis.curves import COCO_GRID, IOUS, VOC_GRID, aps
 from detkit.diagnosis.matching import Verdicts, coco_verdicts, matches_of, voc_verdicts
 from detkit.diagnosis.outcome import Outcome
+from detkit.evaluation.curves import nan_mean
 
 AREAS = {"small": (0.0, 32.0**2), "medium": (32.0**2, 96.0**2), "large": (96.0**2, 1e10)}
 

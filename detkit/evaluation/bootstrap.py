@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from detkit.evaluation.curves import Matches
+from detkit.evaluation.curves import Matches, nan_mean
 from detkit.system.seeding import rng_for
 
+DRAWS = 1000
+"""Sets of test images of an interval where no other number is asked for."""
 TOGETHER = 100
 """Draws whose curves are in memory at once."""
 
@@ -73,7 +75,7 @@ class PairedAPs:
     classes: tuple[Paired | None, ...]
 
 
-def map_interval(matches: Sequence[Matches], measure: Measure, *, draws: int = 1000, seed: int = 0) -> Interval:
+def map_interval(matches: Sequence[Matches], measure: Measure, *, draws: int = DRAWS, seed: int = 0) -> Interval:
     """Mean AP with the interval of ``draws`` sets of as many test images, drawn with replacement.
 
     It says how much of a figure is the choice of test images. It says nothing of other training images or seeds.
@@ -87,11 +89,12 @@ def map_interval(matches: Sequence[Matches], measure: Measure, *, draws: int = 1
     Source: Efron, Bootstrap methods (1979), section 4; percentile interval.
     """
     truths = [one.truths for one in matches]
-    return _interval(*(mean_aps(matches, measure, counts) for counts in _counts(truths, draws, seed)))
+    every, drawn = (mean_aps(matches, measure, counts) for counts in _counts(truths, draws, seed))
+    return percentile_interval(every[0], drawn)
 
 
 def ap_intervals(
-    matches: Sequence[Matches], measure: Measure, *, draws: int = 1000, seed: int = 0
+    matches: Sequence[Matches], measure: Measure, *, draws: int = DRAWS, seed: int = 0
 ) -> tuple[list[Interval | None], Interval]:
     """AP of each class with its interval, None for one without a ground truth, and what ``map_interval`` gives.
 
@@ -103,12 +106,14 @@ def ap_intervals(
     """
     truths = [one.truths for one in matches]
     every, drawn = (class_aps(matches, measure, counts) for counts in _counts(truths, draws, seed))
-    by_class = [_interval(*pair) if own.num_truths else None for own, *pair in zip(matches, every, drawn)]
-    return by_class, _interval(_known_mean(every), _known_mean(drawn))
+    by_class = [
+        percentile_interval(one[0], many) if own.num_truths else None for own, one, many in zip(matches, every, drawn)
+    ]
+    return by_class, percentile_interval(nan_mean(every)[0], nan_mean(drawn))
 
 
 def paired_interval(
-    first: Sequence[Matches], second: Sequence[Matches], measure: Measure, *, draws: int = 1000, seed: int = 0
+    first: Sequence[Matches], second: Sequence[Matches], measure: Measure, *, draws: int = DRAWS, seed: int = 0
 ) -> Interval:
     """How much higher the mean AP of the second run is than that of the first, at one threshold.
 
@@ -125,7 +130,7 @@ def paired_interval(
     return paired_aps(Curves([first], measure), Curves([second], measure), draws=draws, seed=seed).mean.difference
 
 
-def paired_aps(first: Curves, second: Curves, *, draws: int = 1000, seed: int = 0) -> PairedAPs:
+def paired_aps(first: Curves, second: Curves, *, draws: int = DRAWS, seed: int = 0) -> PairedAPs:
     """The AP of two runs, and how much higher that of the second is, both on the same draws.
 
     What makes an image hard for both cancels out, so these intervals are narrower than those of the two runs suggest.
@@ -141,13 +146,13 @@ def paired_aps(first: Curves, second: Curves, *, draws: int = 1000, seed: int = 
     of_classes = (
         _paired([v[k] for v in one], [v[k] for v in other]) if own.any() else None for k, own in enumerate(truths[0])
     )
-    return PairedAPs(_paired(*([_known_mean(v) for v in values] for values in (one, other))), tuple(of_classes))
+    return PairedAPs(_paired(*([nan_mean(v) for v in values] for values in (one, other))), tuple(of_classes))
 
 
 def _paired(first: Sequence[np.ndarray], second: Sequence[np.ndarray]) -> Paired:
     """Of (1,) figures on every image once and (B,) figures of the draws."""
     (value, drawn), (other, drawn_other) = first, second
-    return Paired(float(value[0]), float(other[0]), _interval(other - value, drawn_other - drawn))
+    return Paired(float(value[0]), float(other[0]), percentile_interval((other - value)[0], drawn_other - drawn))
 
 
 def _mean_of(curves: Curves, counts: np.ndarray) -> np.ndarray:
@@ -167,7 +172,7 @@ def mean_aps(matches: Sequence[Matches], measure: Measure, counts: np.ndarray) -
         measure: AP of many curves.
         counts: (B, I) integers, how often each draw holds each of the I images.
     """
-    return _known_mean(class_aps(matches, measure, counts))
+    return nan_mean(class_aps(matches, measure, counts))
 
 
 def class_aps(matches: Sequence[Matches], measure: Measure, counts: np.ndarray) -> np.ndarray:
@@ -181,25 +186,23 @@ def class_aps(matches: Sequence[Matches], measure: Measure, counts: np.ndarray) 
     return np.stack([_aps(one, measure, counts) for one in matches])
 
 
-def _known_mean(aps: np.ndarray) -> np.ndarray:
-    """(B,) the mean of (C, B) over the classes that have a number."""
-    known = ~np.isnan(aps)
-    with np.errstate(invalid="ignore"):
-        means: np.ndarray = np.where(known, aps, 0).sum(0) / known.sum(0)
-    return means
+def image_draws(num_images: int, *, draws: int = DRAWS, seed: int = 0) -> np.ndarray:
+    """(draws, I) int64: how often each set of as many images, drawn with replacement, holds each image."""
+    share = np.full(num_images, 1 / num_images)
+    drawn: np.ndarray = rng_for(seed, "bootstrap").multinomial(num_images, share, size=draws)
+    return drawn
+
+
+def percentile_interval(value: float, drawn: np.ndarray) -> Interval:
+    """A figure with the limits of the middle 95 % of its (B,) values on the draws; what is no number is left out."""
+    low, high = np.nanquantile(drawn, [0.025, 0.975])
+    return Interval(float(value), float(low), float(high))
 
 
 def _counts(truths: Sequence[np.ndarray], draws: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """(1, I) every image once, and (draws, I) how often each draw holds each image."""
+    """(1, I) every image once, and the draws of the images."""
     num_images = len(truths[0])
-    share = np.full(num_images, 1 / num_images)
-    drawn = rng_for(seed, "bootstrap").multinomial(num_images, share, size=draws)
-    return np.ones((1, num_images), np.int64), drawn
-
-
-def _interval(value: np.ndarray, drawn: np.ndarray) -> Interval:
-    low, high = np.nanquantile(drawn, [0.025, 0.975])
-    return Interval(float(value[0]), float(low), float(high))
+    return np.ones((1, num_images), np.int64), image_draws(num_images, draws=draws, seed=seed)
 
 
 def _aps(matches: Matches, measure: Measure, counts: np.ndarray) -> np.ndarray:

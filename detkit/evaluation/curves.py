@@ -81,6 +81,14 @@ def area_ap(recall: np.ndarray, precision: np.ndarray) -> np.ndarray:
     return found
 
 
+def nan_mean(values: np.ndarray) -> np.ndarray:
+    """The mean over the first axis of what is a number; not a number where nothing is."""
+    known = ~np.isnan(values)
+    with np.errstate(invalid="ignore"):
+        mean: np.ndarray = np.where(known, values, 0).sum(0) / known.sum(0)
+    return mean
+
+
 def _envelope(precision: np.ndarray) -> np.ndarray:
     """The best precision at each point or beyond."""
     envelope: np.ndarray = np.maximum.accumulate(precision[::-1])[::-1]

@@ -13,14 +13,11 @@ from detkit.config.node import Config
 from detkit.data.base import Dataset
 from detkit.diagnosis.plain import plain
 from detkit.errors import ConfigError
-from detkit.evaluation.bootstrap import PairedAPs, paired_aps
+from detkit.evaluation.bootstrap import DRAWS, PairedAPs, paired_aps
 from detkit.evaluation.changes import Change, changes
 from detkit.registry import EVALUATORS
 from detkit.stages.evaluate import Evaluate, judged
 from detkit.structures import Detections, Sample
-
-DRAWS = 1000
-"""Sets of test images where EVALUATION.VOC.DRAWS is 0."""
 
 
 @dataclass(frozen=True, eq=False)

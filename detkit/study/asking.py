@@ -9,10 +9,7 @@ from detkit.errors import ConfigError
 from detkit.registry import QUESTIONS
 from detkit.study.lab import Lab
 from detkit.study.question import Question
-from detkit.study.setting import Setting
-from detkit.study.text import Text
-
-AS_IT_IS = Setting(label=Text("the recipe as it is", "配方原样"))
+from detkit.study.setting import AS_IT_IS
 
 
 def questions(names: Sequence[str] = ()) -> dict[str, Question]:

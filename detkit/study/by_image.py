@@ -6,9 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from detkit.evaluation.bootstrap import Interval
-from detkit.study.measured import DRAWS
-from detkit.system.seeding import rng_for
+from detkit.evaluation.bootstrap import Interval, image_draws, percentile_interval
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,20 +40,9 @@ class ByImage:
 
     def interval(self) -> Interval:
         """The quotient with its 95 % interval."""
-        return _interval(self.value, self.mean(_draws(len(self.sums))))
+        return percentile_interval(self.value, self.mean(image_draws(len(self.sums))))
 
     def above(self, other: ByImage) -> Interval:
         """How much larger it is than another one of the same images, on the same draws."""
-        draws = _draws(len(self.sums))
-        return _interval(self.value - other.value, self.mean(draws) - other.mean(draws))
-
-
-def _draws(num_images: int) -> np.ndarray:
-    """(B, I) how often each draw holds each image."""
-    share = np.full(num_images, 1 / num_images)
-    return rng_for(0, "bootstrap").multinomial(num_images, share, size=DRAWS)
-
-
-def _interval(value: float, drawn: np.ndarray) -> Interval:
-    low, high = np.nanquantile(drawn, [0.025, 0.975])
-    return Interval(value, float(low), float(high))
+        draws = image_draws(len(self.sums))
+        return percentile_interval(self.value - other.value, self.mean(draws) - other.mean(draws))

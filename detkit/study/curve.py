@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 from detkit.evaluation.bootstrap import Interval
 from detkit.study.text import Text
+from detkit.visualize.palette import LIGHT
+from detkit.visualize.plots.figures import add_legend, new_axes
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-HERE, PAPER = "#0072b2", "#d55e00"
+HERE, PAPER = LIGHT["blue"], LIGHT["orange"]
 
 
 def curve(axis: Text, here: Sequence[tuple[float, Interval]], paper: Sequence[tuple[float, float]] = ()) -> Figure:
@@ -24,7 +25,7 @@ def curve(axis: Text, here: Sequence[tuple[float, Interval]], paper: Sequence[tu
         paper: (place, published mean AP) likewise.
     """
     here, paper = sorted(here, key=lambda point: point[0]), sorted(paper)
-    figure, axes = one_axes(axis.en, "mAP, %")
+    figure, axes = new_axes(axis.en, "mAP, %")
     if here:
         values = [interval.value for _, interval in here]
         below = [max(0.0, interval.value - interval.low) for _, interval in here]
@@ -33,15 +34,5 @@ def curve(axis: Text, here: Sequence[tuple[float, Interval]], paper: Sequence[tu
         axes.errorbar(places, values, yerr=[below, above], marker="o", capsize=3, color=HERE, label="here")
     if paper:
         axes.plot(*zip(*paper), marker="s", linestyle="--", color=PAPER, label="paper")
-    axes.legend()
+    add_legend(axes)
     return figure
-
-
-def one_axes(x: str, y: str) -> tuple[Figure, Axes]:
-    """A figure with one pair of axes, named, with a grid."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(6, 3.6), dpi=120, layout="constrained")
-    axes = figure.add_subplot(xlabel=x, ylabel=y)
-    axes.grid(alpha=0.3)
-    return figure, axes

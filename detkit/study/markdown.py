@@ -7,13 +7,12 @@ from collections.abc import Sequence
 
 from detkit.study.answer import Answer, Cell, Table
 from detkit.study.lab import Lab, last_step
-from detkit.study.setting import Setting
+from detkit.study.setting import AS_IT_IS, Setting
 from detkit.study.text import Language, Text
 
 WIDTH = 100
 CONFIG = Text("Settings", "设置")
 COLUMNS = (Text("setting", "设置"), Text("keys", "配置键"), Text("hash of its result", "结果的哈希"))
-AS_IT_IS = Text("the recipe as it is", "配方原样")
 
 
 def markdown(title: str, answer: Answer, lab: Lab, language: Language) -> str:
@@ -42,7 +41,7 @@ def _settings(settings: Sequence[Setting], lab: Lab, language: Language) -> str:
     rows: list[list[str]] = []
     for setting in {s.identity: s for s in reversed(settings)}.values():
         missing = lab.missing(setting)
-        words = ", ".join(f"`{word}`" for word in setting.words) or AS_IT_IS.of(language)
+        words = ", ".join(f"`{word}`" for word in setting.words) or AS_IT_IS.label.of(language)
         found = missing or last_step(lab.run(setting), setting.kind).digest[:12]
         rows.insert(0, [setting.label.of(language), words, found if missing else f"`{found}`"])
     return "\n".join(_grid([column.of(language) for column in COLUMNS], rows))

@@ -17,9 +17,6 @@ from detkit.run.runner import Run
 from detkit.stages.detect import load_detections
 from detkit.structures import Annotations, Sample
 
-DRAWS = 1000
-"""Sets of test images, drawn with replacement, of an interval."""
-
 
 @dataclass(frozen=True, eq=False)
 class Measured:
@@ -40,7 +37,7 @@ class Measured:
 
     def interval(self) -> Interval:
         """Mean AP in percent, with the interval of draws of the test images."""
-        return in_percent(map_interval(self.matches, self.measure, draws=DRAWS))
+        return in_percent(map_interval(self.matches, self.measure))
 
 
 def measure(run: Run, *, refined: bool, iou: float = 0.5) -> Measured:
@@ -81,7 +78,7 @@ def truths_of(sample: Sample) -> Annotations:
 
 def difference(first: Measured, second: Measured) -> Interval:
     """How many points of mean AP the first has more than the second, on the same draws of the test images."""
-    return in_percent(paired_interval(second.matches, first.matches, first.measure, draws=DRAWS))
+    return in_percent(paired_interval(second.matches, first.matches, first.measure))
 
 
 def in_percent(interval: Interval) -> Interval:

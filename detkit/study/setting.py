@@ -43,3 +43,6 @@ class Setting:
     def identity(self) -> str:
         """The same for settings that need the same run."""
         return json.dumps([sorted(self.words), self.kind, self.stage])
+
+
+AS_IT_IS = Setting(label=Text("the recipe as it is", "配方原样"))

@@ -7,7 +7,8 @@ from detkit.study.answer import Answer
 from detkit.study.lab import Lab
 from detkit.study.markdown import markdown
 from detkit.study.text import Language
-from detkit.system.files import replacing, write_atomically, write_json
+from detkit.system.files import write_atomically, write_json
+from detkit.visualize.plots.figures import write_plot
 
 
 def write_answer(name: str, title: str, answer: Answer, lab: Lab, language: Language) -> str:
@@ -20,8 +21,7 @@ def write_answer(name: str, title: str, answer: Answer, lab: Lab, language: Lang
     folder.mkdir(parents=True, exist_ok=True)
     page = markdown(title, answer, lab, language)
     for picture, figure in answer.figures.items():
-        with replacing(folder / f"{picture}.png") as partial:
-            figure.savefig(partial, format="png", metadata={"Software": None})
+        write_plot(folder / f"{picture}.png", figure)
     head = {"name": name, "title": title, "recipe": str(lab.recipe), "overrides": lab.overrides}
     write_json(folder / "answer.json", {**head, **plain(answer.plain(lab, language))})
     write_atomically(folder / "answer.md", page.encode())

@@ -9,7 +9,7 @@ import pytest
 
 from detkit.cli.main import main
 from detkit.config import load_config
-from detkit.diagnosis.lost import suppressors
+from detkit.diagnosis.suppression import suppressors
 from detkit.report.diagnosis import load_trace
 from detkit.run.kinds import DETECTIONS, DETECTIONS_FILE, TRACE_FILE
 from detkit.run.runner import Run

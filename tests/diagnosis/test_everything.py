@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from detkit.diagnosis import diagnose, plain
-from detkit.diagnosis.curves import nan_mean
 from detkit.diagnosis.plain import CURVE_POINTS
+from detkit.evaluation.curves import nan_mean
 from tests.diagnosis.scenes import outcome, random_outcome
 
 CAT = (0, "cat", (0, 0, 100, 100))

@@ -3,7 +3,7 @@
 import numpy as np
 
 from detkit.diagnosis import Trace, lost_objects
-from detkit.diagnosis.lost import NOT_IN_FILES, suppressors
+from detkit.diagnosis.lost import NOT_IN_FILES
 from tests.diagnosis.scenes import outcome
 
 BOX, NEAR, HALF, FAR = (0, 0, 100, 100), (0, 0, 100, 90), (0, 0, 100, 45), (500, 500, 600, 600)
@@ -114,21 +114,3 @@ def test_files_alone_tell_scores_and_leave_the_rest_open():
     assert [one.step for one in found.objects] == ["score", "unknown"]
     assert found.unknown_steps == NOT_IN_FILES
     assert (found.num_truths, found.counts["score"], found.counts["nms"]) == (2, 1, 0)
-
-
-def test_suppression_is_greedy_and_a_tie_goes_to_the_lower_row():
-    boxes = np.array([BOX, NEAR, FAR, BOX, (5, 5, 5, 9)], float)
-    # 1 wins over 0 and 3; 2 stands alone; the last has no area
-    assert suppressors(boxes, np.array([0.5, 0.9, 0.1, 0.5, 1]), 0.3).tolist() == [1, -1, -1, 1, -2]
-    assert suppressors(boxes[[0, 3]], np.array([0.5, 0.5]), 0.3).tolist() == [-1, 0]
-
-
-def test_suppression_equals_torchvisions():
-    import torch
-    from torchvision.ops import nms
-
-    rng = np.random.default_rng(0)
-    corners = rng.integers(0, 100, (60, 2))
-    boxes, scores = np.concatenate([corners, corners + rng.integers(10, 60, (60, 2))], 1).astype(float), rng.random(60)
-    kept = nms(torch.from_numpy(boxes), torch.from_numpy(scores), 0.3).tolist()
-    assert sorted(kept) == np.flatnonzero(suppressors(boxes, scores, 0.3) == -1).tolist()

@@ -20,8 +20,6 @@ from detkit.evaluation.curves import Matches, grid_ap
 from detkit.evaluation.voc import GRIDS
 from detkit.structures import Detections
 
-DRAWS = 1000
-
 Source = Literal["learnt", "default", "best F1"]
 WORDS: Mapping[Source, str] = {
     "learnt": "that the model has learnt",
@@ -92,7 +90,7 @@ class Judged:
     @cached_property
     def intervals(self) -> tuple[list[Interval | None], Interval]:
         """AP of each class and mean AP, with their intervals from test images drawn anew."""
-        return ap_intervals(self.matches, self.measure, draws=DRAWS)
+        return ap_intervals(self.matches, self.measure)
 
     @cached_property
     def aps(self) -> list[float | None]:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from detkit.data.images import read_image
-from detkit.report.page.blocks import Block, Gallery, Picture, Plot, Plots, Section, Table
+from detkit.report.page.blocks import Block, Gallery, Plot, Plots, Section, Table
+from detkit.report.page.crops import crop, touching
 from detkit.report.page.inputs import FOREIGN, Inputs
-from detkit.report.page.pictures import touching
-from detkit.visualize import jpeg_bytes, outlined_crop
-from detkit.visualize.palette import rgb
 from detkit.visualize.plots.lines import over_steps
 
 MOST_LINES = 6
@@ -81,10 +78,9 @@ def _hardest(inputs: Inputs) -> Gallery | None:
         if one["image_id"] not in places:
             continue
         sample, name = inputs.train[places[one["image_id"]]], inputs.train.class_names[k]
-        outlines = [(box, rgb("green")) for box in touching(sample, one["box"])] + [(one["box"], rgb("orange"))]
-        crop = outlined_crop(read_image(sample.path), outlines)
         alt = f"Region of image {sample.image_id} that {name} takes for an object, margin {one['margin']:.2f}"
-        pictures.append(Picture(jpeg_bytes(crop), alt, (f"not a {name}", f"margin {one['margin']:.2f}")))
+        outlines = [*touching(sample, one["box"]), (one["box"], "orange")]
+        pictures.append(crop(sample, outlines, alt, (f"not a {name}", f"margin {one['margin']:.2f}")))
     caption = (
         "Regions that count as background (orange) with the highest margins, objects near them in green; where one "
         "does show the class, the annotations lack an object."

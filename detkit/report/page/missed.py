@@ -5,15 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from detkit.data.base import Dataset
-from detkit.data.images import read_image
 from detkit.diagnosis import LostObject, lost_objects
 from detkit.diagnosis.lost import IOU
 from detkit.errors import counted
 from detkit.report.page.blocks import Gallery, Picture
+from detkit.report.page.crops import crop
 from detkit.report.page.inputs import Inputs
 from detkit.report.page.judged import Judged, in_turn
-from detkit.visualize import jpeg_bytes, outlined_crop
-from detkit.visualize.palette import rgb
 
 CROPS = 12
 NEAR = 0.3
@@ -40,18 +38,17 @@ def missed(inputs: Inputs, judged: Judged) -> Gallery:
 
 
 def _picture(dataset: Dataset, judged: Judged, one: LostObject) -> Picture:
-    outlines, why = [(one.box, rgb("green"))], one.why
+    outlines, why = [(one.box, "green")], one.why
     near = None if one.region else _nearest(judged, one.truth)
     if one.region:
-        outlines.append((one.region, rgb("orange")))
+        outlines.append((one.region, "orange"))
     elif near is not None:
         row, iou = near
-        outlines.append((judged.outcome.det_boxes[row].tolist(), rgb("orange")))
+        outlines.append((judged.outcome.det_boxes[row].tolist(), "orange"))
         why += f"; near it {judged.score_text(row)}, IoU {iou:.2f}"
     sample = dataset[int(judged.outcome.truth_images[one.truth])]
     alt = f"{one.class_name} in image {sample.image_id}, lost at the step {one.step}: {why}"
-    crop = outlined_crop(read_image(sample.path), outlines)
-    return Picture(jpeg_bytes(crop), alt, (f"{one.class_name}, lost: {one.step}", why))
+    return crop(sample, outlines, alt, (f"{one.class_name}, lost: {one.step}", why))
 
 
 def _nearest(judged: Judged, truth: int) -> tuple[int, float] | None:

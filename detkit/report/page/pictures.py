@@ -11,12 +11,12 @@ from detkit.data.images import read_image
 from detkit.diagnosis import worst_images
 from detkit.errors import DataError
 from detkit.report.page.blocks import Gallery, Picture, Section
+from detkit.report.page.crops import crop, touching
 from detkit.report.page.inputs import Inputs
 from detkit.report.page.judged import Judged
 from detkit.report.page.missed import CROPS, missed
 from detkit.structures import OTHER_CLASS, Boxes, Detections, Sample
-from detkit.visualize import Labels, jpeg_bytes, outlined_crop, thumbnail
-from detkit.visualize.palette import rgb
+from detkit.visualize import Labels, jpeg_bytes, thumbnail
 
 WHOLE, WORST = 8, 8
 """Pictures of each gallery."""
@@ -88,12 +88,11 @@ def _worst(inputs: Inputs, judged: Judged) -> Gallery:
 def _detection(inputs: Inputs, judged: Judged, row: int, color: str) -> Picture:
     assert inputs.dataset is not None
     sample, box = inputs.dataset[int(judged.outcome.det_images[row])], judged.outcome.det_boxes[row].tolist()
-    outlines = [*((truth, rgb("green")) for truth in touching(sample, box)), (box, rgb(color))]
     name, score = judged.class_names[judged.outcome.det_labels[row]], judged.score_text(row)
     lies = _what_lies(judged, sample, row, box)
     kind = "Right" if judged.verdicts.right[row] else "Wrong"
     alt = f"{kind} detection of {name} in image {sample.image_id}, {score}: {lies}"
-    return Picture(jpeg_bytes(outlined_crop(read_image(sample.path), outlines)), alt, (f"{name}, {score}", lies))
+    return crop(sample, [*touching(sample, box), (box, color)], alt, (f"{name}, {score}", lies))
 
 
 def _what_lies(judged: Judged, sample: Sample, row: int, box: Sequence[float]) -> str:
@@ -111,12 +110,3 @@ def _what_lies(judged: Judged, sample: Sample, row: int, box: Sequence[float]) -
     label = int(truths.labels[int(overlaps.argmax())])
     other = "another class" if label == OTHER_CLASS else judged.class_names[label]
     return f"IoU {float(overlaps.max()):.2f} with {other}"
-
-
-def touching(sample: Sample, box: Sequence[float]) -> list[list[float]]:
-    """The objects of an image that a box overlaps."""
-    if sample.annotations is None:
-        return []
-    boxes = sample.annotations.boxes
-    near: list[list[float]] = boxes.tensor[Boxes.of([box]).iou(boxes)[0] > 0].tolist()
-    return near

@@ -6,13 +6,11 @@ import numpy as np
 import torch
 
 from detkit.box_heads.identity import Identity
-from detkit.data.images import read_image
 from detkit.registry import BOX_HEADS
 from detkit.report.page.blocks import Block, Gallery, Picture, Plot, Plots, Section
+from detkit.report.page.crops import crop
 from detkit.report.page.inputs import FOREIGN, Inputs
 from detkit.report.page.judged import Judged
-from detkit.visualize import jpeg_bytes, outlined_crop
-from detkit.visualize.palette import rgb
 from detkit.visualize.plots.refinement import iou_before_and_after, iou_histogram
 
 NEAR = 0.3
@@ -84,10 +82,9 @@ def _picture(inputs: Inputs, judged: Judged, one: np.void) -> Picture:
     row = int(one["row"])
     proposal = inputs.proposals[int(one["image"])].boxes.tensor[int(found.proposal_rows[row])]
     boxes = (sample.annotations.boxes.tensor[int(one["truth"])], proposal, found.boxes.tensor[row])
-    outlines = [(box.tolist(), rgb(color)) for box, color in zip(boxes, ("green", "orange", "blue"))]
+    outlines = [(box.tolist(), color) for box, color in zip(boxes, ("green", "orange", "blue"))]
     name, line = judged.class_names[one["label"]], f"IoU {one['before']:.2f} to {one['after']:.2f}"
-    crop = outlined_crop(read_image(sample.path), outlines)
-    return Picture(jpeg_bytes(crop), f"Box of {name} in image {sample.image_id}, {line}", (name, line))
+    return crop(sample, outlines, f"Box of {name} in image {sample.image_id}, {line}", (name, line))
 
 
 _MOVED = np.dtype(

@@ -10,12 +10,14 @@ from detkit.config.node import Config
 from detkit.registry import QUESTIONS
 from detkit.study.answer import Answer, Cell, Table
 from detkit.study.comparison import Claim
-from detkit.study.curve import HERE, PAPER, one_axes
+from detkit.study.curve import HERE, PAPER
 from detkit.study.lab import Lab
 from detkit.study.learnt import ScoredRegions
 from detkit.study.setting import Setting
 from detkit.study.text import Text
 from detkit.study.verdict import Verdict
+from detkit.visualize.palette import LIGHT
+from detkit.visualize.plots.figures import add_legend, new_axes
 
 from .boxes import RIDGE
 from .common import Compared
@@ -108,14 +110,14 @@ def _table(near: Near) -> Table:
 
 
 def _picture(near: Near) -> Figure:
-    figure, axes = one_axes("IoU of a proposal with its object", "mean absolute value")
+    figure, axes = new_axes("IoU of a proposal with its object", "mean absolute value")
     spans = [span for span in _spans() if near.mean(near.gap, span).counts.sum()]
     middles = [sum(span) / 2 for span in spans]
     for name, values, color in (
         ("|log(1 + x) - x|", near.gap, PAPER),
         ("error of the regression", near.error, HERE),
-        ("size of the targets", near.target, "#777777"),
+        ("size of the targets", near.target, LIGHT["muted"]),
     ):
         axes.plot(middles, [near.mean(values, span).value for span in spans], marker="o", label=name, color=color)
-    axes.legend()
+    add_legend(axes)
     return figure

@@ -11,10 +11,11 @@ from detkit.backbones.receptive_fields import ReceptiveField, receptive_fields
 from detkit.backbones.shapes import shape_of_network
 from detkit.registry import QUESTIONS
 from detkit.study.answer import Answer, Cell, Table
-from detkit.study.curve import HERE, PAPER, one_axes
+from detkit.study.curve import HERE, PAPER
 from detkit.study.lab import Lab
 from detkit.study.text import Text
 from detkit.study.verdict import DOES_NOT_HOLD, HOLDS
+from detkit.visualize.plots.figures import add_legend, new_axes
 
 from .common import OfRCNN
 
@@ -84,9 +85,9 @@ def _table(network: str, fields: dict[str, ReceptiveField]) -> Table:
 
 def _picture(networks: dict[str, dict[str, ReceptiveField]]) -> Figure:
     """The share of the crop's side by depth, for each network."""
-    figure, axes = one_axes("operation, in the order in which they run", "receptive field, share of the crop's side")
+    figure, axes = new_axes("operation, in the order in which they run", "receptive field, share of the side")
     for (network, fields), color in zip(networks.items(), (PAPER, HERE)):
         shares = [field.share for field in fields.values()]
         axes.plot(range(1, len(shares) + 1), shares, marker="o", label=network, color=color)
-    axes.legend()
+    add_legend(axes)
     return figure
