@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
+from detkit.diagnosis.corrections import corrections
 from detkit.diagnosis.curves import aps
 from detkit.diagnosis.matching import matches_of, voc_verdicts
 from detkit.diagnosis.outcome import Outcome, box_overlaps
@@ -21,8 +23,8 @@ TRIED_DETECTIONS = 20_000
 LEAST_GAIN, LEAST_RATIO = 0.03, 1.1
 """What a correction must add to AP, and by what factor it must raise it, to be named."""
 
-Correction = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
-"""(N, 4) boxes of (N, 4) boxes, (N,) widths and (N,) heights of their images."""
+Measure = Callable[[Outcome], float]
+"""AP of an outcome."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ class Ladder:
     first_broken: str | None
 
 
-def ladder(outcome: Outcome, trace: Trace | None = None) -> Ladder:
+def ladder(outcome: Outcome, trace: Trace | None = None, *, strict: bool = False) -> Ladder:
     """Goes down from the labels to the suppression of duplicates.
 
     A correction counts where it raises mean AP at IoU 0.5, 0.75 and 0.9 by at least 0.03 and a tenth.
@@ -63,53 +65,17 @@ def ladder(outcome: Outcome, trace: Trace | None = None) -> Ladder:
     Args:
         outcome: detections and ground truths.
         trace: the run's steps, for its proposals; None where they are not known.
+        strict: whether the overlap must exceed the threshold, as EVALUATION.VOC.STRICT_IOU asks.
     """
     rungs = [_labels(outcome), _detections(outcome)]
     if all(rung.holds for rung in rungs):
-        some = _evenly(outcome)
-        rungs += [_class_names(some), _coordinates(some), _proposals(outcome, trace), _scores(some), _nms(some)]
+        some, measure = _evenly(outcome), partial(_ap, strict=strict)
+        rungs += [_class_names(some, measure), _coordinates(some, measure), _proposals(outcome, trace)]
+        rungs += [_scores(some, measure), _nms(some, measure)]
     else:
         rungs += [Rung(name, None, "not looked at", {}) for name in RUNGS[len(rungs) :]]
     broken = next((rung.name for rung in rungs if rung.holds is False), None)
     return Ladder(tuple(rungs), broken)
-
-
-def corrections() -> dict[str, Correction]:
-    """The mistakes in coordinates that are tried, by what must be done to mend them."""
-    found: dict[str, Correction] = {
-        "x and y are swapped": lambda b, w, h: b[:, [1, 0, 3, 2]],
-        "boxes are mirrored from left to right": lambda b, w, h: np.stack(
-            [w - b[:, 2], b[:, 1], w - b[:, 0], b[:, 3]], 1
-        ),
-        "y counts from the bottom": lambda b, w, h: np.stack([b[:, 0], h - b[:, 3], b[:, 2], h - b[:, 1]], 1),
-        "x, y, width, height were written where corners are read": lambda b, w, h: _corner_and_size(b),
-        "corners were written where x, y, width, height are read": lambda b, w, h: np.concatenate(
-            [b[:, :2], b[:, 2:] - b[:, :2]], 1
-        ),
-        "x and y are the centre": lambda b, w, h: b - np.tile((b[:, 2:] - b[:, :2]) / 2, 2),
-        "centre, width, height were written where corners are read": lambda b, w, h: _centre_and_size(b),
-    }
-    for shift in (1.0, -1.0):
-        for name, edges in (("all four edges", [1, 1, 1, 1]), ("x1 and y1", [1, 1, 0, 0]), ("x2 and y2", [0, 0, 1, 1])):
-            found[f"{name} are off by one; add {shift:+g}"] = _shifted(shift * np.array(edges, float))
-    for read, origin in (("", 0.0), (", counted from 1", 1.0)):
-        unit = _scaled(lambda w, h: (w, h), origin)
-        found[f"coordinates are from 0 to 1 of the image{read}"] = unit
-        found[f"centre, width, height are from 0 to 1 of the image{read}"] = _then(unit, origin)
-    found["coordinates are from 0 to 1000 of the image"] = _scaled(lambda w, h: (w / 1000, h / 1000))
-    for factor in (2.0, 0.5, 16.0, 1 / 16):
-        found[f"coordinates must be multiplied by {factor:g}"] = _scaled(lambda w, h, f=factor: (f + 0 * w, f + 0 * h))
-    for side in (224, 227, 300, 320, 416, 448, 512, 608, 640, 800, 1024):
-        found[f"coordinates are of images resized to {side}x{side}"] = _scaled(lambda w, h, s=side: (w / s, h / s))
-    for side in (600, 800):
-        found[f"coordinates are of images with a shorter side of {side}"] = _scaled(
-            lambda w, h, s=side: (np.minimum(w, h) / s,) * 2
-        )
-    for side in (416, 512, 640, 1000, 1024, 1333):
-        found[f"coordinates are of images with a longer side of {side}"] = _scaled(
-            lambda w, h, s=side: (np.maximum(w, h) / s,) * 2
-        )
-    return found
 
 
 def _labels(outcome: Outcome) -> Rung:
@@ -134,15 +100,15 @@ def _detections(outcome: Outcome) -> Rung:
     return Rung(RUNGS[1], count > 0, told, {"detections": count})
 
 
-def _class_names(outcome: Outcome) -> Rung:
+def _class_names(outcome: Outcome, measure: Measure) -> Rung:
     """Whether detections lie on objects of the class that they name."""
-    ap = _ap(outcome)
+    ap = measure(outcome)
     pairs = outcome.overlaps
     close = (pairs.iou >= 0.5) & (outcome.truth_labels[pairs.truth] >= 0)
     table = np.zeros((outcome.num_classes,) * 2, np.int64)
     np.add.at(table, (outcome.det_labels[pairs.det[close]], outcome.truth_labels[pairs.truth[close]]), 1)
     lies_on = np.where(table.sum(1) > 0, table.argmax(1), np.arange(outcome.num_classes))
-    renamed = _ap(replace(outcome, det_labels=lies_on[outcome.det_labels]))
+    renamed = measure(replace(outcome, det_labels=lies_on[outcome.det_labels]))
     figures = {"AP": ap, "AP renamed": renamed}
     detected = np.bincount(outcome.det_labels, minlength=outcome.num_classes) > 0
     common = detected & (outcome.num_truths > 0)
@@ -162,7 +128,7 @@ def _class_names(outcome: Outcome) -> Rung:
     return Rung(RUNGS[2], False, told, figures)
 
 
-def _coordinates(outcome: Outcome) -> Rung:
+def _coordinates(outcome: Outcome, measure: Measure) -> Rung:
     """Tries corrections without looking at classes, which may be wrong as well."""
     one = replace(
         outcome,
@@ -170,10 +136,10 @@ def _coordinates(outcome: Outcome) -> Rung:
         det_labels=np.zeros_like(outcome.det_labels),
         truth_labels=np.minimum(outcome.truth_labels, 0),
     )
-    ap = _ap(one)
+    ap = measure(one)
     height, width = outcome.sizes[outcome.det_images].astype(float).T
     found = {
-        name: _ap(replace(one, det_boxes=correct(outcome.det_boxes, width, height)))
+        name: measure(replace(one, det_boxes=correct(outcome.det_boxes, width, height)))
         for name, correct in corrections().items()
     }
     best = max(found, key=lambda name: found[name])
@@ -200,12 +166,12 @@ def _proposals(outcome: Outcome, trace: Trace | None) -> Rung:
     return Rung(RUNGS[4], recall >= 0.5, told, {"recall": recall})
 
 
-def _scores(outcome: Outcome) -> Rung:
+def _scores(outcome: Outcome, measure: Measure) -> Rung:
     distinct = len(np.unique(outcome.det_scores))
     if distinct == 1 and len(outcome.det_scores) > 1:
         told = f"all are {outcome.det_scores[0]:g}; AP needs an order, so write the scores, not the decision"
         return Rung(RUNGS[5], False, told, {"distinct": 1})
-    ap, reverse = _ap(outcome), _ap(replace(outcome, det_scores=-outcome.det_scores))
+    ap, reverse = measure(outcome), measure(replace(outcome, det_scores=-outcome.det_scores))
     figures = {"distinct": distinct, "AP": ap, "AP reversed": reverse}
     if _better(reverse, ap):
         told = f"low ones are the better ones: with their sign changed AP is {reverse:.3f} instead of {ap:.3f}"
@@ -213,14 +179,14 @@ def _scores(outcome: Outcome) -> Rung:
     return Rung(RUNGS[5], True, f"{distinct} different ones, high ones are the better ones", figures)
 
 
-def _nms(outcome: Outcome) -> Rung:
-    ap = _ap(outcome)
+def _nms(outcome: Outcome, measure: Measure) -> Rung:
+    ap = measure(outcome)
     group = outcome.det_images * outcome.num_classes + outcome.det_labels
     rows = np.argsort(group, kind="stable")
     stays = np.zeros(len(rows), bool)
     for own in np.split(rows, np.flatnonzero(np.diff(group[rows])) + 1):
         stays[own] = suppressors(outcome.det_boxes[own], outcome.det_scores[own], 0.5) == STAYS
-    after = _ap(_chosen(outcome, stays))
+    after = measure(_chosen(outcome, stays))
     gone = 1 - float(stays.mean())
     figures = {"AP": ap, "AP after NMS": after, "suppressed": gone}
     if _better(after, ap):
@@ -231,9 +197,9 @@ def _nms(outcome: Outcome) -> Rung:
     return Rung(RUNGS[6], True, f"NMS at IoU 0.5 would not raise AP; it would remove {gone:.0%}", figures)
 
 
-def _ap(outcome: Outcome) -> float:
+def _ap(outcome: Outcome, *, strict: bool) -> float:
     """The mean over classes and three overlaps."""
-    found = [aps(outcome, matches_of(outcome, voc_verdicts(outcome, iou))) for iou in IOUS]
+    found = [aps(outcome, matches_of(outcome, voc_verdicts(outcome, iou, strict=strict))) for iou in IOUS]
     return float(np.nan_to_num(nan_mean(np.mean(found, 0))))
 
 
@@ -260,32 +226,3 @@ def _chosen(outcome: Outcome, stays: np.ndarray) -> Outcome:
 def _names(names: Iterable[str]) -> str:
     listed: Sequence[str] = list(names)
     return ", ".join(listed[:5]) + (f" and {len(listed) - 5} more" if len(listed) > 5 else "")
-
-
-def _shifted(by: np.ndarray) -> Correction:
-    return lambda b, w, h: b + by
-
-
-def _scaled(factors: Callable[..., tuple[np.ndarray, np.ndarray]], origin: float = 0.0) -> Correction:
-    """Scales boxes whose x1 and y1 lie ``origin`` too low, since they were read as pixels from 1."""
-
-    def correct(boxes: np.ndarray, width: np.ndarray, height: np.ndarray) -> np.ndarray:
-        x, y = factors(width, height)
-        return (boxes + np.array([origin, origin, 0, 0])) * np.stack([x, y, x, y], 1)
-
-    return correct
-
-
-def _then(unit: Correction, origin: float) -> Correction:
-    """Scaled boxes of centre, width and height: where corners are read (pixels from 1), else where x, y, w, h are."""
-    if origin:
-        return lambda b, w, h: _centre_and_size(unit(b, w, h))
-    return lambda b, w, h: (scaled := unit(b, w, h)) - np.tile((scaled[:, 2:] - scaled[:, :2]) / 2, 2)
-
-
-def _corner_and_size(boxes: np.ndarray) -> np.ndarray:
-    return np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], 1)
-
-
-def _centre_and_size(boxes: np.ndarray) -> np.ndarray:
-    return np.concatenate([boxes[:, :2] - boxes[:, 2:] / 2, boxes[:, :2] + boxes[:, 2:] / 2], 1)

@@ -60,17 +60,29 @@ class Rules:
     areas: Mapping[str, AreaRange]
 
 
-def voc_against_coco(outcome: Outcome) -> Rules:
-    """Replaces the rules of VOC by those of COCO, one after the other."""
+def voc_against_coco(outcome: Outcome, *, strict: bool = False) -> Rules:
+    """Replaces the rules of VOC by those of COCO, one after the other.
+
+    Args:
+        outcome: detections and ground truths.
+        strict: whether VOC's overlap must exceed 0.5; that COCO is content with 0.5 is then a change of its own.
+    """
     voc, free = voc_verdicts(outcome), coco_verdicts(outcome, max_dets=0, crowds=False)
     crowds, capped = coco_verdicts(outcome, max_dets=0), coco_verdicts(outcome)
     ignored = int(outcome.ignored.sum())
     num_crowds, dropped = int(outcome.crowd.sum()), int((capped.ignored & ~crowds.ignored).sum())
     stolen = int((free.right & ~voc.right).sum())
+    first = voc_verdicts(outcome, strict=True) if strict else voc
     lines: list[tuple[str, np.ndarray, Verdicts, str]] = [
-        ("VOC07", _aps(outcome, voc, VOC_GRID), voc, "mean precision at 11 recalls"),
-        ("VOC10", _aps(outcome, voc, None), voc, "the area under the curve"),
-        ("101 recalls", _aps(outcome, voc, COCO_GRID), voc, "mean precision at 101 recalls"),
+        ("VOC07", _aps(outcome, first, VOC_GRID), first, "mean precision at 11 recalls"),
+        ("VOC10", _aps(outcome, first, None), first, "the area under the curve"),
+        ("101 recalls", _aps(outcome, first, COCO_GRID), first, "mean precision at 101 recalls"),
+    ]
+    if strict:
+        equal = int((voc.truth >= 0).sum() - (first.truth >= 0).sum())
+        why = f"STRICT_IOU asks for more; {equal} detections have exactly 0.5"
+        lines.append(("IoU 0.5 is enough", _aps(outcome, voc, COCO_GRID), voc, why))
+    lines += [
         (
             "best free object",
             _aps(outcome, free, COCO_GRID),
@@ -94,7 +106,7 @@ def voc_against_coco(outcome: Outcome) -> Rules:
     over = [_aps(outcome, coco_verdicts(outcome, iou), COCO_GRID) for iou in IOUS]
     lines.append(("mean of ten IoUs, 0.5 to 0.95 (AP)", np.mean(over, 0), capped, "AP50 asks for IoU 0.5 alone"))
     changes: list[RuleChange] = []
-    before = voc
+    before = first
     for rule, values, verdicts, why in lines:
         mean = float(nan_mean(values))
         last = changes[-1].mean_ap if changes else None

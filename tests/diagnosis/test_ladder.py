@@ -129,3 +129,11 @@ def test_duplicates_without_nms():
 def test_many_detections_are_tried_on_some_images(monkeypatch):
     monkeypatch.setitem(ladder.__globals__, "TRIED_DETECTIONS", 50)
     assert ladder(good()).first_broken is None
+
+
+def test_a_strict_overlap_is_what_corrections_are_measured_by():
+    # of the overlaps 0.5, 0.75 and 0.9 half an object reaches the first, where equality counts
+    half = outcome([(0, "cat", (0, 0, 100, 100))], [(0, "cat", (0, 0, 100, 50), 0.9)])
+    for strict, ap in ((False, 1 / 3), (True, 0.0)):
+        measured = [rung.figures["AP"] for rung in ladder(half, strict=strict).rungs if "AP" in rung.figures]
+        assert measured == pytest.approx([ap] * 3)

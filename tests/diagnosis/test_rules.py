@@ -66,3 +66,13 @@ def test_detections_beyond_the_hundredth_are_told():
 def test_ap_falls_with_the_overlap():
     found = ap_by_iou(outcome([CAT], [(0, "cat", (0, 0, 100, 72), 0.9)]))
     assert found.voc[0].tolist() == [1, 1, 1, 1, 1, 0, 0, 0, 0, 0]
+
+
+def test_a_strict_overlap_is_a_rule_of_its_own():
+    half = outcome([CAT], [(0, "cat", (0, 0, 100, 50), 0.9)])
+    found = {change.rule: change for change in voc_against_coco(half, strict=True).changes}
+    assert [found[name].mean_ap for name in ("VOC07", "VOC10", "101 recalls")] == [0, 0, 0]
+    enough = found["IoU 0.5 is enough"]
+    assert (enough.mean_ap, enough.change, enough.verdicts) == (1, 1, 1)
+    assert enough.why.endswith("1 detections have exactly 0.5")
+    assert "IoU 0.5 is enough" not in changes(half) and changes(half)["VOC07"].mean_ap == 1
