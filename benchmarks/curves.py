@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import statistics
+from collections.abc import Callable
+from functools import partial
 
 import cv2
 import numpy as np
@@ -36,13 +38,13 @@ def figures(setting: Setting) -> list[Figure]:
     by_classes = {k: Classified(k, boxes[-1], dim) for k in ((2, 4) if setting.quick else (1, 5, 20, 100))}
     by_pixels = _resized(setting, (0.25, 0.5) if setting.quick else (0.5, 1.0, 1.5, 2.0))
     search = SelectiveSearch(mode="single" if setting.quick else "fast")
-    curves = {
-        "extraction over images": {n: lambda i=i: extracted(i, network) for n, i in by_images.items()},
-        "extraction over proposals": {n: lambda i=i: extracted(i, network) for n, i in by_boxes.items()},
-        "mining over images": {16 * n: lambda n=n: fit(16 * n, boxes[0], 5, dim) for n in images},
-        "mining over proposals": {n: lambda n=n: fit(32, n, 5, dim) for n in boxes},
+    curves: dict[str, dict[int, Callable[[], object]]] = {
+        "extraction over images": {n: partial(extracted, i, network) for n, i in by_images.items()},
+        "extraction over proposals": {n: partial(extracted, i, network) for n, i in by_boxes.items()},
+        "mining over images": {16 * n: partial(fit, 16 * n, boxes[0], 5, dim) for n in images},
+        "mining over proposals": {n: partial(fit, 32, n, 5, dim) for n in boxes},
         "scoring, refining and NMS over classes": {k: one.detections for k, one in by_classes.items()},
-        "proposals over pixels": {n: lambda i=i: search.propose(i) for n, i in by_pixels.items()},
+        "proposals over pixels": {n: partial(search.propose, i) for n, i in by_pixels.items()},
     }
     found = []
     for name, points in curves.items():

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
 
 import numpy as np
 import plain
@@ -55,8 +57,8 @@ def figures(setting: Setting) -> list[Figure]:
     }
     loops = {name: start(plain.__file__, setting.threads, boxes, name, *paths) for name in plain.LOOPS}
     actions: dict[str, Callable[[], object]] = {
-        **{name: lambda loop=loop: once([loop]) for name, loop in loops.items()},
-        **{name: lambda network=network: extracted(index, network) for name, network in networks.items()},
+        **{name: partial(once, [loop]) for name, loop in loops.items()},
+        **{name: partial(extracted, index, network) for name, network in networks.items()},
         **{f"{name} in {dtype}": run for dtype, operators in peaks.items() for name, (run, _) in operators.items()},
     }
     seconds = interleaved(actions, setting.repeats)
@@ -64,12 +66,12 @@ def figures(setting: Setting) -> list[Figure]:
     rates = {name: len(index) / statistics.median(seconds[name]) for name in (*loops, *networks)}
     expected = plain_loop(net, backbone, extractor, index)
     work = flops(net, torch.zeros(1, 3, 227, 227))
-    common = {"family": "extraction", "unit": "crops/s"}
+    common: dict[str, Any] = {"family": "extraction", "unit": "crops/s"}
     found = []
     for name, network in networks.items():
         for loop in loops:
             best, low, high = ratio(seconds[loop], seconds[name])
-            beside = {"against": loop, "base": rates[loop], "ratio": best, "low": low, "high": high}
+            beside: dict[str, Any] = {"against": loop, "base": rates[loop], "ratio": best, "low": low, "high": high}
             aim = "4 or more, 5 wished for" if name.startswith("bfloat16") else "1.6 or more"
             found.append(Figure(name=f"AlexNet to fc7, {name}", value=rates[name], aim=aim, **beside, **common))
         dtype = network.compute.dtype

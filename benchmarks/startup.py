@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 import subprocess
 import sys
+from functools import partial
 
 from figures import Figure
 from inputs import Setting
@@ -23,7 +24,7 @@ def figures(setting: Setting) -> list[Figure]:
     def start(code: str) -> None:
         subprocess.run([sys.executable, "-c", code], stdout=subprocess.DEVNULL, check=True)
 
-    seconds = interleaved({name: lambda code=code: start(code) for name, code in COMMANDS.items()}, setting.repeats)
+    seconds = interleaved({name: partial(start, code) for name, code in COMMANDS.items()}, setting.repeats)
     own = seconds.pop("detkit --help")
     found = []
     for name, times in seconds.items():
