@@ -13,8 +13,7 @@ demo: $(STAMP)
 test: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
-	$(BIN)/pytest -n 2 --dist worksteal
+	$(BIN)/mypy & $(BIN)/pytest -n 2 --dist worksteal; code=$$?; wait $$! && exit $$code
 
 # The long forms of tests: minutes.
 soak: $(STAMP)

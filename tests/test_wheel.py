@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
@@ -11,10 +10,15 @@ from pathlib import Path
 
 import pytest
 
+from tests.fresh import run_fresh
+
 ROOT = Path(__file__).resolve().parent.parent
 SMALL = (
-    "DATA.Shapes.TRAIN_IMAGES=8",
-    "DATA.Shapes.TEST_IMAGES=4",
+    "DATA.Shapes.TRAIN_IMAGES=6",
+    "DATA.Shapes.TEST_IMAGES=2",
+    "DATA.Shapes.WIDTH=80",
+    "BACKBONE.TinyNet.WIDTH=8",
+    "BACKBONE.TinyNet.FC_DIM=32",
     "PRETRAIN.ITERATIONS=2",
     "PRETRAIN_DATA.Shapes.TRAIN_IMAGES=8",
     "PRETRAIN_DATA.Shapes.VAL_IMAGES=8",
@@ -24,12 +28,9 @@ SMALL = (
 )
 
 
-def run(*command: str, cwd: Path, **environment: str) -> str:
-    done = subprocess.run(
-        command, cwd=cwd, env={**os.environ, **environment}, capture_output=True, text=True, check=False
-    )
+def run(*words: str, cwd: Path) -> None:
+    done = subprocess.run((sys.executable, *words), cwd=cwd, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
-    return done.stdout
 
 
 PART = """
@@ -60,7 +61,8 @@ def wheel(tmp_path_factory) -> Path:
     for name, text in ADDED.items():
         (source / name).parent.mkdir(parents=True, exist_ok=True)
         (source / name).write_text(text)
-    run(sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", "dist", cwd=source)
+    # what installers ask of the build backend that pyproject.toml names, without their isolated environment
+    run("-c", "from setuptools.build_meta import build_wheel; build_wheel('dist')", cwd=source)
     (built,) = (source / "dist").glob("*.whl")
     return built
 
@@ -79,12 +81,17 @@ def test_wheel_holds_every_module_recipe_and_config(wheel):
 
 # The parent has imported neither the project nor anything of it when the child has trained.
 PROGRAM = """
-import os, sys, torch
+import os, sys
+site, cache, *words = sys.argv[1:]
+sys.path.insert(0, site)
+os.environ["DETKIT_CACHE"] = cache
 from detkit.cli.main import main
 
 child = os.fork()
 if not child:
-    os._exit(main(["train", "--config", "projects/probe/quick.yaml", *sys.argv[1:]]))
+    code = main(["train", "--config", "projects/probe/quick.yaml", *words])
+    sys.stdout.flush()
+    os._exit(code)
 assert os.waitpid(child, 0)[1] == 0
 import detkit
 print(type(detkit.load("runs/quick/model").generator).__module__)
@@ -97,10 +104,11 @@ assert main(["list"]) == 0
 def test_installed_wheel_trains_a_recipe_of_a_project_in_an_empty_folder_and_loads_its_model(wheel, tmp_path):
     site, work = tmp_path / "site", tmp_path / "work"
     work.mkdir()
-    pip = (sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "--quiet", "--no-deps", "--no-index")
+    pip = ("-m", "pip", "--disable-pip-version-check", "install", "--quiet", "--no-deps", "--no-index")
     run(*pip, "--no-compile", "--target", str(site), str(wheel), cwd=work)
-    environment = {"PYTHONPATH": str(site), "DETKIT_CACHE": str(tmp_path / "cache")}
-    out = run(sys.executable, "-c", PROGRAM, *SMALL, cwd=work, **environment)
+    done = run_fresh(PROGRAM, str(site), str(tmp_path / "cache"), *SMALL, cwd=work)
+    assert done.returncode == 0, done.stdout + done.stderr
+    out = done.stdout
     assert "mAP" in out
     assert (work / "runs" / "quick" / "model" / "model.yaml").is_file()
     assert ", Probe, " in out

@@ -1,4 +1,5 @@
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from detkit.regions.features import RegionFeatures, StoredFeatures
 from detkit.regions.source import ArraySource
 from detkit.run.shards import save_tensors
 from detkit.stages.calibrate import calibrate_by_folds, calibrate_by_validation, load_calibration
+from tests.conftest import RECIPE
 
 LEFT, RIGHT = [0, 0, 20, 20], [60, 60, 90, 90]
 
@@ -135,9 +137,21 @@ def test_a_single_fold_is_refused_before_anything_runs(recipe, capsys):
 MORE = ["DATA.Shapes.TRAIN_IMAGES=24", "FINETUNE.ITERATIONS=40", "POSTPROCESS.ONE_CLASS_PER_REGION=false"]
 
 
-def test_a_run_learns_thresholds_and_its_model_detects_as_it_was_evaluated(recipe, monkeypatch):
-    monkeypatch.setattr("detkit.detection.calibration.MIN_DETECTIONS", 1)
-    assert main(["train", "--config", str(recipe), *MORE]) == 0
+@pytest.fixture(scope="module")
+def calibrated(tmp_path_factory):
+    """The folder of a run that has learnt thresholds."""
+    folder = tmp_path_factory.mktemp("calibrated")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("DETKIT_CACHE", "cache")
+        patch.setattr("detkit.detection.calibration.MIN_DETECTIONS", 1)
+        Path("tiny.yaml").write_text(RECIPE, encoding="utf-8")
+        assert main(["train", "--config", "tiny.yaml", *MORE]) == 0
+    return folder
+
+
+def test_a_run_learns_thresholds_and_its_model_detects_as_it_was_evaluated(calibrated, monkeypatch):
+    monkeypatch.chdir(calibrated)
     (made,) = Path("artifacts").glob("calibrate/*/")
     described = yaml.safe_load(Path("runs/tiny/model/model.yaml").read_text())
     assert (described["format"], described["calibration"]) == (1, "folds")
@@ -155,14 +169,15 @@ def test_a_run_learns_thresholds_and_its_model_detects_as_it_was_evaluated(recip
     assert all(torch.equal(value, own[name]) for name, value in detector.calibration.state().items())
 
 
-def test_thresholds_do_not_depend_on_whether_features_are_stored(recipe, monkeypatch):
+def test_thresholds_do_not_depend_on_whether_features_are_stored(recipe, calibrated, monkeypatch):
     monkeypatch.setattr("detkit.detection.calibration.MIN_DETECTIONS", 1)
-    learnt = []
-    for words in (["FEATURES.STORE=disk"], ["FEATURES.STORE=stream"]):
-        asked = ["train", "--config", str(recipe), *MORE, f"ARTIFACTS={words[0]}", *words, "--until", "Calibrate"]
-        assert main(asked) == 0
-        (made,) = Path(words[0]).glob("calibrate/*/")
-        found = load_calibration(made, 4, "margin")
-        assert found.source == "folds"
-        learnt.append(found.state())
-    assert all(torch.equal(value, learnt[1][name]) for name, value in learnt[0].items())
+    for stage in ("pretrain", "propose", "finetune"):
+        shutil.copytree(calibrated / "artifacts" / stage, Path("artifacts", stage))
+    assert list((calibrated / "artifacts").glob("extract/*"))
+    assert main(["train", "--config", str(recipe), *MORE, "FEATURES.STORE=stream", "--until", "Calibrate"]) == 0
+    assert not Path("artifacts/extract").exists()
+    stored, streamed = (
+        load_calibration(next(root.glob("artifacts/calibrate/*/")), 4, "margin") for root in (calibrated, Path())
+    )
+    assert stored.source == streamed.source == "folds"
+    assert all(torch.equal(value, streamed.state()[name]) for name, value in stored.state().items())

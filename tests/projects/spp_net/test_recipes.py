@@ -130,7 +130,7 @@ def test_the_recipe_runs_tunes_no_convolution_and_leaves_a_model_that_detects(tm
         ("squeezenet_svm", []),
         ("mobilenet_svm", []),
         # one bin leaves fc6 256 of its 9216 inputs; writing and reading the rest takes most of the long form's time
-        ("alexnet_svm", ["BACKBONE.TorchvisionBackbone.LEVELS=[1]"]),
+        ("alexnet_svm", ["BACKBONE.TorchvisionBackbone.LEVELS=[1]", "FINETUNE.ITERATIONS=1", "CALIBRATE.FOLDS=0"]),
         pytest.param("alexnet_svm", [], marks=pytest.mark.soak),
     ],
 )
