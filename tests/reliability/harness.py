@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -89,6 +89,10 @@ class Started:
     number: int
     pipe: int
 
+    def runs(self) -> bool:
+        """Whether it has not ended yet."""
+        return os.waitid(os.P_PID, self.number, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
+
 
 @dataclass(frozen=True)
 class Job:
@@ -102,8 +106,13 @@ class Job:
     folder: Path
     recipe: str = RECIPE
 
-    def start(self, *words: str, prepare: Callable[[], object] | None = None) -> Started:
-        """Starts ``detkit train`` in a forked process, after ``prepare`` in it."""
+    def start(
+        self,
+        *words: str,
+        prepare: Callable[[], object] | None = None,
+        program: Callable[[Sequence[str]], int] = main,
+    ) -> Started:
+        """Starts ``detkit train``, or another program with its words, in a forked process, after ``prepare`` in it."""
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / "recipe.yaml").write_text(self.recipe, encoding="utf-8")
         sys.stdout.flush()
@@ -129,7 +138,7 @@ class Job:
             signal.signal(signal.SIGINT, signal.default_int_handler)
             if prepare is not None:
                 prepare()
-            code = main(["train", "--config", "recipe.yaml", *words])
+            code = program(["train", "--config", "recipe.yaml", *words])
         except BaseException:
             traceback.print_exc()
         finally:
@@ -200,7 +209,7 @@ class Whole:
         artifacts = {name: bits for name, bits in job.bits().items() if name.startswith("artifacts")}
         assert artifacts.items() <= self.bits.items()
 
-    def check(self, job: Job) -> None:
+    def check(self, job: Job) -> Ended:
         """The job resumes to the same bits, makes nothing again that was finished, and leaves nothing half done."""
         self.check_unfinished(job)
         before = job.finished()
@@ -211,6 +220,7 @@ class Whole:
         left = list((job.folder / "artifacts").rglob("*.partial"))
         left += list((job.folder / "run").glob("*.partial"))
         assert not left
+        return ended
 
 
 def _content(file: Path) -> bytes:
@@ -287,10 +297,10 @@ def kill_after(cpu: float) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def whole_run(folder: Path) -> Whole:
+def whole_run(folder: Path, recipe: str = RECIPE) -> Whole:
     """Runs a job to its end without interruption."""
-    _warm_up()
-    job = Job(folder)
+    warm_up()
+    job = Job(folder, recipe)
     log = folder / "steps.log"
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     ended = job.run(prepare=Steps(log=log))
@@ -300,7 +310,7 @@ def whole_run(folder: Path) -> Whole:
     return Whole(log.read_text(encoding="utf-8").splitlines(), job.bits(), cpu, folder)
 
 
-def _warm_up() -> None:
+def warm_up() -> None:
     """Imports once, before the forks, what each run would import for itself: most of a run's time."""
     load_components()
     for module in ("detkit.report.outputs", "sklearn.svm", "torchvision"):
