@@ -1,9 +1,10 @@
-"""Fully connected layers that were made of lower rank: two in a row instead of one."""
+"""Fully connected layers of lower rank: two in a row instead of one."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
+import torch
 from torch import Tensor, nn
 
 from detkit.backbones.base import Backbone
@@ -12,6 +13,30 @@ from detkit.backbones.base import Backbone
 def linear_layers(backbone: Backbone) -> dict[str, nn.Linear]:
     """The fully connected layers by name, in the order of their definition."""
     return {name: module for name, module in backbone.named_modules() if isinstance(module, nn.Linear)}
+
+
+@torch.no_grad()
+def of_rank(layer: nn.Linear, rank: int) -> nn.Sequential:
+    """Two layers that give what ``layer`` gives with all but its ``rank`` largest singular values set to 0.
+
+    W = U S V' becomes S_t V_t' without a bias, then U_t with the layer's; nothing stands between them.
+    Source: Fast R-CNN, section 3.1.
+
+    Args:
+        layer: (O, D).
+        rank: larger ones than O count as O. Ranks below O D / (O + D) save numbers.
+    """
+    weight = layer.weight.detach()
+    # The left singular vectors are the eigenvectors of W W', which is far smaller than W; S V' = U' W.
+    parts = (part.double() for part in weight.split(4096, dim=1))
+    square = torch.stack([part @ part.T for part in parts]).sum(0)
+    left = torch.linalg.eigh(square).eigenvectors.flip(1)[:, :rank].to(weight.dtype)
+    first = nn.Linear(layer.in_features, left.shape[1], bias=False)
+    second = nn.Linear(left.shape[1], layer.out_features)
+    first.weight.copy_(left.T @ weight)
+    second.weight.copy_(left)
+    second.bias.copy_(layer.bias)
+    return nn.Sequential(first, second)
 
 
 def take_factors(backbone: Backbone, tensors: Mapping[str, Tensor]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from copy import copy
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -90,10 +91,10 @@ class RegionObjective(Objective):
         """The layer that each of its heads stands on: the last one."""
         return dict.fromkeys(self.leaves, self.last_layer)
 
-    def features(self, backbone: Backbone, batch: Batch) -> Tensor:
-        """(N, D) features of the batch's regions in the backbone's last layer."""
-        last = self.last_layer
-        return self.extractor.forward(backbone, batch.inputs, [last])[last]
+    def features(self, backbone: Backbone, batch: Batch, layer: str = "") -> Tensor:
+        """(N, D) features of the batch's regions in a layer of the backbone, by default in its last one."""
+        name = layer or self.last_layer
+        return self.extractor.forward(backbone, batch.inputs, [name])[name]
 
 
 @OBJECTIVES.register()
@@ -113,7 +114,7 @@ class RegionSoftmax(RegionObjective):
     def prepare(self, backbone: Backbone, compute: Compute) -> None:
         """Centres and scales what the head sees, where the settings ask for it."""
         if self.settings.head_norm:
-            seen = first_features(self, lambda batch: self.features(backbone, batch))
+            seen = first_features(self, partial(self.features, backbone))
             self.classes.calibrate(seen, self.settings.head_norm)
 
     def losses(self, backbone: Backbone, batch: Batch) -> Losses:

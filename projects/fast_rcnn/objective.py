@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Annotated, Any
 
 import torch
@@ -22,7 +22,6 @@ from detkit.system.world import World
 from detkit.training.objective import Batch, Losses, first_features, new_head, plain_head
 from detkit.training.region_objective import RegionObjective, regions_right
 
-from .losses import smooth_l1
 from .targets import BoxTargets
 
 
@@ -81,7 +80,8 @@ class MultiTask(RegionObjective):
         """Centres and scales what the heads see, where the settings ask for it."""
         if self.settings.head_norm:
             for head, layer in ((self.classes, self.last_layer), (self.boxes, self.box_layer)):
-                head.calibrate(first_features(self, self._reader(backbone, layer)), self.settings.head_norm)
+                seen = first_features(self, partial(self.features, backbone, layer=layer))
+                head.calibrate(seen, self.settings.head_norm)
 
     def on(self, index: RegionIndex) -> Self:
         """The same on other regions, with boxes normalised as those that are learnt from."""
@@ -113,9 +113,14 @@ class MultiTask(RegionObjective):
         """The last layer for classes, that of BOX_LAYER for boxes."""
         return {**super().head_layers(), "box": self.box_layer}
 
-    def _reader(self, backbone: Backbone, layer: str) -> Callable[[Batch], Tensor]:
-        return lambda batch: self.extractor.forward(backbone, batch.inputs, [layer])[layer]
-
     def heads(self) -> dict[str, LinearHead]:
         """``class``: K classes, then background; ``box``: four moves of each class, not normalised."""
         return {"class": plain_head(self.classes), "box": self.targets.folded(plain_head(self.boxes))}
+
+
+def smooth_l1(found: Tensor, goals: Tensor, sigma: float) -> Tensor:
+    """() sum of f over the differences: f(x) = (sigma x)^2 / 2 where |x| < 1 / sigma^2, else |x| - 1 / (2 sigma^2).
+
+    Source: Fast R-CNN, eq. 3 (sigma 1); its code for sigma.
+    """
+    return F.smooth_l1_loss(found, goals, reduction="sum", beta=sigma**-2)

@@ -48,9 +48,12 @@ class BoxTargets:
             stds: four deviations for every class, with means of 0; empty takes those of the data.
         """
         rows = index.foreground_rows
-        labels = index.label[rows]
-        goals = Boxes.cat([_truths_of(index, image) for image in np.unique(index.image[rows]).tolist()])
-        moves = encode_boxes(index.boxes[rows], goals).numpy()
+        labels, goals = index.label[rows], [Boxes.of([])]
+        for image, own in index.by_image(rows):
+            truths, overlap = index.truths(image).used, index.boxes[rows[own]].iou(index.truths(image).used.boxes)
+            has_label = torch.from_numpy(labels[own, None]) == truths.labels
+            goals.append(truths.boxes[torch.where(has_label, overlap, -1.0).argmax(1)])
+        moves = encode_boxes(index.boxes[rows], Boxes.cat(goals)).numpy()
         mean, std = np.zeros((index.num_classes, 4)), np.ones((index.num_classes, 4)) * (stds or 1.0)
         for k in [] if stds else np.unique(labels):
             own = moves[labels == k]
@@ -80,12 +83,3 @@ class BoxTargets:
         """The (4K, D) layer that gives moves as they are, of one that gives them normalised."""
         mean, std = torch.from_numpy(self.mean).flatten(), torch.from_numpy(self.std).flatten()
         return LinearHead(head.weight * std[:, None], head.bias * std + mean)
-
-
-def _truths_of(index: RegionIndex, image: int) -> Boxes:
-    """The truth of each foreground row of one image: of those of its label, the one that it overlaps best."""
-    truths, span = index.truths(image).used, index.rows(image)
-    label = torch.from_numpy(index.label[span])
-    own = ((label >= 0) & (label < index.num_classes)).nonzero()[:, 0]
-    overlap = index.boxes[span][own].iou(truths.boxes)
-    return truths.boxes[torch.where(label[own, None] == truths.labels, overlap, -1.0).argmax(1)]

@@ -14,7 +14,7 @@ def test_value_and_gradient_by_hand(project, sigma, sign):
     # 0.2 - 1/18. The slope is sigma^2 x below and 1 from there on.
     for x, value in zip(AT, BY_HAND[sigma], strict=True):
         found = torch.tensor([sign * x + 7], dtype=torch.float64, requires_grad=True)
-        loss = project.losses.smooth_l1(found, torch.tensor([7.0], dtype=torch.float64), sigma)
+        loss = project.objective.smooth_l1(found, torch.tensor([7.0], dtype=torch.float64), sigma)
         assert float(loss.detach()) == pytest.approx(value, abs=1e-9)
         loss.backward()
         assert float(found.grad) == pytest.approx(sign * min(sigma**2 * x, 1), abs=1e-9)
@@ -23,4 +23,6 @@ def test_value_and_gradient_by_hand(project, sigma, sign):
 def test_differences_are_added_up(project):
     # 0.125 + 0.5 + 1.5 + 0
     found = torch.tensor([[0.5, 1.0], [2.0, 3.0]])
-    assert float(project.losses.smooth_l1(found, torch.tensor([[0.0, 2.0], [4.0, 3.0]]), 1.0)) == pytest.approx(2.125)
+    assert float(project.objective.smooth_l1(found, torch.tensor([[0.0, 2.0], [4.0, 3.0]]), 1.0)) == pytest.approx(
+        2.125
+    )
