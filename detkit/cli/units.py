@@ -43,7 +43,8 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         ConfigError: an option's value cannot be used, or the run is not finished so far.
     """
-    from detkit.report.units import RULE, UnitSource, chosen_units, fields_table, top_regions
+    from detkit.report.unit_source import UnitSource
+    from detkit.report.units import RULE, chosen_units, fields_table, top_regions
     from detkit.report.units_sheet import units_sheet
     from detkit.system.files import write_json
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from detkit.detection.detector import Detector
-from detkit.detection.explain import OTHERS, UNITS, Explanation
-from detkit.detection.units import Unit, drawn_field
+from detkit.detection.explain import OTHERS, UNITS
+from detkit.detection.explanation import Explanation
+from detkit.detection.units import drawn_field
+from detkit.report.explain_bars import AGAINST, MOVED, TAKEN, draw_scores, draw_shares, short_name
 from detkit.report.explain_text import fate_text, view_text
 from detkit.visualize import Labels, write_figure
 from detkit.visualize.seen import REGION, draw_seen
@@ -20,10 +21,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import SubFigure
     from matplotlib.font_manager import FontProperties
 
-MOVED, TAKEN, AGAINST, NEUTRAL = "#1971c2", "#ffd43b", "#c92a2a", "#868e96"
-"""Colours of the moved box, of boxes that it suppresses, of what speaks against the class, and of the bias."""
-MOST_CLASSES, MOST_BOXES = 12, 6
-"""Classes that have a bar, and suppressed boxes that are drawn."""
+MOST_BOXES = 6
+"""Suppressed boxes that are drawn."""
 
 
 def explanation_sheet(path: Path, found: Explanation, detector: Detector) -> None:
@@ -42,10 +41,10 @@ def explanation_sheet(path: Path, found: Explanation, detector: Detector) -> Non
     image, crop, scores = top.subplots(1, 3, width_ratios=[1.5, 1, 1.1])
     _draw_image(image, found, font)
     _draw_crop(crop, found, detector)
-    _draw_scores(scores, found, labels, font)
+    draw_scores(scores, found, labels, font)
     _draw_units(middle, found, detector)
     shares, fate = bottom.subplots(1, 2, width_ratios=[1.5, 1])
-    _draw_shares(shares, found, name, font)
+    draw_shares(shares, found, name, font)
     _draw_fate(fate, found, name, font)
     write_figure(path, figure)
 
@@ -92,29 +91,6 @@ def _draw_view(axes: Axes, view: Any, detector: Detector, field: np.ndarray | No
     draw_seen(axes, view, detector.network.backbone.preprocessing, field)
 
 
-def _draw_scores(axes: Axes, found: Explanation, labels: Labels, font: FontProperties) -> None:
-    shown = [one for one in found.classes if math.isfinite(one.score)][:MOST_CLASSES]
-    places = np.arange(len(shown))
-    known = all(one.probability is not None for one in shown)
-    colors = [MOVED if one.score >= one.threshold else AGAINST for one in shown]
-    thresholds, scores = (np.array([getattr(one, name) for one in shown]) for name in ("threshold", "score"))
-    axes.barh(places, scores - thresholds, left=thresholds, color=colors, height=0.5)
-    axes.vlines(thresholds, places - 0.4, places + 0.4, color="black", linewidth=2.5, label="shown from here on")
-    axes.set_yticks(places, [labels.names[one.label] for one in shown], fontproperties=font)
-    axes.invert_yaxis()
-    axes.use_sticky_edges = False
-    axes.margins(x=0.12)
-    if known and shown:
-        right = axes.secondary_yaxis("right")
-        right.set_yticks(places, [f"{one.probability:.0%}" for one in shown])
-        right.set_ylabel("probability")
-        right.tick_params(length=0)
-    axes.set_title("score of each class, from its threshold on", fontsize=11)
-    axes.legend(loc="upper left", bbox_to_anchor=(0, -0.06), frameon=False, fontsize=9)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-
-
 def _draw_units(part: SubFigure, found: Explanation, detector: Detector) -> None:
     drawn = [drawn_field(found.field, one.unit) for one in found.units]
     is_crop = (view := detector.network.extractor.view(found.steps.image, found.box)) is not None and view.is_crop
@@ -139,48 +115,9 @@ def _draw_units(part: SubFigure, found: Explanation, detector: Detector) -> None
             own = place == 0
             axes.set_xlabel(f"{relative:.0%}" if own else f"{relative:.0%}  ({region})", fontsize=9, labelpad=2)
             if own:
-                axes.set_title(_short(one.unit), fontsize=9, loc="left", pad=3)
+                axes.set_title(short_name(one.unit), fontsize=9, loc="left", pad=3)
                 for spine in axes.spines.values():
                     spine.set(color=REGION, linewidth=2.5)
-
-
-def _draw_shares(axes: Axes, found: Explanation, name: str, font: FontProperties) -> None:
-    shares = found.shares
-    if shares is None:
-        axes.text(0.5, 0.5, "this score is no sum over features", ha="center", va="center", transform=axes.transAxes)
-        axes.axis("off")
-        return
-    named = sum(one.share for one in shares.largest if one.share > 0)
-    named_against = sum(one.share for one in shares.largest if one.share < 0)
-    support = [one for one in shares.largest if one.share > 0]
-    against = [one for one in shares.largest if one.share < 0]
-    bars = [("bias", shares.bias)]
-    bars += [(_short(one.unit), one.share) for one in support]
-    bars += [(f"{shares.num_support - len(support)} more for it", shares.support - named)]
-    bars += [(_short(one.unit), one.share) for one in against]
-    bars += [(f"{shares.num_against - len(against)} more against it", shares.against - named_against)]
-    bars += [(f"{shares.output} of {name}", shares.total)]
-    places, values = np.arange(len(bars)), np.array([value for _, value in bars])
-    starts = np.concatenate([[0.0], np.cumsum(values[:-1])])
-    starts[-1] = 0.0
-    colors = [NEUTRAL, *(MOVED if v >= 0 else AGAINST for v in values[1:-1]), "black"]
-    axes.bar(places, values, bottom=starts, color=colors, width=0.75)
-    for place, start, value in zip(places, starts, values, strict=True):
-        axes.annotate(
-            f"{value:+.2f}",
-            (place, max(start, start + value)),
-            (0, 2),
-            textcoords="offset points",
-            ha="center",
-            fontsize=8,
-        )
-    axes.axhline(0, color="black", linewidth=0.6)
-    axes.set_xticks(places, [text for text, _ in bars], rotation=35, ha="right", fontproperties=font, fontsize=9)
-    axes.use_sticky_edges = False
-    axes.margins(x=0.02, y=0.12)
-    axes.set_title(f"what each feature adds to the {shares.output} (weight x value)", fontsize=11)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
 
 
 def _draw_fate(axes: Axes, found: Explanation, name: str, font: FontProperties) -> None:
@@ -203,13 +140,6 @@ def _draw_fate(axes: Axes, found: Explanation, name: str, font: FontProperties) 
     )
     axes.axis("off")
     axes.set_title("score, box, and what became of it", fontsize=11, loc="left")
-
-
-def _short(unit: Unit) -> str:
-    height, width = unit.grid
-    if height * width == 1:
-        return f"{unit.layer} {unit.number}"
-    return f"{unit.layer} {unit.number}: {unit.channel} @ {unit.cell // width},{unit.cell % width}"
 
 
 def _wrapped(text: str, width: int) -> str:

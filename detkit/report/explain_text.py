@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from detkit.detection.detector import Detector
-from detkit.detection.explain import AsClass, Explanation
+from detkit.detection.explanation import AsClass, Explanation
 from detkit.detection.fate import Fate
 from detkit.errors import counted
 from detkit.regions.base import RegionView

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,110 +12,20 @@ from torch import Tensor
 
 from detkit.backbones.base import LayerSpec
 from detkit.backbones.receptive_fields import receptive_fields
-from detkit.backbones.shapes import network_layers, shape_of_network
+from detkit.backbones.shapes import shape_of_network
 from detkit.config.node import Config
 from detkit.detection.units import Unit, channel_peak, strongest_regions
-from detkit.errors import ConfigError, DataError
-from detkit.progress import progress
-from detkit.regions.features import RegionFeatures, Request, StoredFeatures
-from detkit.registry import nearest
-from detkit.report.measure import Probe
-from detkit.run.plan import Step
-from detkit.run.runner import Run
-from detkit.run.stage import Context
-from detkit.stages.common import region_features, region_index
+from detkit.errors import ConfigError
+from detkit.report.unit_source import SAMPLED, UnitSource
 
 KEPT = 1000
 """Regions of each unit that are kept. Source: R-CNN, section 3.1."""
-SAMPLED, CHOSEN, ALIKE = 32, 6, 0.5
-"""Images by which units are chosen, how many are, and from which correlation on two of them show the same."""
+CHOSEN, ALIKE = 6, 0.5
+"""How many units are chosen, and from which correlation on two of them show the same."""
 RULE = (
     f"of each channel the cell whose largest activation differs most from image to image over {SAMPLED} images "
     f"(standard deviation); of these the first {CHOSEN} that correlate by less than {ALIKE:g} with those before them"
 )
-
-
-@dataclass(frozen=True, eq=False)
-class UnitSource:
-    """One layer's features of the regions of one role of a run.
-
-    Args:
-        run: the run.
-        context: of the stage that reads these regions: its network and its proposals are taken.
-        features: stored or computed.
-        layer: the layer's name.
-        requests: the images that are looked at, with all their regions.
-    """
-
-    run: Run
-    context: Context
-    features: RegionFeatures
-    layer: str
-    requests: Sequence[Request]
-
-    @classmethod
-    def of(cls, run: Run, role: str, layer: str, most_images: int) -> UnitSource:
-        """The source of a run.
-
-        Args:
-            run: the run.
-            role: whose regions.
-            layer: the layer; empty takes the pooled one.
-            most_images: how many images are looked at, from the first on; 0 takes all.
-
-        Raises:
-            ConfigError: no stage reads such regions, the network has no such layer, or results are missing.
-            DataError: there are no regions.
-        """
-        step, layers = _reader(run, role), network_layers(run.config)
-        layer = layer or next(iter(layers))
-        if layer not in layers:
-            raise ConfigError(f"--layer: no layer {layer!r}.{nearest(layer, layers)} Layers: {', '.join(layers)}.")
-        context = replace(run.context(step), config=step.config)
-        missing = [name for name in ("network", "proposals") if name not in context.inputs]
-        if missing:
-            made = " and ".join(step.inputs[name].label for name in missing)
-            raise ConfigError(f"{made}: not there yet; run detkit train with this recipe first")
-        at_test = role == "TEST"
-        most_boxes = 0 if at_test else step.config.PROPOSALS.TRAIN_MAX_BOXES
-        index = region_index(context, role, with_truths=not at_test, max_boxes=most_boxes)
-        features = region_features(context, index)
-        if isinstance(features, StoredFeatures) and not features.holds(layer):
-            others = {name: path for name, path in context.inputs.items() if name != "features"}
-            features = region_features(replace(context, inputs=others), index)
-        requests = features.every_row()[: most_images or None]
-        if not requests:
-            raise DataError(f"--role {role}: none of its {index.num_images} images has a region")
-        return cls(run, context, features, layer, requests)
-
-    @property
-    def spec(self) -> LayerSpec:
-        """The layer's shape."""
-        return network_layers(self.run.config)[self.layer]
-
-    def cost(self, sampled: bool) -> str:
-        """What looking at these regions takes, measured in a few seconds where they have to be computed.
-
-        Args:
-            sampled: whether units are chosen first, for which some images are looked at twice.
-        """
-        regions = sum(len(rows) for _, rows in self.requests)
-        what = f"{self.layer} of {regions:,} regions in {len(self.requests)} images"
-        if isinstance(self.features, StoredFeatures):
-            return f"{what}: read from stored features, {regions * self.spec.dim * 2 / 1e6:,.0f} MB"
-        again = min(SAMPLED, len(self.requests)) / len(self.requests) if sampled else 0.0
-        probe = Probe(self.run)
-        measured = probe.features.seconds(len(self.requests), regions, workers=self.run.workers, threads=probe.threads)
-        seconds = measured * (1 + again)
-        length = f"{seconds / 60:,.0f} min" if seconds >= 120 else f"{seconds:.0f} s"
-        return f"{what}: computed, about {length}; nothing is stored"
-
-    def blocks(self, requests: Sequence[Request]) -> Iterator[tuple[int, Tensor]]:
-        """(image, (n, D) features of its regions), with a bar."""
-        with progress(f"units {self.context.role.lower()}", len(requests), "image") as bar:
-            for image, layers in self.features.images(requests, [self.layer]):
-                yield image, layers[self.layer]
-                bar.update()
 
 
 @dataclass(eq=False)
@@ -234,11 +144,3 @@ def fields_table(config: Config) -> list[str]:
         apart = f"{one.stride:.4g}" if one.stride else "-"
         lines.append(f"{name:{width}} {one.size:6} {apart:>7} {one.offset:8.4g} {one.share:6.0%}")
     return lines
-
-
-def _reader(run: Run, role: str) -> Step:
-    """The last step that reads the network and the proposals of a role."""
-    readers = {step.role: step for step in run.steps if {"network", "proposals"} <= set(step.inputs)}
-    if role not in readers:
-        raise ConfigError(f"--role {role}: no stage of this recipe reads its regions; expected {', '.join(readers)}")
-    return readers[role]

@@ -15,7 +15,8 @@ from detkit.config.build import build
 from detkit.data.images import read_image
 from detkit.detection.units import drawn_field
 from detkit.regions.base import RegionExtractor
-from detkit.report.units import TopRegions, UnitSource
+from detkit.report.unit_source import UnitSource
+from detkit.report.units import TopRegions
 from detkit.stages.common import load_network
 from detkit.visualize import write_figure
 from detkit.visualize.seen import REGION, Tile

@@ -9,7 +9,8 @@ import torch
 from detkit.backbones.base import LayerSpec
 from detkit.detection.units import Unit
 from detkit.report import units
-from detkit.report.units import TopRegions, UnitSource, diverse, top_regions
+from detkit.report.unit_source import UnitSource
+from detkit.report.units import TopRegions, diverse, top_regions
 
 SPEC = LayerSpec((2, 1, 2))
 
