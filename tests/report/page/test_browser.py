@@ -1,4 +1,4 @@
-"""The page in a real browser: every picture loads, nothing is fetched, nothing is complained of, telephones fit."""
+"""The page in a real browser: pictures load, nothing is fetched, nothing is complained of, telephones and paper fit."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import subprocess
+from dataclasses import replace
 
 import pytest
 
@@ -15,6 +16,11 @@ from detkit.report.page.build import sections, write_page
 CHROMIUM = shutil.which("chromium")
 LOADED = "Promise.all([...document.images].map(i => i.decode())).then(() => document.images.length)"
 TELEPHONE = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
+PAPER = {"width": 680, "height": 1000, "deviceScaleFactor": 1, "mobile": False}
+"""What the margins leave of a sheet of A4, in the pixels of 1/96 inch that browsers print with."""
+TWELVE = ("AP", "AP50", "AP75", *(f"A{kind}{size}" for kind in "PR" for size in ("small", "medium", "large")))
+TWELVE += ("AR1", "AR10", "AR100")
+"""COCO's numbers, the widest table."""
 
 
 class Browser:
@@ -79,8 +85,8 @@ def browser(tmp_path):
 
 
 def test_the_page_opens_without_a_request_or_a_complaint(browser, inputs, tmp_path):
-    page = tmp_path / "report.html"
-    write_page(page, inputs, sections(inputs))
+    page, wide = tmp_path / "report.html", replace(inputs, metrics={"COCO": dict.fromkeys(TWELVE, 0.1234)})
+    write_page(page, wide, sections(wide))
     target = browser.do("Target.createTarget", url="about:blank")["targetId"]
     browser.session = browser.do("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
     for domain in ("Page", "Network", "Runtime", "Log"):
@@ -90,6 +96,9 @@ def test_the_page_opens_without_a_request_or_a_complaint(browser, inputs, tmp_pa
     browser.until(lambda one: one.get("method") == "Page.loadEventFired")
     assert browser.value(LOADED) == page.read_text(encoding="utf-8").count("<img ")
     assert browser.value("document.documentElement.scrollWidth") == TELEPHONE["width"]
+    browser.do("Emulation.setDeviceMetricsOverride", **PAPER)
+    browser.do("Emulation.setEmulatedMedia", media="print")
+    assert browser.value("document.documentElement.scrollWidth") <= PAPER["width"]
     asked = [
         one["params"]["request"]["url"] for one in browser.events if one.get("method") == "Network.requestWillBeSent"
     ]
