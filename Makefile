@@ -3,17 +3,34 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+DOCS_STAMP := $(VENV)/.installed_docs
 
-.PHONY: demo test soak mutants bench clean
+.PHONY: demo test docs docs-test dist soak mutants bench clean
 
 demo: $(STAMP)
 	$(BIN)/detkit train --config projects/rcnn/quick.yaml
-	@echo "detections: runs/quick/pictures.png"
+	@$(BIN)/python examples/after_demo.py runs/quick
 
 test: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy & $(BIN)/pytest -n 2 --dist worksteal; code=$$?; wait $$! && exit $$code
+
+# The site in build/docs; a warning or a broken link ends it.
+docs: $(DOCS_STAMP)
+	$(BIN)/sphinx-build -q -W --keep-going -d build/doctrees docs build/docs
+	$(BIN)/python docs/extension/links.py build/docs
+
+# The site, and every notebook from its first cell to its last: minutes.
+docs-test: docs
+	$(BIN)/pytest -q tests/docs -m notebook
+
+# The wheels, checked, each installed into an empty environment.
+dist: $(STAMP)
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist .
+	$(BIN)/python -m build --wheel --outdir dist packages/blood_cells
+	$(BIN)/twine check --strict dist/*
 
 # The long forms of tests: minutes.
 soak: $(STAMP)
@@ -33,5 +50,9 @@ $(STAMP): setup.py setup.cfg pyproject.toml
 	$(BIN)/pip install --quiet --editable '.[dev]'
 	touch $(STAMP)
 
+$(DOCS_STAMP): $(STAMP)
+	$(BIN)/pip install --quiet --editable '.[docs]'
+	touch $(DOCS_STAMP)
+
 clean:
-	rm -rf build dist *.egg-info runs
+	rm -rf build dist *.egg-info runs docs/generated
