@@ -13,6 +13,7 @@ import detkit
 from detkit.cli import (
     ablate,
     compare,
+    completion,
     config,
     data,
     detect,
@@ -52,6 +53,7 @@ COMMANDS = (
     list_components,
     data,
     doctor,
+    completion,
 )
 
 
