@@ -40,7 +40,9 @@ def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
         "object box (x1 y1 x2 y2 in pixels, x2 and y2 exclusive), class, score, and the probability that it is right "
         "where the model knows one. An image that cannot be read has its error there, and the exit code is 2.",
     )
-    parser.add_argument("--model", required=True, metavar="FOLDER", help="a model folder, RUN/model")
+    parser.add_argument(
+        "--model", required=True, metavar="MODEL", help="a model folder, RUN/model, or an installed model"
+    )
     parser.add_argument("images", nargs="+", metavar="IMAGE|FOLDER|PATTERN")
     parser.set_defaults(places="--output")
     parser.add_argument("--output", default="detections", metavar="FOLDER", help="default: detections/")

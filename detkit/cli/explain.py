@@ -18,7 +18,9 @@ def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
         "units, its scores and the features that make them, how the box head moves it, and what suppresses it. Writes "
         "explain.png and explain.json.",
     )
-    parser.add_argument("--model", required=True, metavar="FOLDER", help="a model folder, RUN/model")
+    parser.add_argument(
+        "--model", required=True, metavar="MODEL", help="a model folder, RUN/model, or an installed model"
+    )
     parser.add_argument("image", metavar="IMAGE")
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("--region", type=int, metavar="N", help="the N-th proposal, from 0")

@@ -15,6 +15,7 @@ from detkit.config.build import construct
 from detkit.config.layout import RuntimeKeys
 from detkit.detection.calibration import Calibration
 from detkit.detection.detector import Detector
+from detkit.detection.installed import model_folder
 from detkit.detection.model_file import CALIBRATION_FILE, read_model_file
 from detkit.detection.postprocess import Postprocess
 from detkit.detection.scorer import RegionScorer
@@ -29,14 +30,14 @@ def load(model: str | Path, *, device: str = "auto", compile: bool = False) -> D
     """The detector of a model folder.
 
     Args:
-        model: a folder that a training run wrote (``RUN/model``).
+        model: a folder that a training run wrote (``RUN/model``), or the name of an installed model.
         device: auto, cpu or cuda.
         compile: whether the network goes through torch.compile: the first image takes longer, the others less.
 
     Raises:
         ModelError: the folder is no model, or needs a component that is not registered.
     """
-    folder = Path(model)
+    folder = model_folder(model)
     described = read_model_file(folder)
     compute = Compute.resolve(dtype=described["compute"]["dtype"], device=device, compile=compile)
     return _assemble(folder, described, compute)
