@@ -80,6 +80,11 @@ def outline(axes, boxes: np.ndarray, color: str, width: float = 1.5) -> None:
         )
 
 
+def tag(axes, x: float, y: float, text: str) -> None:
+    """A few words at the upper left corner of a box, inside the picture."""
+    axes.text(x + 2, max(y, 9), text, fontsize=7, color="white", backgroundcolor="#1c2126")
+
+
 def draw_proposals(scene: Sample, detector: Detector, steps: Steps) -> Figure:
     """The image, all its proposals, and the best one of each object."""
     shared = overlaps(scene, steps)
@@ -127,7 +132,7 @@ def draw_scores(scene: Sample, detector: Detector, steps: Steps) -> Figure:
 
 
 def draw_moves(scene: Sample, detector: Detector, steps: Steps) -> Figure:
-    """The best region of each object before and after the box head."""
+    """A loose region of each object before and after the box head."""
     found, truths = steps.candidates, objects(scene)
     assert scene.annotations is not None
     figure, axes = panels(["before the box head", "after it"])
@@ -136,12 +141,12 @@ def draw_moves(scene: Sample, detector: Detector, steps: Steps) -> Figure:
         outline(one, truths.tensor.numpy(), "green", 2)
         shared = found.boxes.iou(truths)
         for n, label in enumerate(scene.annotations.labels.tolist()):
-            own = torch.where((found.labels == label) & (shared[:, n] >= LIMIT), found.scores, -torch.inf)
-            row = int(own.argmax())
+            loose = (found.labels == label) & (shared[:, n] >= 0.55) & (shared[:, n] <= 0.75)
+            row = int(torch.where(loose, found.scores, -torch.inf).argmax())
             iou = float(boxes[[row]].iou(truths)[0, n])
             x1, y1 = boxes.tensor[row, :2].tolist()
             outline(one, boxes.tensor.numpy()[[row]], "orange" if boxes is found.boxes else "blue")
-            one.text(x1, y1 - 2, f"IoU {iou:.2f}", fontsize=7, color="white", backgroundcolor="#1c2126")
+            tag(one, x1, y1, f"IoU {iou:.2f}")
     return figure
 
 
@@ -168,7 +173,7 @@ def draw_detections(scene: Sample, detector: Detector, steps: Steps) -> Figure:
     outline(one, shown.boxes.tensor.numpy(), "blue")
     for row, (label, box) in enumerate(zip(shown.labels.tolist(), shown.boxes.tensor.tolist())):
         text = detector.class_names[label] + (f" {chances[row]:.0%}" if chances is not None else "")
-        one.text(box[0], box[1] - 2, text, fontsize=7, color="white", backgroundcolor="#1c2126")
+        tag(one, box[0], box[1], text)
     return figure
 
 

@@ -10,10 +10,18 @@ import numpy as np
 SHAPES = ("cross", "disc", "square", "triangle")
 # Longer side of a shape as a share of the scene's shorter side; drawn log-uniformly.
 SCALES = (0.24, 0.62)
-# Each shape has a side, a darker band to its lower right, as a share of its length. It has no part in the box:
-# proposals that take it in are what a box regressor can put right.
-DEPTHS = (0.14, 0.24)
-SIDE_SHADES = (0.72, 0.94)
+# Light comes from the upper left: each shape has a shaded band along its lower right sides, as a share of its length,
+# and throws a soft shadow beyond them. The band is a part of the shape and of its box, the shadow is not. Proposals
+# that miss the one or take in the other are what a box regressor can put right.
+BANDS = (0.14, 0.24)
+BAND_SHADES = (0.45, 0.7)
+"""What the band keeps of the shape's colour."""
+SHADOW_STEPS = (0.12, 0.24)
+"""How far a shadow falls, as a share of the shape's length."""
+SHADOW_SHADES = (0.35, 0.6)
+"""What a shadow leaves of the light."""
+SOFTNESS = 0.035
+"""Standard deviation of the blur of band and shadow, as a share of the shape's length."""
 LEAST_VISIBLE = 0.65
 _SHIFT = 4  # outlines are drawn in sixteenths of a pixel
 
@@ -31,6 +39,15 @@ class Scene:
     pixels: np.ndarray
     boxes: list[list[int]]
     labels: list[int]
+
+
+@dataclass(frozen=True)
+class _Masks:
+    """Where a shape, the lit part of it and its shadow lie: (H, W) float32 shares of each pixel, 0..1."""
+
+    shape: np.ndarray
+    lit: np.ndarray
+    shadow: np.ndarray
 
 
 def draw_scene(rng: np.random.Generator, size: tuple[int, int], num_shapes: int) -> Scene:
@@ -56,11 +73,9 @@ def draw_scene(rng: np.random.Generator, size: tuple[int, int], num_shapes: int)
         masks = _place(rng, SHAPES[label], size, owner, areas)
         if masks is None:
             break
-        front, side = masks
-        _paint_shape(rng, canvas, front, side)
-        owner[side >= 0.5] = -1
-        owner[front >= 0.5] = len(labels)
-        areas.append(int((front >= 0.5).sum()))
+        _paint_shape(rng, canvas, masks)
+        owner[masks.shape >= 0.5] = len(labels)
+        areas.append(int((masks.shape >= 0.5).sum()))
         labels.append(label)
     noise = rng.uniform(2, 6) * rng.standard_normal(canvas.shape, np.float32)
     pixels = np.clip(np.rint(canvas + noise), 0, 255).astype(np.uint8)
@@ -96,8 +111,8 @@ def _ground(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
 
 def _place(
     rng: np.random.Generator, shape: str, size: tuple[int, int], owner: np.ndarray, areas: list[int]
-) -> tuple[np.ndarray, np.ndarray] | None:
-    """The masks of a shape's front and of front and side together, or None where there is no room.
+) -> _Masks | None:
+    """A new shape, or None where there is no room.
 
     Room is where enough is left to be seen of every shape that stands already.
     """
@@ -108,12 +123,15 @@ def _place(
         # A centre this far inside cuts at most a tenth of the shape off at the border.
         centre = rng.uniform(0.8 * extent, np.array(size[::-1]) - 0.8 * extent)
         outline = _outline(shape, rng) * extent @ _rotation(rng.uniform(-0.35, 0.35)) + centre
-        depth = length * rng.uniform(*DEPTHS)
-        front = _mask(outline, size)
-        side = np.max([_mask(outline + step, size) for step in np.linspace(0, depth, 8)], axis=0)
-        left = np.bincount(owner[(owner >= 0) & (side < 0.5)], minlength=len(areas))
+        mask = _mask(outline, size)
+        left = np.bincount(owner[(owner >= 0) & (mask < 0.5)], minlength=len(areas))
         if all(seen >= LEAST_VISIBLE * area for seen, area in zip(left, areas)):
-            return front, side
+            # Both lie inside or beyond the same outline, moved towards the light or away from it.
+            lit, shadow = (
+                cv2.GaussianBlur(_mask(outline + length * step, size), (0, 0), length * SOFTNESS)
+                for step in (-rng.uniform(*BANDS), rng.uniform(*SHADOW_STEPS))
+            )
+            return _Masks(mask, lit, shadow)
     return None
 
 
@@ -164,15 +182,15 @@ def _fixed_point(points: np.ndarray) -> np.ndarray:
     return np.rint((points - 0.5) * 2**_SHIFT).astype(np.int32)
 
 
-def _paint_shape(rng: np.random.Generator, canvas: np.ndarray, front: np.ndarray, side: np.ndarray) -> None:
-    """A shape of one colour in front of its darker side."""
-    under = canvas[front >= 0.5].mean(0)
+def _paint_shape(rng: np.random.Generator, canvas: np.ndarray, masks: _Masks) -> None:
+    """A shape of one colour, lit from the upper left, above its shadow."""
+    under = canvas[masks.shape >= 0.5].mean(0)
     colour = _colour(rng)
     while np.abs(colour - under).sum() < 120:
         colour = _colour(rng)
-    _paint(canvas, side, colour * np.float32(rng.uniform(*SIDE_SHADES)))
-    shade = np.linspace(1, rng.uniform(0.85, 1), front.shape[0], dtype=np.float32)[:, None, None]
-    _paint(canvas, front, colour * shade)
+    canvas *= 1 - masks.shadow[..., None] * np.float32(1 - rng.uniform(*SHADOW_SHADES))
+    band = np.float32(rng.uniform(*BAND_SHADES))
+    _paint(canvas, masks.shape, colour * (band + (1 - band) * masks.lit[..., None]))
 
 
 def _paint(canvas: np.ndarray, mask: np.ndarray, colour: np.ndarray) -> None:

@@ -36,20 +36,42 @@ def test_a_scene_may_be_empty():
 
 
 def test_what_is_around_a_box_is_not_the_shape(monkeypatch):
-    # Without side, clutter and noise, a square on its ground differs from the ground within its box only.
-    monkeypatch.setattr(drawing, "DEPTHS", (0, 0))
-    monkeypatch.setattr(drawing, "SHAPES", ("square",))
-    for name in ("_blob", "_line"):
-        monkeypatch.setattr(
-            drawing, name, {"_blob": lambda *_: np.zeros((3, 2)) - 9, "_line": lambda rng, size: np.zeros(size)}[name]
-        )
-    monkeypatch.setattr(drawing, "_ground", lambda rng, size: np.zeros((*size, 3), np.float32))
-    scene = draw_scene(np.random.default_rng(3), (120, 160), 1)
+    # Shadows do not show on black: a square differs from its ground within its box only.
+    scene = one_square(monkeypatch, ground=0)
     ((x1, y1, x2, y2),) = scene.boxes
     shape = scene.pixels.astype(int).sum(2) > 100
     rows, columns = np.nonzero(shape)
     assert abs(rows.min() - y1) <= 1 and abs(rows.max() + 1 - y2) <= 1
     assert abs(columns.min() - x1) <= 1 and abs(columns.max() + 1 - x2) <= 1
+
+
+def test_a_shadow_falls_to_the_lower_right_and_has_no_part_in_the_box(monkeypatch):
+    scene = one_square(monkeypatch, ground=240)
+    ((x1, y1, x2, y2),) = scene.boxes
+    light = scene.pixels.astype(float).mean(2)
+    x, y, step = (x1 + x2) // 2, (y1 + y2) // 2, (x2 - x1) // 16
+    assert light[y2 + step, x] < 200 and light[y, x2 + step] < 200
+    assert light[y1 - step, x] > 230 and light[y, x1 - step] > 230
+
+
+def test_a_shape_is_darker_along_its_lower_right_inside_its_box(monkeypatch):
+    scene = one_square(monkeypatch, ground=0)
+    ((x1, y1, x2, y2),) = scene.boxes
+    light = scene.pixels.astype(float).mean(2)
+    x, y, step = (x1 + x2) // 2, (y1 + y2) // 2, (x2 - x1) // 8
+    assert light[y2 - step // 2, x] < 0.85 * light[y, x] and light[y, x2 - step // 2] < 0.85 * light[y, x]
+
+
+def one_square(monkeypatch, ground):
+    """A scene of one upright square on an even ground, without clutter."""
+    monkeypatch.setattr(drawing, "SHAPES", ("square",))
+    monkeypatch.setattr(drawing, "_blob", lambda *_: np.zeros((3, 2)) - 9)
+    monkeypatch.setattr(drawing, "_line", lambda rng, size: np.zeros(size, np.float32))
+    monkeypatch.setattr(drawing, "_rotation", lambda angle: np.eye(2))
+    monkeypatch.setattr(drawing, "_ground", lambda rng, size: np.full((*size, 3), ground, np.float32))
+    scene = draw_scene(np.random.default_rng(3), (120, 160), 1)
+    assert scene.boxes[0][2] < 140 and scene.boxes[0][3] < 105  # there is room for its shadow
+    return scene
 
 
 def test_a_crowded_scene_holds_fewer_shapes_than_asked():
