@@ -23,6 +23,7 @@ from detkit.system.files import replacing_folder, write_json, writing
 from detkit.training.solver import METRICS as STEPS
 from detkit.training.tensorboard import mirror
 from detkit.visualize import picture_grid, write_image
+from detkit.visualize.legend import with_legend
 
 log = logging.getLogger("detkit")
 
@@ -148,7 +149,7 @@ def _draw_pictures(run: Run) -> list[str]:
     calibration = calibration_of(run)
     found = [calibration.shown(detections[i]) for i in shown]
     grid = picture_grid(images, found, dataset.class_names, truths=truths, min_score=-math.inf)
-    write_image(run.folder / "pictures.png", grid)
+    write_image(run.folder / "pictures.png", with_legend(grid, dataset.class_names))
     return []
 
 
