@@ -44,10 +44,10 @@ mutants: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python benchmarks/run.py --out runs/benchmarks --page docs/performance.md $(BENCH)
 
-$(STAMP): setup.py setup.cfg pyproject.toml
+$(STAMP): setup.py setup.cfg pyproject.toml packages/blood_cells/pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip setuptools
-	$(BIN)/pip install --quiet --editable '.[dev]'
+	$(BIN)/pip install --quiet --editable '.[dev]' --editable packages/blood_cells
 	touch $(STAMP)
 
 $(DOCS_STAMP): $(STAMP)

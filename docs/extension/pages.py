@@ -18,6 +18,7 @@ OUTSIDE = {
     "projects/fast_rcnn/README.md": "generated/fast_rcnn.md",
     "CHANGELOG.md": "generated/changelog.md",
     "CONTRIBUTING.md": "generated/contributing.md",
+    "packages/blood_cells/README.md": "generated/blood_cells.md",
     "README.md": "index.md",
     "README.zh.md": "zh/index.md",
 }
