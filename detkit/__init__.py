@@ -12,7 +12,13 @@ __version__ = "0.1.0"
 
 
 def load(model: str | Path, *, device: str = "auto", compile: bool = False) -> Detector:
-    """The detector of a model folder; ``detkit.load(model).detect(image)``. See ``detkit.detection.load.load``."""
+    """The detector of a model folder; ``detkit.load(model).detect(image)``. See ``detkit.detection.load.load``.
+
+    Example:
+        >>> load("no/folder")
+        Traceback (most recent call last):
+        detkit.errors.ModelError: ...
+    """
     from detkit.detection.load import load as load_detector
 
     return load_detector(model, device=device, compile=compile)

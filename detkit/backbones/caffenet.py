@@ -110,6 +110,13 @@ class CaffeNet(_GroupedAlexNet):
         dropout: share of fc6 and fc7 that is dropped in train mode.
         levels: pool5 is a pyramid of maxima with so many bins on a side of each level. One level of 6 equals the
             network's own pooling at 227 px, which an empty list keeps; with others fc6 is a new layer.
+
+    Example:
+        >>> import torch
+        >>> with torch.device("meta"):  # without numbers, so at once
+        ...     net = CaffeNet()
+        >>> net.layers["pool5"].shape, net.layers["fc7"].shape
+        ((256, 6, 6), (4096,))
     """
 
     norm_first = False
@@ -127,6 +134,13 @@ class AlexNet(_GroupedAlexNet):
         dropout: share of fc6 and fc7 that is dropped in train mode.
         levels: pool5 is a pyramid of maxima with so many bins on a side of each level. One level of 6 equals the
             network's own pooling at 227 px, which an empty list keeps; with others fc6 is a new layer.
+
+    Example:
+        >>> import torch
+        >>> with torch.device("meta"):  # without numbers, so at once
+        ...     net = AlexNet()
+        >>> net.layers["pool5"].shape, net.layers["fc7"].shape
+        ((256, 6, 6), (4096,))
     """
 
     norm_first = True

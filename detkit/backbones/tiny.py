@@ -26,6 +26,12 @@ class TinyNet(Backbone):
         fc_dim: length of fc6 and fc7.
         dropout: share of fc6 and fc7 that is dropped in train mode.
         levels: pool5 is a pyramid of maxima with so many bins on a side of each level; empty pools 2 x 2 cells.
+
+    Example:
+        >>> import torch
+        >>> net = TinyNet(width=8, fc_dim=16)
+        >>> {name: tuple(features.shape) for name, features in net(torch.zeros(2, 3, 48, 48), ["pool5", "fc7"]).items()}
+        {'pool5': (2, 288), 'fc7': (2, 16)}
     """
 
     def __init__(

@@ -71,6 +71,13 @@ class TorchvisionBackbone(Backbone):
         ConfigError: the crop is too small for the network, or the network has no such stride.
 
     Source of dilation: Yu, Koltun: Multi-scale context aggregation by dilated convolutions (2016).
+
+    Example:
+        >>> import torch
+        >>> with torch.device("meta"):  # without numbers, so at once
+        ...     net = TorchvisionBackbone(arch="squeezenet1_1")
+        >>> {name: layer.shape for name, layer in net.layers.items()}
+        {'pool5': (512, 3, 3), 'final': (512,)}
     """
 
     def __init__(

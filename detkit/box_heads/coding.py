@@ -37,6 +37,11 @@ def encode_boxes(boxes: Boxes, targets: Boxes, *, inclusive: bool = False, coder
         inclusive: take the last pixel minus the first for a width, one less than the pixels it holds, as the
             paper's code does.
         coder: what the four numbers are; the paper's by default.
+
+    Example:
+        >>> from detkit.structures import Boxes
+        >>> encode_boxes(Boxes.of([[0, 0, 10, 20]]), Boxes.of([[5, 0, 25, 20]]))  # 1 width to the right, log(2) wider
+        tensor([[1.0000, 0.0000, 0.6931, 0.0000]], dtype=torch.float64)
     """
     centre, size = _centre_size(boxes, inclusive)
     goal_centre, goal_size = _centre_size(targets, inclusive)
@@ -50,6 +55,12 @@ def decode_boxes(boxes: Boxes, deltas: Tensor, *, inclusive: bool = False, coder
     """The N boxes moved by (N, 4) deltas of ``coder``, not clipped; a side grows or shrinks by at most 62.5 times.
 
     Source: R-CNN, appendix C, eqs. 1-4.
+
+    Example:
+        >>> import torch
+        >>> from detkit.structures import Boxes
+        >>> decode_boxes(Boxes.of([[0, 0, 10, 20]]), torch.tensor([[1.0, 0.0, 0.0, 0.0]])).tensor.tolist()
+        [[10.0, 0.0, 20.0, 20.0]]
     """
     centre, size = _centre_size(boxes, inclusive)
     deltas = deltas.double()

@@ -23,6 +23,16 @@ class Identity(BoxHead):
     Args:
         num_classes: not used.
         feature_dim: not used.
+
+    Example:
+        >>> import numpy as np
+        >>> import torch
+        >>> from detkit.testing.example import example_source
+        >>> source = example_source()
+        >>> head = Identity(num_classes=1, feature_dim=2).fit(source, np.random.default_rng(0))
+        >>> moved = head.refine(source.take(np.array([1])), source.index.boxes[[1]], torch.tensor([0]))
+        >>> len(moved)
+        1
     """
 
     reads_features = False

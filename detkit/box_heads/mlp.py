@@ -47,6 +47,16 @@ class MLP(LinearBoxHead):
         target_norm: mean norm that features are scaled to; 0 leaves them as they are.
         widths: "exclusive" counts every pixel of a box; "inclusive" is one less, as in the paper's code.
         coder: what is learnt: "log", "relative" or "pixels", as for ``Ridge``.
+
+    Example:
+        >>> import numpy as np
+        >>> import torch
+        >>> from detkit.testing.example import example_source
+        >>> source = example_source()
+        >>> head = MLP(num_classes=1, feature_dim=2, epochs=2).fit(source, np.random.default_rng(0))
+        >>> moved = head.refine(source.take(np.array([1])), source.index.boxes[[1]], torch.tensor([0]))
+        >>> len(moved)
+        1
     """
 
     def __init__(

@@ -40,6 +40,16 @@ class Ridge(LinearBoxHead):
         coder: what is learnt. "log": shift of the centre in sides of the box, log of the change of its sides, as the
             paper does; "relative": the change of a side in sides, Gw / Pw - 1, instead of its log; "pixels": plain
             differences of centres and sides in pixels.
+
+    Example:
+        >>> import numpy as np
+        >>> import torch
+        >>> from detkit.testing.example import example_source
+        >>> source = example_source()
+        >>> head = Ridge(num_classes=1, feature_dim=2).fit(source, np.random.default_rng(0))
+        >>> moved = head.refine(source.take(np.array([1])), source.index.boxes[[1]], torch.tensor([0]))
+        >>> len(moved)
+        1
     """
 
     def __init__(

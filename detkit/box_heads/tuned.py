@@ -21,6 +21,17 @@ class TunedBoxes(ClassLinear):
     Args:
         num_classes: K.
         feature_dim: D, of the network's last layer.
+
+    Example:
+        >>> import numpy as np
+        >>> import torch
+        >>> from detkit.regions.source import LinearHead
+        >>> from detkit.testing.example import example_source
+        >>> source = example_source()
+        >>> tuned = LinearHead(torch.zeros(4, 2), torch.zeros(4))  # moves nothing
+        >>> head = TunedBoxes(num_classes=1, feature_dim=2).fit(source, np.random.default_rng(0), head=tuned)
+        >>> head.refine(source.take(np.array([1])), source.index.boxes[[1]], torch.tensor([0])).tensor.tolist()
+        [[12.0, 8.0, 64.0, 60.0]]
     """
 
     learns_from_features = False

@@ -67,6 +67,15 @@ class LinearSVM(Classifier):
     Raises:
         ConfigError: ``evict_below`` is above ``hard_margin``, so evicted negatives would be hard again; there is a
             single fold, which leaves nothing to learn from; or a region would be positive and negative at once.
+
+    Example:
+        >>> import numpy as np
+        >>> from detkit.testing.example import example_source
+        >>> source = example_source()
+        >>> svm = LinearSVM(num_classes=1, feature_dim=2).fit(source, np.random.default_rng(0))
+        >>> margins = svm.score(source.take(np.arange(4)))
+        >>> bool(margins[0, 0] > margins[3, 0])  # the object and the background
+        True
     """
 
     score_kind = "margin"

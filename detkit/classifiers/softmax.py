@@ -25,6 +25,17 @@ class Softmax(Classifier):
     Args:
         num_classes: K.
         feature_dim: D, of the network's last layer.
+
+    Example:
+        >>> import numpy as np
+        >>> import torch
+        >>> from detkit.regions.source import LinearHead
+        >>> from detkit.testing.example import example_source
+        >>> head = LinearHead(torch.tensor([[1.0, 0.0], [0.0, 1.0]]), torch.zeros(2))  # the class, then the background
+        >>> source = example_source()
+        >>> softmax = Softmax(num_classes=1, feature_dim=2).fit(source, np.random.default_rng(0), head=head)
+        >>> softmax.score(source.take(np.array([0])))
+        tensor([[0.6900]])
     """
 
     score_kind = "probability"

@@ -44,6 +44,18 @@ class COCO(ListedDataset):
     Raises:
         ConfigError: a path is empty.
         DataError: a file that is missing or cannot be used.
+
+    Example:
+        >>> import json, tempfile
+        >>> from pathlib import Path
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> image = {"id": 7, "file_name": "7.jpg", "width": 90, "height": 60}
+        >>> cat = {"id": 1, "image_id": 7, "category_id": 3, "bbox": [10, 5, 30, 20], "area": 600, "iscrowd": 0}
+        >>> instances = {"images": [image], "annotations": [cat], "categories": [{"id": 3, "name": "cat"}]}
+        >>> _ = (folder / "instances.json").write_text(json.dumps(instances))
+        >>> coco = COCO(splits=("all",), on_bad="stop", needs_images=False, annotations=str(folder / "instances.json"))
+        >>> coco.class_names, coco[0].annotations.boxes.tensor.tolist()
+        (('cat',), [[10.0, 5.0, 40.0, 25.0]])
     """
 
     evaluators = ("COCO",)

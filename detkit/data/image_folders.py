@@ -33,6 +33,18 @@ class ImageFolders(ListedDataset):
     Raises:
         ConfigError: no root.
         DataError: a folder or image that is missing or cannot be used.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> import numpy as np
+        >>> from detkit.visualize import write_image
+        >>> root = Path(tempfile.mkdtemp())
+        >>> for name in ("cat", "dog"):
+        ...     write_image(root / "train" / name / "1.png", np.zeros((40, 50, 3), np.uint8))
+        >>> folders = ImageFolders(splits=("train",), on_bad="stop", root=str(root))
+        >>> folders.class_names, folders[1].image_id, folders[1].size
+        (('cat', 'dog'), 'train/dog/1', (40, 50))
     """
 
     def __init__(

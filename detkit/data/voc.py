@@ -49,6 +49,20 @@ class VOC(ListedDataset):
     Raises:
         ConfigError: no root, a class name twice, or nothing left to train on.
         DataError: a folder, split, image or annotation file that is missing or cannot be used.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> root = Path(tempfile.mkdtemp())
+        >>> size = "<size><width>90</width><height>60</height><depth>3</depth></size>"
+        >>> box = "<bndbox><xmin>11</xmin><ymin>6</ymin><xmax>40</xmax><ymax>25</ymax></bndbox>"
+        >>> xml = f"<annotation>{size}<object><name>cat</name>{box}</object></annotation>"
+        >>> for file, text in (("Annotations/7.xml", xml), ("ImageSets/Main/test.txt", "7")):
+        ...     (root / file).parent.mkdir(parents=True)
+        ...     _ = (root / file).write_text(text)
+        >>> voc = VOC(splits=("test",), on_bad="stop", needs_images=False, root=str(root))
+        >>> voc.class_names, voc[0].annotations.boxes.tensor.tolist()
+        (('cat',), [[10.0, 5.0, 40.0, 25.0]])
     """
 
     def __init__(

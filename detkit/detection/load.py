@@ -36,6 +36,11 @@ def load(model: str | Path, *, device: str = "auto", compile: bool = False) -> D
 
     Raises:
         ModelError: the folder is no model, or needs a component that is not registered.
+
+    Example:
+        >>> load("no/folder")
+        Traceback (most recent call last):
+        detkit.errors.ModelError: ...
     """
     folder = model_folder(model)
     described = read_model_file(folder)

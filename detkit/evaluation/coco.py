@@ -58,6 +58,16 @@ class COCO(Evaluator):
 
     Args:
         class_names: the K classes.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from detkit.structures import Annotations, Boxes, Detections, Sample
+        >>> evaluator = COCO(class_names=["cat", "dog"])
+        >>> truths = Annotations.of(Boxes.of([[10, 10, 60, 60]]), [0])
+        >>> found = Detections.of(Boxes.of([[12, 10, 60, 62], [0, 0, 30, 30]]), [0.9, 0.4], [0, 0])
+        >>> evaluator.add(Sample("000001", Path("000001.jpg"), (100, 100), truths), found)
+        >>> round(evaluator.compute()["COCO"]["AP50"], 3)
+        1.0
     """
 
     version: ClassVar[int] = 2

@@ -36,6 +36,17 @@ class ProposalRecall(Evaluator):
         ConfigError: no threshold.
 
     Source: Uijlings et al., section 5 (ABO, MABO); Hosang et al., PAMI 2016 (AR).
+
+    Example:
+        >>> from pathlib import Path
+        >>> from detkit.structures import Annotations, Boxes, Detections, Sample
+        >>> evaluator = ProposalRecall(class_names=["cat"])
+        >>> truths = Annotations.of(Boxes.of([[0, 0, 10, 10]]), [0])
+        >>> proposals = Detections.of(Boxes.of([[0, 0, 10, 8]]), [1.0], [0])  # its IoU is 0.8
+        >>> evaluator.add(Sample("000001", Path("000001.jpg"), (100, 100), truths), proposals)
+        >>> recall = evaluator.compute()["ProposalRecall"]["recall"]
+        >>> recall["0.75"], recall["0.85"]
+        (1.0, 0.0)
     """
 
     version: ClassVar[int] = 2

@@ -44,6 +44,16 @@ class VOC(Evaluator):
 
     Raises:
         ConfigError: no IoU, or one twice.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from detkit.structures import Annotations, Boxes, Detections, Sample
+        >>> evaluator = VOC(class_names=["cat", "dog"])
+        >>> truths = Annotations.of(Boxes.of([[10, 10, 60, 60]]), [0])
+        >>> found = Detections.of(Boxes.of([[12, 10, 60, 62], [0, 0, 30, 30]]), [0.9, 0.4], [0, 0])
+        >>> evaluator.add(Sample("000001", Path("000001.jpg"), (100, 100), truths), found)
+        >>> evaluator.compute()["VOC07"]
+        {'mAP': 1.0, 'AP': {'cat': 1.0, 'dog': None}}
     """
 
     def __init__(

@@ -74,6 +74,14 @@ class EdgeBoxes(ProposalGenerator):
         ConfigError: there is no such model file.
 
     Source: Zitnick and Dollar, ECCV 2014; defaults are OpenCV's, with at most 1000 boxes.
+
+    Example:
+        >>> import numpy as np
+        >>> image = np.full((120, 160, 3), 40, np.uint8)
+        >>> image[30:90, 40:110] = (200, 60, 60)
+        >>> proposals = EdgeBoxes(max_boxes=5).propose(image)
+        >>> len(proposals) <= 5
+        True
     """
 
     def __init__(

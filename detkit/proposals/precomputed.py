@@ -35,6 +35,16 @@ class Precomputed(ProposalGenerator):
         path: the folder or file.
         order: columns of a ``.mat``; the VOC2007 file and R-CNN's own files have y first.
         base: the number of the first pixel in a ``.mat``: 1 where MATLAB wrote it, 0 where Python did.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> import numpy as np
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> np.savez(folder / "000001.npz", boxes=np.array([[10.0, 5.0, 40.0, 25.0]]))
+        >>> stored = Precomputed(path=str(folder)).propose(np.zeros((60, 90, 3), np.uint8), "000001")
+        >>> stored.boxes.tensor.tolist()
+        [[10.0, 5.0, 40.0, 25.0]]
     """
 
     def __init__(

@@ -79,6 +79,14 @@ class SelectiveSearch(ProposalGenerator):
         max_boxes: 0 keeps all, else the boxes of the best objectness.
 
     Source: Uijlings et al., IJCV 2013; R-CNN, section 2.2 and selective_search_boxes.m.
+
+    Example:
+        >>> import numpy as np
+        >>> image = np.full((120, 160, 3), 40, np.uint8)
+        >>> image[30:90, 40:110] = (200, 60, 60)
+        >>> proposals = SelectiveSearch(mode="single").propose(image)
+        >>> bool((proposals.boxes.iou(Boxes.of([[40, 30, 110, 90]])) > 0.8).any())
+        True
     """
 
     version: ClassVar[int] = 2

@@ -33,6 +33,12 @@ class SlidingWindow(ProposalGenerator):
 
     Raises:
         ConfigError: no scale or no ratio.
+
+    Example:
+        >>> import numpy as np
+        >>> windows = SlidingWindow(scales=(0.5,), ratios=(1.0,), stride=1.0).propose(np.zeros((100, 150, 3), np.uint8))
+        >>> windows.boxes.tensor[0].tolist(), len(windows)
+        ([0.0, 0.0, 50.0, 50.0], 6)
     """
 
     reach_keys: ClassVar[tuple[str, ...]] = ("SCALES", "RATIOS", "STRIDE")

@@ -23,6 +23,14 @@ class FixedFraction(RegionSampler):
     Args:
         batch_size: regions of a step.
         foreground_fraction: share of the step that is foreground, rounded down to whole regions.
+
+    Example:
+        >>> import numpy as np
+        >>> from detkit.testing.example import example_source
+        >>> index = example_source().index
+        >>> rows = FixedFraction(batch_size=4).draw(index, np.random.default_rng(0))
+        >>> index.label[rows].tolist()  # class 0, and 1 for the background
+        [1, 1, 1, 0]
     """
 
     def __init__(

@@ -25,6 +25,14 @@ class ImageCentric(RegionSampler):
         images_per_batch: images of a step.
         batch_size: regions of a step.
         foreground_fraction: share of the step that is foreground, rounded down to whole regions.
+
+    Example:
+        >>> import numpy as np
+        >>> from detkit.testing.example import example_source
+        >>> index = example_source().index
+        >>> rows = ImageCentric(images_per_batch=1, batch_size=4).draw(index, np.random.default_rng(0))
+        >>> index.label[rows].tolist()  # class 0, and 1 for the background
+        [1, 1, 1, 0]
     """
 
     image_centric = True

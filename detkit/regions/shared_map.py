@@ -40,6 +40,19 @@ class SharedMap(ScaledMaps):
         sampling_ratio: sampling points of a bin in each direction; 0 takes one for each map cell that it covers.
 
     Source: SPP-net, section 4.1 (which scale a region takes); RoIAlign of Mask R-CNN, section 3.
+
+    Example:
+        >>> import numpy as np
+        >>> from detkit.backbones.tiny import TinyNet
+        >>> from detkit.regions.network import RegionNetwork
+        >>> from detkit.structures import Boxes
+        >>> from detkit.system.compute import Compute
+        >>> net = TinyNet(width=8, fc_dim=16)
+        >>> extractor = SharedMap(input_size=net.input_size, short_sides=(120,))
+        >>> network = RegionNetwork(net, extractor, compute=Compute.resolve(device="cpu"), batch=8)
+        >>> image, boxes = np.zeros((120, 160, 3), np.uint8), Boxes.of([[40, 30, 110, 90], [0, 0, 50, 50]])
+        >>> tuple(network.of_image(image, boxes, ["fc7"])["fc7"].shape)
+        (2, 16)
     """
 
     version: ClassVar[int] = 2

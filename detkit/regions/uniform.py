@@ -21,6 +21,14 @@ class Uniform(RegionSampler):
 
     Args:
         batch_size: regions of a step.
+
+    Example:
+        >>> import numpy as np
+        >>> from detkit.testing.example import example_source
+        >>> index = example_source().index
+        >>> rows = Uniform(batch_size=4).draw(index, np.random.default_rng(0))
+        >>> index.label[rows].tolist()  # class 0, and 1 for the background
+        [0, 0, 0, 0]
     """
 
     def __init__(self, *, batch_size: Annotated[int, Positive] = 128) -> None:

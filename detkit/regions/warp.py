@@ -55,6 +55,11 @@ def warp_windows(
         padding: pixels of context on each side of the region in the crop; less than half of ``size``.
         mode: "warp" stretches the region to the crop, "square" takes the smallest square around it.
         context: False uses no pixel outside the region itself; the rest of the crop is the mean.
+
+    Example:
+        >>> windows = warp_windows([[40, 30, 110, 90]], (120, 160))
+        >>> windows.window.tolist()  # the region with its context
+        [[34, 25, 117, 96]]
     """
     box = np.asarray(boxes, np.float64).reshape(-1, 4)
     own_low, own_high = _own_pixels(box)

@@ -39,6 +39,19 @@ class WarpedCrops(RegionExtractor):
             code has "float32" here and "uint8" above.
 
     Source: R-CNN, section 2.1 and appendix A.
+
+    Example:
+        >>> import numpy as np
+        >>> from detkit.backbones.tiny import TinyNet
+        >>> from detkit.regions.network import RegionNetwork
+        >>> from detkit.structures import Boxes
+        >>> from detkit.system.compute import Compute
+        >>> net = TinyNet(width=8, fc_dim=16)
+        >>> extractor = WarpedCrops(input_size=net.input_size)
+        >>> network = RegionNetwork(net, extractor, compute=Compute.resolve(device="cpu"), batch=8)
+        >>> image, boxes = np.zeros((120, 160, 3), np.uint8), Boxes.of([[40, 30, 110, 90], [0, 0, 50, 50]])
+        >>> tuple(network.of_image(image, boxes, ["fc7"])["fc7"].shape)
+        (2, 16)
     """
 
     per_image = False

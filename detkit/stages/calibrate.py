@@ -61,6 +61,10 @@ class Calibrate(Stage):
     The images are those of the training split, in folds, or validation images where there are any. The network has
     seen the training images, the box head too.
     Source: Platt, Probabilistic outputs for support vector machines, 1999, for the folds.
+
+    Example:
+        >>> Calibrate.gives, sorted(Calibrate.settings)
+        ('calibration', ['CALIBRATE'])
     """
 
     gives = CALIBRATION

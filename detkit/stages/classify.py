@@ -29,7 +29,12 @@ OBJECTS = 16
 
 @STAGES.register()
 class Classify(Learner):
-    """One classifier per class on a layer's features. Source: R-CNN, section 2.3 (object category classifiers)."""
+    """One classifier per class on a layer's features. Source: R-CNN, section 2.3 (object category classifiers).
+
+    Example:
+        >>> Classify.gives, sorted(Classify.settings)
+        ('classifier', [])
+    """
 
     gives = CLASSIFIER
     slot, file = "CLASSIFIER", CLASSIFIER_FILE

@@ -59,6 +59,10 @@ class Detect(Stage):
 
     Order: cap per image and class, cap per class over the set, box head, clip, NMS per class.
     Source: R-CNN, section 2.2; rcnn_test.m for the caps.
+
+    Example:
+        >>> Detect.gives, sorted(Detect.settings)
+        ('detections', ['POSTPROCESS'])
     """
 
     gives = DETECTIONS

@@ -24,7 +24,12 @@ from detkit.system.files import write_json
 
 @STAGES.register()
 class Evaluate(Stage):
-    """Metrics of the test split, with the box head and before it. Source: R-CNN, section 2.4."""
+    """Metrics of the test split, with the box head and before it. Source: R-CNN, section 2.4.
+
+    Example:
+        >>> Evaluate.gives, sorted(Evaluate.settings)
+        ('metrics', [])
+    """
 
     gives = METRICS
 

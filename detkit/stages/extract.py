@@ -34,7 +34,12 @@ LAYERS, MOST, DIFFICULT = "FEATURES.LAYERS", "PROPOSALS.TRAIN_MAX_BOXES", "DATA.
 
 @STAGES.register()
 class Extract(Stage):
-    """Features of regions, kept on disk for FEATURES.ROLES unless they are streamed."""
+    """Features of regions, kept on disk for FEATURES.ROLES unless they are streamed.
+
+    Example:
+        >>> Extract.gives, sorted(Extract.settings)
+        ('features', [])
+    """
 
     version = 2
     gives = FEATURES

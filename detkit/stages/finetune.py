@@ -36,6 +36,10 @@ class Finetune(Stage):
     """The network tuned on regions to what OBJECTIVE asks for; it leaves the objective's heads beside the backbone.
 
     Source: R-CNN, section 2.3 (domain-specific fine-tuning).
+
+    Example:
+        >>> Finetune.gives, sorted(Finetune.settings)
+        ('network', ['FINETUNE'])
     """
 
     version = 2

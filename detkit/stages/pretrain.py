@@ -36,6 +36,10 @@ class Pretrain(Stage):
     """Backbone weights: those of BACKBONE.WEIGHTS, random ones, or trained on PRETRAIN_DATA.
 
     Source: R-CNN, section 2.3 (supervised pre-training).
+
+    Example:
+        >>> Pretrain.gives, sorted(Pretrain.settings)
+        ('network', ['PRETRAIN'])
     """
 
     version = 2

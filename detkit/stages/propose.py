@@ -26,7 +26,12 @@ BOX_BYTES = 20
 
 @STAGES.register()
 class Propose(Stage):
-    """Proposals of every image of a split. Source: R-CNN, section 2.1."""
+    """Proposals of every image of a split. Source: R-CNN, section 2.1.
+
+    Example:
+        >>> Propose.gives, sorted(Propose.settings)
+        ('proposals', [])
+    """
 
     gives = PROPOSALS
     shared = True

@@ -24,7 +24,12 @@ if TYPE_CHECKING:
 
 @STAGES.register()
 class Regress(Learner):
-    """One box regressor per class on a layer's features. Source: R-CNN, appendix C."""
+    """One box regressor per class on a layer's features. Source: R-CNN, appendix C.
+
+    Example:
+        >>> Regress.gives, sorted(Regress.settings)
+        ('box_head', [])
+    """
 
     gives = BOX_HEAD
     slot, file = "BOX_HEAD", BOX_HEAD_FILE

@@ -38,6 +38,11 @@ class ImageSoftmax(Objective):
         seed: with it every random number is fixed.
 
     Source: R-CNN, section 2.3 (supervised pre-training).
+
+    Example:
+        >>> from detkit.config.schema import fields_of, given_of
+        >>> sorted(fields_of(ImageSoftmax)), sorted(given_of(ImageSoftmax))  # its keys, and what the solver gives it
+        ([], ['batches', 'feature_dim', 'num_classes', 'seed', 'settings'])
     """
 
     leaves = ("class",)

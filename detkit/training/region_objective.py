@@ -102,6 +102,11 @@ class RegionSoftmax(RegionObjective):
     """Tells the K classes and background of regions apart: softmax cross-entropy, averaged over the batch.
 
     Source: R-CNN, section 2.3 (domain-specific fine-tuning).
+
+    Example:
+        >>> from detkit.config.schema import fields_of, given_of
+        >>> sorted(fields_of(RegionSoftmax)), sorted(given_of(RegionSoftmax))  # its keys, and what the solver gives it
+        ([], ['extractor', 'index', 'layers', 'sampler', 'seed', 'settings'])
     """
 
     leaves = ("class",)

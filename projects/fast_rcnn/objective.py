@@ -43,6 +43,11 @@ class MultiTask(RegionObjective):
 
     Raises:
         ConfigError: other than four deviations, or the network has no such layer.
+
+    Example:
+        >>> from detkit.config.schema import fields_of
+        >>> sorted(fields_of(MultiTask))  # its keys
+        ['BOX_LAYER', 'BOX_STD', 'BOX_WEIGHT', 'SIGMA', 'TARGET_STDS']
     """
 
     leaves = ("class", "box")

@@ -33,6 +33,19 @@ class RoIPool(ScaledMaps):
             rounds nothing and takes the mean of bilinear samples (RoIAlign of Mask R-CNN).
         origin: where the map's first cell is centred: where the "network" has it, or on pixel "zero", as the paper's
             code takes it to be for every network.
+
+    Example:
+        >>> import numpy as np
+        >>> from detkit.backbones.tiny import TinyNet
+        >>> from detkit.regions.network import RegionNetwork
+        >>> from detkit.structures import Boxes
+        >>> from detkit.system.compute import Compute
+        >>> net = TinyNet(width=8, fc_dim=16)
+        >>> extractor = RoIPool(input_size=net.input_size, short_sides=(120,))
+        >>> network = RegionNetwork(net, extractor, compute=Compute.resolve(device="cpu"), batch=8)
+        >>> image, boxes = np.zeros((120, 160, 3), np.uint8), Boxes.of([[40, 30, 110, 90], [0, 0, 50, 50]])
+        >>> tuple(network.of_image(image, boxes, ["fc7"])["fc7"].shape)
+        (2, 16)
     """
 
     def __init__(

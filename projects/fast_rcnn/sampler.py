@@ -28,6 +28,14 @@ class Hierarchical(RegionSampler):
         batch_size: regions of a step, each image's share rounded down.
         foreground_fraction: share of an image's regions that is foreground, at most.
         background_from: least IoU with an object that a background region has; 0 takes every background region.
+
+    Example:
+        >>> import numpy as np
+        >>> from detkit.testing.example import example_source
+        >>> index = example_source().index
+        >>> rows = Hierarchical(images_per_batch=1, batch_size=4).draw(index, np.random.default_rng(0))
+        >>> index.label[rows].tolist()  # class 0, and 1 for the background
+        [0]
     """
 
     image_centric = True

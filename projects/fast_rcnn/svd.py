@@ -39,6 +39,10 @@ class Compress(Stage):
     """The tuned network with fully connected layers of lower rank; its heads stay as they are.
 
     Source: Fast R-CNN, sections 3.1 and 4.4.
+
+    Example:
+        >>> Compress.gives, sorted(Compress.settings)
+        ('network', ['COMPRESS'])
     """
 
     gives = NETWORK

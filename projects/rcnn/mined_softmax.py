@@ -31,6 +31,15 @@ class MinedSoftmax(Classifier):
         num_classes: K.
         feature_dim: D.
         c: weight of the cross-entropy against the norm of the weights, for features scaled as the SVMs'.
+
+    Example:
+        >>> import numpy as np
+        >>> from detkit.testing.example import example_source
+        >>> source = example_source()
+        >>> softmax = MinedSoftmax(num_classes=1, feature_dim=2).fit(source, np.random.default_rng(0))
+        >>> chances = softmax.score(source.take(np.arange(4)))
+        >>> bool(chances[0, 0] > chances[3, 0])  # the object and the background
+        True
     """
 
     score_kind = "probability"

@@ -43,6 +43,19 @@ class SpatialPyramid(ScaledMaps):
             released code's, 0 the paper's.
 
     Source: SPP-net, sections 2.2 and 4.1, appendix A; its released code for what is rounded.
+
+    Example:
+        >>> import numpy as np
+        >>> from detkit.backbones.tiny import TinyNet
+        >>> from detkit.regions.network import RegionNetwork
+        >>> from detkit.structures import Boxes
+        >>> from detkit.system.compute import Compute
+        >>> net = TinyNet(width=8, fc_dim=16, levels=(1, 2))
+        >>> extractor = SpatialPyramid(input_size=net.input_size, short_sides=(120,))
+        >>> network = RegionNetwork(net, extractor, compute=Compute.resolve(device="cpu"), batch=8)
+        >>> image, boxes = np.zeros((120, 160, 3), np.uint8), Boxes.of([[40, 30, 110, 90], [0, 0, 50, 50]])
+        >>> tuple(network.of_image(image, boxes, ["fc7"])["fc7"].shape)
+        (2, 16)
     """
 
     def __init__(
