@@ -27,6 +27,7 @@ docs-test: docs
 
 # The wheels, checked, each installed into an empty environment.
 dist: $(STAMP)
+	$(BIN)/pip install --quiet --editable ".[dist]"
 	rm -rf dist
 	$(BIN)/python -m build --outdir dist .
 	$(BIN)/python -m build --wheel --outdir dist packages/blood_cells
