@@ -66,6 +66,17 @@ class BoxHead(Learnt):
             labels: (N,) int64 class whose transform is applied.
         """
 
+    def every_class(self, features: Tensor, corners: Tensor) -> Tensor | None:
+        """(N, K, 4) float32: where the transform of each class moves each box; None where it cannot be told so.
+
+        ``detkit export`` writes it as a graph, so plain tensors go in and out and no step may depend on their values.
+
+        Args:
+            features: (N, D) float32, or (N, 0), as for ``refine``.
+            corners: (N, 4) float32 boxes.
+        """
+        return None
+
 
 def checked_moves(head: BoxHead, moved: Boxes, count: int) -> Boxes:
     """Where a box head has moved boxes to; the core looks at every answer.

@@ -43,8 +43,8 @@ def encode_boxes(boxes: Boxes, targets: Boxes, *, inclusive: bool = False, coder
         >>> encode_boxes(Boxes.of([[0, 0, 10, 20]]), Boxes.of([[5, 0, 25, 20]]))  # 1 width to the right, log(2) wider
         tensor([[1.0000, 0.0000, 0.6931, 0.0000]], dtype=torch.float64)
     """
-    centre, size = _centre_size(boxes, inclusive)
-    goal_centre, goal_size = _centre_size(targets, inclusive)
+    centre, size = _centre_size(boxes.tensor, inclusive)
+    goal_centre, goal_size = _centre_size(targets.tensor, inclusive)
     if coder == "log":
         return torch.cat([(goal_centre - centre) / size, torch.log(goal_size / size)], dim=1)
     difference = torch.cat([goal_centre - centre, goal_size - size], dim=1)
@@ -62,20 +62,25 @@ def decode_boxes(boxes: Boxes, deltas: Tensor, *, inclusive: bool = False, coder
         >>> decode_boxes(Boxes.of([[0, 0, 10, 20]]), torch.tensor([[1.0, 0.0, 0.0, 0.0]])).tensor.tolist()
         [[10.0, 0.0, 20.0, 20.0]]
     """
-    centre, size = _centre_size(boxes, inclusive)
-    deltas = deltas.double()
+    return Boxes(moved_corners(boxes.tensor, deltas, inclusive=inclusive, coder=coder))
+
+
+def moved_corners(corners: Tensor, deltas: Tensor, *, inclusive: bool = False, coder: Coder = "log") -> Tensor:
+    """As ``decode_boxes``, of plain tensors (..., 4) that fit each other; nothing in it depends on their values."""
+    centre, size = _centre_size(corners, inclusive)
+    shift, change = deltas[..., :2].double(), deltas[..., 2:].double()
     if coder == "pixels":
-        deltas = deltas / size.repeat(1, 2)
-    centre = centre + size * deltas[:, :2]
+        shift, change = shift / size, change / size
+    centre = centre + size * shift
     if coder == "log":
-        half = size * torch.exp(deltas[:, 2:].clamp(-MAX_LOG_SCALE, MAX_LOG_SCALE)) / 2
+        half = size * torch.exp(change.clamp(-MAX_LOG_SCALE, MAX_LOG_SCALE)) / 2
     else:
-        half = size * (1 + deltas[:, 2:]).clamp(math.exp(-MAX_LOG_SCALE), math.exp(MAX_LOG_SCALE)) / 2
-    return Boxes(torch.cat([centre - half, centre + half + int(inclusive)], dim=1).float())
+        half = size * (1 + change).clamp(math.exp(-MAX_LOG_SCALE), math.exp(MAX_LOG_SCALE)) / 2
+    return torch.cat([centre - half, centre + half + int(inclusive)], dim=-1).float()
 
 
-def _centre_size(boxes: Boxes, inclusive: bool) -> tuple[Tensor, Tensor]:
-    """(N, 2) centres and sizes in float64."""
-    low, high = boxes.tensor[:, :2].double(), boxes.tensor[:, 2:].double() - int(inclusive)
+def _centre_size(corners: Tensor, inclusive: bool) -> tuple[Tensor, Tensor]:
+    """(..., 2) centres and sizes in float64."""
+    low, high = corners[..., :2].double(), corners[..., 2:].double() - int(inclusive)
     size = (high - low).clamp(min=MIN_SIDE)
     return low + size / 2, size

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from detkit.box_heads.base import BoxHead
-from detkit.box_heads.coding import Coder, decode_boxes
+from detkit.box_heads.coding import Coder, decode_boxes, moved_corners
 from detkit.box_heads.examples import BoxExamples
 from detkit.regions.held import HeldRows
 from detkit.regions.index import RegionIndex
@@ -44,6 +44,16 @@ class ClassLinear(BoxHead):
         """The boxes moved by the transforms of their labels, not clipped."""
         deltas = self.outputs(features, labels, self.scale_)
         return decode_boxes(boxes, deltas, inclusive=self.inclusive, coder=self.coder)
+
+    def every_class(self, features: Tensor, corners: Tensor) -> Tensor:
+        """(N, K, 4) boxes, moved by the transform of each class."""
+        return self.every_move(features, corners, self.scale_)
+
+    def every_move(self, inputs: Tensor, corners: Tensor, scale: Tensor) -> Tensor:
+        """As ``every_class``, of (N, D) inputs, which are multiplied by the scale ()."""
+        deltas = inputs @ (self.weight_ * scale).flatten(0, 1).T + self.bias_.flatten()
+        deltas = deltas.unflatten(1, (self.num_classes, 4))
+        return moved_corners(corners[:, None], deltas, inclusive=self.inclusive, coder=self.coder)
 
     def outputs(self, inputs: Tensor, labels: Tensor, scale: Tensor) -> Tensor:
         """(N, 4) outputs of the class of each of (N, D) inputs, which are multiplied by the scale ()."""

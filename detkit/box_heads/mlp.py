@@ -123,9 +123,16 @@ class MLP(LinearBoxHead):
 
     def refine(self, features: Tensor, boxes: Boxes, labels: Tensor) -> Boxes:
         """The boxes moved by the transforms of their labels, not clipped."""
-        units = F.relu(F.linear(features, self.hidden_weight_ * self.scale_, self.hidden_bias_))
-        deltas = self.outputs(units, labels, torch.ones(()))
+        deltas = self.outputs(self._units(features), labels, torch.ones(()))
         return decode_boxes(boxes, deltas, inclusive=self.inclusive, coder=self.coder)
+
+    def every_class(self, features: Tensor, corners: Tensor) -> Tensor:
+        """(N, K, 4) boxes, moved by the transform of each class."""
+        return self.every_move(self._units(features), corners, torch.ones(()))
+
+    def _units(self, features: Tensor) -> Tensor:
+        """(N, H) hidden units of (N, D) features."""
+        return F.relu(F.linear(features, self.hidden_weight_ * self.scale_, self.hidden_bias_))
 
     def _first_weights(self, rng: np.random.Generator) -> Tensor:
         """(H, D) Gaussian weights that keep the norm of what they are applied to. Source: He et al., 2015."""

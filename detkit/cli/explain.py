@@ -42,8 +42,7 @@ def run(args: argparse.Namespace) -> int:
         DataError: the image cannot be read, or has no proposals.
     """
     import detkit
-    from detkit.components import load_components
-    from detkit.config.project import import_named
+    from detkit.cli.options import import_project
     from detkit.data.images import read_image
     from detkit.detection.explain import explain
     from detkit.diagnosis.plain import plain
@@ -57,9 +56,7 @@ def run(args: argparse.Namespace) -> int:
     if args.min_score is not None and not math.isfinite(args.min_score):
         raise ConfigError(f"--min-score {args.min_score}: expected a finite number, such as 0.5")
     image = read_image(args.image)
-    if args.project:
-        load_components()
-        import_named(args.project, "--project")
+    import_project(args.project)
     detector = detkit.load(args.model, device=args.device)
     found = explain(
         detector,

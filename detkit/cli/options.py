@@ -51,6 +51,16 @@ def read_run(args: argparse.Namespace, *world: World) -> Run:
     return Run.of(load_config(file, [*own, *args.overrides]), file.stem, *world)
 
 
+def import_project(folder: str | None) -> None:
+    """Registers the components of a project that --project names; None for none."""
+    from detkit.components import load_components
+    from detkit.config.project import import_named
+
+    if folder:
+        load_components()  # first: a package that is installed, too, is not imported again
+        import_named(folder, "--project")
+
+
 def check_output(option: str, file: str | None) -> None:
     """Refuses a file to write to whose folder is not there, before anything is computed for it.
 

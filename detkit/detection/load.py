@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -26,13 +26,16 @@ from detkit.structures.state import load_learnt, read_tensors
 from detkit.system.compute import Compute
 
 
-def load(model: str | Path, *, device: str = "auto", compile: bool = False) -> Detector:
+def load(
+    model: str | Path, *, device: str = "auto", compile: bool = False, dtype: Literal["float32"] | None = None
+) -> Detector:
     """The detector of a model folder.
 
     Args:
         model: a folder that a training run wrote (``RUN/model``), or the name of an installed model.
         device: auto, cpu or cuda.
         compile: whether the network goes through torch.compile: the first image takes longer, the others less.
+        dtype: what the network is computed in; by default as it was trained.
 
     Raises:
         ModelError: the folder is no model, or needs a component that is not registered.
@@ -44,7 +47,7 @@ def load(model: str | Path, *, device: str = "auto", compile: bool = False) -> D
     """
     folder = model_folder(model)
     described = read_model_file(folder)
-    compute = Compute.resolve(dtype=described["compute"]["dtype"], device=device, compile=compile)
+    compute = Compute.resolve(dtype=dtype or described["compute"]["dtype"], device=device, compile=compile)
     return _assemble(folder, described, compute)
 
 

@@ -70,6 +70,10 @@ class RegionExtractor(ABC):
         """
         return None
 
+    def warp(self) -> Mapping[str, object] | None:
+        """How a region's crop is cut, as plain values for programs without detkit; None where the network sees none."""
+        return None
+
     @abstractmethod
     def prepare(self, image: np.ndarray, boxes: Boxes, flips: np.ndarray) -> RegionInputs:
         """What the network needs of regions of one image; several threads run it at once, without torch modules.

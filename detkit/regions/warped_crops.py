@@ -103,6 +103,16 @@ class WarpedCrops(RegionExtractor):
         crops, valid = warp_crops(image, windows, unflipped, self.input_size)
         return RegionView(crops[0], valid[0], windows.window[0], is_crop=True)
 
+    def warp(self) -> dict[str, object]:
+        """Side of a crop, padding, mode, context and pixels, as the keys of this class name them."""
+        return {
+            "size": self.input_size,
+            "padding": self.padding,
+            "mode": self.mode,
+            "context": self.context,
+            "pixels": self.pixels,
+        }
+
     def _windows(self, image: np.ndarray, boxes: Boxes) -> WarpWindows:
         size = (image.shape[0], image.shape[1])
         return warp_windows(boxes.numpy(), size, self.input_size, self.padding, self.mode, self.context)

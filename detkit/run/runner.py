@@ -46,6 +46,7 @@ OUTPUTS = (
     "pictures.png",
     "detections",
     "model",
+    "model.onnx",
     "weights.safetensors",
     TRAINING,
     TENSORBOARD,

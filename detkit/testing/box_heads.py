@@ -102,6 +102,20 @@ def boxes_of_a_class_without_examples_stay(make: Any) -> None:
     )
 
 
+def every_class_moves_as_refine_does(make: Any) -> None:
+    """Where a head can be exported at all; sides of up to 45 pixels, in single precision."""
+    head, (features, corners) = _fit(make), _regions(5)
+    found = head.every_class(features, corners.tensor)
+    if found is None:
+        return
+    for label in range(K):
+        alone = head.refine(features, corners, torch.full((5,), label)).tensor
+        expect(
+            torch.allclose(found[:, label], alone, rtol=0, atol=1e-3),
+            f"every_class moves boxes of class {label} to {found[:, label].tolist()}, refine to {alone.tolist()}",
+        )
+
+
 def a_head_without_features_accepts_empty_ones(make: Any) -> None:
     """Where ``reads_features`` is False."""
     if not _new(make).reads_features:
@@ -147,6 +161,7 @@ CHECKS = (
     refine_gives_a_finite_box_for_each_region,
     a_region_moves_alike_alone_and_among_others,
     boxes_of_a_class_without_examples_stay,
+    every_class_moves_as_refine_does,
     a_head_without_features_accepts_empty_ones,
     a_split_without_examples_moves_nothing,
     refinement_survives_state_and_load_and_is_the_same_for_the_same_generator,

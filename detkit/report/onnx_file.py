@@ -1,0 +1,156 @@
+"""A detector as one ONNX file, for programs without torch."""
+
+from __future__ import annotations
+
+import json
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import torch
+
+import detkit
+from detkit.detection.detector import Detector
+from detkit.detection.region_graph import RegionGraph
+from detkit.errors import ConfigError, ModelError
+from detkit.system.files import replacing
+
+PACKAGES = ("onnx", "onnxscript", "onnxruntime")
+"""What writing and checking a file needs."""
+
+INPUTS, OUTPUTS = ("crops", "boxes"), ("scores", "refined")
+"""Names in the graph. crops (N, 3, S, S), boxes (N, 4) -> scores (N, K), refined (N, K, 4); all float32."""
+
+MOST = 1e-3
+"""The largest difference to torch that a written file may show, in scores and in sides of a box."""
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How far onnxruntime was from torch on random crops.
+
+    Args:
+        scores: the largest difference of a score.
+        boxes: the largest difference of a corner, in sides of the region.
+    """
+
+    scores: float
+    boxes: float
+
+
+def refuse_without_onnx() -> None:
+    """Refuses to begin where a package is missing.
+
+    Raises:
+        ConfigError: naming what to install.
+    """
+    missing = [name for name in PACKAGES if find_spec(name) is None]
+    if missing:
+        raise ConfigError(f'the package {missing[0]} is not installed; pip install "detkit[export]"')
+
+
+def write_onnx(file: Path, detector: Detector) -> Agreement:
+    """Writes a detector's network, classifier and box head as a graph, and runs it once beside torch.
+
+    Args:
+        file: is replaced whole, or left as it was.
+        detector: in float32 on the CPU.
+
+    Raises:
+        ConfigError: a package is missing.
+        ModelError: a part of the model cannot be written as a graph, or onnxruntime gives other numbers than torch.
+    """
+    refuse_without_onnx()
+    graph, size = RegionGraph(detector).eval(), detector.network.backbone.input_size
+    regions = {0: torch.export.Dim("regions", min=1)}
+    example = (torch.zeros(4, 3, size, size), torch.tensor([[0.0, 0.0, 8.0, 8.0]]).repeat(4, 1))
+    with _quiet():
+        program = torch.onnx.export(
+            graph,
+            example,
+            input_names=INPUTS,
+            output_names=OUTPUTS,
+            dynamic_shapes=(regions, regions),
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+        )
+    assert program is not None, "dynamo=True gives the program"
+    program.model.metadata_props.update({key: json.dumps(value) for key, value in described(detector).items()})
+    with replacing(file) as partial:
+        program.save(str(partial))
+        found = agreement(partial, graph, size)
+        if not max(found.scores, found.boxes) <= MOST:
+            raise ModelError(
+                f"{file}: onnxruntime's scores differ from torch's by up to {found.scores:.2g} and boxes by "
+                f"{found.boxes:.2g} of a side, more than {MOST:g}; nothing was written. Please report the model's parts"
+            )
+    return found
+
+
+def described(detector: Detector) -> dict[str, object]:
+    """What a program must know beside the graph, each a JSON value of the file's metadata."""
+    made, calibration = detector.network.backbone.preprocessing, detector.calibration
+    curves = {"a": calibration.a.tolist(), "b": calibration.b.tolist()} if calibration.source != "none" else None
+    return {
+        "detkit": detkit.__version__,
+        "class_names": list(detector.class_names),
+        "score_kind": detector.score_kind,
+        "warp": detector.network.extractor.warp(),
+        "preprocessing": {
+            "order": made.order,
+            "scale": made.scale,
+            "mean": made.mean.tolist(),
+            "std": made.std.tolist(),
+            "without_pixels": 0.0,
+        },
+        "postprocess": asdict(detector.settings),
+        "thresholds": calibration.thresholds.tolist(),
+        "calibration": curves,
+    }
+
+
+def agreement(file: Path, graph: RegionGraph, size: int, count: int = 8) -> Agreement:
+    """Runs a file and the module that it was made of on the same random crops.
+
+    Args:
+        file: the ONNX file.
+        graph: the module.
+        size: side of a crop.
+        count: regions, another number than the file was made with.
+    """
+    from onnxruntime import InferenceSession  # only who exports has it
+
+    rng = np.random.default_rng(0)
+    crops = rng.normal(size=(count, 3, size, size)).astype(np.float32)
+    corner = rng.uniform(0, 200, (count, 2))
+    boxes = np.hstack([corner, corner + rng.uniform(20, 200, (count, 2))]).astype(np.float32)
+    session = InferenceSession(str(file), providers=["CPUExecutionProvider"])
+    found = session.run(list(OUTPUTS), dict(zip(INPUTS, (crops, boxes), strict=True)))
+    with torch.inference_mode():
+        expected = [t.numpy() for t in graph(torch.from_numpy(crops), torch.from_numpy(boxes))]
+    fires = np.isfinite(expected[0])  # a class that was not learnt scores -inf in both
+    sides = np.tile(boxes[:, 2:] - boxes[:, :2], 2)[:, None]
+    return Agreement(
+        float(np.abs(np.where(fires, found[0], 0) - np.where(fires, expected[0], 0)).max()),
+        float((np.abs(found[1] - expected[1]) / sides).max()),
+    )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """The exporter tells its developers much that is not for its users."""
+    log = logging.getLogger("torch.onnx")
+    before = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        log.setLevel(before)
