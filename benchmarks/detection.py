@@ -18,7 +18,6 @@ from detkit.backbones.caffenet import AlexNet
 from detkit.backbones.torchvision_nets import TorchvisionBackbone
 from detkit.box_heads.ridge import Ridge
 from detkit.classifiers.linear_svm import LinearSVM
-from detkit.cli.detect import detected
 from detkit.data.images import read_image
 from detkit.detection.detector import Detector
 from detkit.detection.postprocess import Postprocess
@@ -29,6 +28,7 @@ from detkit.regions.base import RegionExtractor
 from detkit.regions.network import RegionNetwork
 from detkit.regions.shared_map import SharedMap
 from detkit.regions.warped_crops import WarpedCrops
+from detkit.report.detect_images import Outputs, detected
 from detkit.structures import Proposals
 from detkit.system.clock import Clock
 from detkit.system.compute import Compute
@@ -128,7 +128,7 @@ def _folder(name: str, detector: Detector, paths: list[Path], setting: Setting) 
     with tempfile.TemporaryDirectory() as pictures:
         files = [(f"{i:03d}", path) for i, path in enumerate(paths)]
         actions = {
-            "whole": lambda: detected(detector, files, Path(pictures), workers=1),
+            "whole": lambda: detected(detector, files, Outputs(Path(pictures)), workers=1),
             "needed": lambda: least.append(needed()),
         }
         whole = interleaved(actions, 1 if setting.quick else 3)["whole"]

@@ -1,4 +1,4 @@
-"""``detkit detect``: a trained model on images and folders."""
+"""``detkit detect``: a trained model on images, folders and videos."""
 
 from __future__ import annotations
 
@@ -7,60 +7,63 @@ import math
 import os
 import sys
 import time
-from collections import deque
+from collections import Counter
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from detkit.errors import ConfigError, DataError, counted
-from detkit.system.clock import Clock
 
 if TYPE_CHECKING:
-    import numpy as np
-    from torch import Tensor
-
-    from detkit.detection.detector import Detector
-    from detkit.proposals.base import ProposalGenerator
-    from detkit.structures import Detections, Proposals
-    from detkit.visualize import Labels
-
-PICTURES_BEHIND = 2
-"""Pictures that may wait to be drawn before the network waits for them."""
+    from detkit.data.image_files import ImageFiles
+    from detkit.data.video import Video
+    from detkit.detection.choice import MinScore
+    from detkit.detection.detector import Detector, How
+    from detkit.system.clock import Clock
 
 
 def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     """Declares the command."""
     parser = commands.add_parser(
         "detect",
-        help="find objects in images or folders with a trained model",
+        help="find objects in images, folders or videos with a trained model",
         description="Writes a picture with boxes for each image, and detections.json: image, score kind, and for each "
         "object box (x1 y1 x2 y2 in pixels, x2 and y2 exclusive), class, score, and the probability that it is right "
-        "where the model knows one. An image that cannot be read has its error there, and the exit code is 2.",
+        "where the model knows one. Of a video it writes an .mp4 with boxes, and a .jsonl with a line a frame. An "
+        "image that cannot be read has its error there, and the exit code is 2.",
     )
     parser.add_argument(
         "--model", required=True, metavar="MODEL", help="a model folder, RUN/model, or an installed model"
     )
-    parser.add_argument("images", nargs="+", metavar="IMAGE|FOLDER|PATTERN")
+    parser.add_argument("images", nargs="+", metavar="IMAGE|VIDEO|FOLDER|PATTERN")
     parser.set_defaults(places="--output")
     parser.add_argument("--output", default="detections", metavar="FOLDER", help="default: detections/")
     parser.add_argument(
         "--min-score",
-        type=float,
-        metavar="X",
-        help="the least score of every class; default: the threshold that the model has learnt for each, "
-        "margin 0 or probability 0.5 where it has learnt none",
+        action="append",
+        default=[],
+        metavar="X|CLASS=X",
+        help="the least score of every class, or, as often as wanted, of one; default: the threshold that the model "
+        "has learnt for each, margin 0 or probability 0.5 where it has learnt none",
     )
+    parser.add_argument("--classes", metavar="NAME,NAME", help="find these classes only")
+    parser.add_argument("--max", type=int, metavar="N", help="show at most N objects of an image or frame, the best")
     parser.add_argument(
         "--one-class-per-region",
         action="store_true",
         help="a region is found for its best class only; by default each class keeps its own, as in evaluation",
     )
+    parser.add_argument("--every", type=int, default=1, metavar="N", help="of a video look at every N-th frame only")
     parser.add_argument("--project", metavar="FOLDER", help="of a model with components of its own: where they are")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
-    parser.add_argument("--no-pictures", action="store_true", help="write the JSON alone")
+    parser.add_argument("--no-pictures", action="store_true", help="write no pictures and videos with boxes")
+    parser.add_argument("--crops", action="store_true", help="also write each object, cut out, to crops/ of --output")
+    parser.add_argument(
+        "--save-proposals",
+        metavar="FOLDER",
+        help="also write the regions of each image as .npz, for PROPOSALS.NAME=Precomputed or an exported model",
+    )
     parser.add_argument(
         "--workers",
         type=int,
@@ -85,68 +88,170 @@ def run(args: argparse.Namespace) -> int:
         DataError: there is no image, or, when all others are done, an image that cannot be read.
     """
     import detkit
-    from detkit.components import load_components
-    from detkit.config.project import import_named
-    from detkit.data.image_files import image_files
+    from detkit.cli.options import import_project
+    from detkit.detection.choice import least_scores
     from detkit.system.files import write_json
     from detkit.system.processes import excess_of_workers, resolve_workers
 
     output = Path(args.output)
-    images = image_files(args.images, output)
-    files = images.named
+    asked = Asked.of(args)
+    inputs = _Inputs.of(args, output)
     _check(args, output)
-    if args.project:
-        load_components()  # first: a package that is installed, too, is not imported again
-        import_named(args.project, "--project")
+    import_project(args.project)
     detector = detkit.load(args.model, device=args.device)
-    if detector.calibration.source == "none" and args.min_score is None:
-        least = float(detector.calibration.thresholds[0])
-        print(f"this model has learnt no thresholds: shown is what scores at least {least:g} ({detector.score_kind})")
+    own = detector.calibration.thresholds
+    least_scores(own, detector.class_names, asked.min_score, asked.how["classes"])  # refuses what is no class
+    if detector.calibration.source == "none" and not args.min_score:
+        print(f"this model has learnt no thresholds: shown is what scores at least {own[0]:g} ({detector.score_kind})")
     output.mkdir(parents=True, exist_ok=True)
     answer = output / "detections.json"
-    written = [answer, *(output / f"{name}.png" for name, _ in files)]
-    _refuse_inputs(written, files)
-    for path in written:
+    for path in (answer, *inputs.written()):
         path.unlink(missing_ok=True)  # nothing of an earlier run may stand beside what this one finds
     start = time.perf_counter()
     workers = resolve_workers(args.workers)
     if text := excess_of_workers(workers):
         print(f"--workers: {text}", file=sys.stderr)
-    pictures = None if args.no_pictures else output
-    asked = {"min_score": args.min_score, "one_class_per_region": args.one_class_per_region}
-    found, clocks = detected(detector, files, pictures, workers=workers, **asked)
+    found, clocks = inputs.detected(detector, asked, workers)
     wall = time.perf_counter() - start
     if args.profile:
-        for entry, clock in zip(found, clocks, strict=True):
+        for entry, clock in zip(found, clocks):
             entry["seconds"] = {stage: round(seconds, 5) for stage, seconds in clock.seconds.items()}
     write_json(answer, found)
     if args.profile:
         print(_profile(clocks, wall))
-    objects = sum(len(entry.get("detections", ())) for entry in found)
+    _tell(found, inputs.images, answer)
+    return 0
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What of the objects is shown.
+
+    Args:
+        min_score: as ``Detector.detect`` takes it.
+        how: the same.
+    """
+
+    min_score: MinScore
+    how: How
+
+    @classmethod
+    def of(cls, args: argparse.Namespace) -> Asked:
+        """What the options say.
+
+        Raises:
+            ConfigError: a value cannot be used.
+        """
+        if args.max is not None and args.max < 1:
+            raise ConfigError(f"--max {args.max}: expected 1 or more objects")
+        classes = None if args.classes is None else tuple(name.strip() for name in args.classes.split(","))
+        how: How = {"classes": classes, "most": args.max, "one_class_per_region": args.one_class_per_region}
+        return cls(_min_score(args.min_score), how)
+
+
+def _min_score(words: Sequence[str]) -> MinScore:
+    """One score for all classes, or some by class name; None where nothing is asked for."""
+    scores: dict[str, float] = {}
+    for word in words:
+        name, _, text = word.rpartition("=")
+        try:
+            scores[name] = float(text)
+        except ValueError:
+            scores[name] = math.nan
+        if not math.isfinite(scores[name]):
+            raise ConfigError(f"--min-score {word}: expected a finite number, such as 0.5, or CLASS=0.5")
+    if "" in scores and len(scores) > 1:
+        raise ConfigError(f"--min-score: {scores['']:g} is of every class; give it alone, or CLASS=X of some classes")
+    return scores.get("", scores or None)
+
+
+@dataclass(frozen=True)
+class _Inputs:
+    """What is looked at, and what is written of it."""
+
+    images: ImageFiles
+    videos: list[tuple[str, Video]]
+    output: Path
+    pictures: bool
+    crops: Path | None
+    proposals: Path | None
+
+    @classmethod
+    def of(cls, args: argparse.Namespace, output: Path) -> _Inputs:
+        from detkit.data.image_files import ImageFiles, image_files, numbered
+        from detkit.data.video import VIDEO_SUFFIXES, Video
+
+        if args.every < 1:
+            raise ConfigError(f"--every {args.every}: expected 1 for every frame, or more")
+        is_video = [Path(word).suffix.lower() in VIDEO_SUFFIXES and Path(word).is_file() for word in args.images]
+        words = [word for word, video in zip(args.images, is_video) if not video]
+        images = image_files(words, output) if words else ImageFiles([], Counter())
+        named = numbered([(Path(word).name, Path(word)) for word, video in zip(args.images, is_video) if video])
+        videos = [(name, Video(path, args.every)) for name, path in named]
+        if videos and args.save_proposals:
+            raise ConfigError("--save-proposals: is for images; write the frames as images first")
+        crops = output / "crops" if args.crops else None
+        proposals = Path(args.save_proposals) if args.save_proposals else None
+        inputs = cls(images, videos, output, not args.no_pictures, crops, proposals)
+        read = {path.resolve() for path in (*(p for _, p in images.named), *(v.path for _, v in videos))}
+        for path in (output / "detections.json", *inputs.written()):
+            if path.resolve() in read:
+                raise ConfigError(
+                    f"--output {path.parent}: {path.name} there is one of the images; choose another folder"
+                )
+        return inputs
+
+    def written(self) -> list[Path]:
+        """Files that are written, crops left out."""
+        files = self._outputs().files(self.images.named)
+        endings = (".jsonl", ".mp4") if self.pictures else (".jsonl",)
+        return files + [self.output / f"{name}{ending}" for name, _ in self.videos for ending in endings]
+
+    def detected(self, detector: Detector, asked: Asked, workers: int) -> tuple[list[dict[str, Any]], list[Clock]]:
+        """What the JSON says, and the time of each image and frame."""
+        from detkit.report.detect_images import detected
+        from detkit.report.detect_video import VideoOutputs, detected_in_video
+
+        how: dict[str, Any] = {"min_score": asked.min_score, "how": asked.how, "workers": workers}
+        entries, clocks = detected(detector, self.images.named, self._outputs(), **how)
+        for name, video in self.videos:
+            picture = self.output / f"{name}.mp4" if self.pictures else None
+            outputs = VideoOutputs(self.output / f"{name}.jsonl", picture, self.crops)
+            entry, frames = detected_in_video(detector, video, outputs, **how)
+            entries.append(entry)
+            clocks += frames
+        return entries, clocks
+
+    def _outputs(self) -> Any:
+        from detkit.report.detect_images import Outputs
+
+        return Outputs(self.output if self.pictures else None, self.crops, self.proposals)
+
+
+def _tell(found: Sequence[dict[str, Any]], images: ImageFiles, answer: Path) -> None:
+    """Prints what was found, and what was not read.
+
+    Raises:
+        DataError: an image could not be read.
+    """
+    frames = sum(entry["frames"] for entry in found if "video" in entry)
+    objects = sum(len(e["detections"]) if "detections" in e else e.get("objects", 0) for e in found)
     errors = [entry["error"] for entry in found if "error" in entry]
+    num_images = sum("detections" in entry for entry in found)
+    where = [counted(num_images, "image")] if num_images or not frames else []
+    where += [counted(frames, "frame")] if frames else []
     if images.left_out:
         print(images.text_of_left_out(), file=sys.stderr)
-    print(f"{counted(objects, 'object')} in {counted(len(found) - len(errors), 'image')}: {answer}")
+    print(f"{counted(objects, 'object')} in {' and '.join(where)}: {answer}")
     if errors:
         others = counted(len(errors) - 1, "more image")
         more = f"; {others} cannot be used, {answer} says why" if len(errors) > 1 else ""
         raise DataError(errors[0] + more)
-    return 0
-
-
-def _refuse_inputs(written: Sequence[Path], files: Sequence[tuple[str, Path]]) -> None:
-    """Refuses to write over an image that is to be read."""
-    inputs = {path.resolve() for _, path in files}
-    for path in written:
-        if path.resolve() in inputs:
-            raise ConfigError(f"--output {path.parent}: {path.name} there is one of the images; choose another folder")
 
 
 def _check(args: argparse.Namespace, output: Path) -> None:
     from detkit.system.compute import Compute
 
-    if args.min_score is not None and not math.isfinite(args.min_score):
-        raise ConfigError(f"--min-score {args.min_score}: expected a finite number, such as 0.5")
     if args.workers < -1:
         raise ConfigError(f"--workers {args.workers}: expected 0 or more processes, or -1 for one per core but one")
     there = next(path for path in (output, *output.absolute().parents) if path.exists())
@@ -156,115 +261,6 @@ def _check(args: argparse.Namespace, output: Path) -> None:
         Compute.resolve(device=args.device)
     except ConfigError as error:
         raise ConfigError(str(error).replace("RUNTIME.DEVICE", "--device")) from error
-
-
-def detected(
-    detector: Detector,
-    files: list[tuple[str, Path]],
-    pictures: Path | None,
-    *,
-    min_score: float | None = None,
-    one_class_per_region: bool = False,
-    workers: int,
-) -> tuple[list[dict[str, Any]], list[Clock]]:
-    """What the JSON says of each image, and the time of its stages.
-
-    Processes read the next images and a thread draws the last ones while the network works.
-
-    Args:
-        detector: what detects.
-        files: for each image the name of its picture, without the ending, and its file.
-        pictures: the folder of the pictures; None for none.
-        min_score: as ``Detector.detect`` takes it.
-        one_class_per_region: the same.
-        workers: processes; 0 reads each image when it is its turn.
-    """
-    from detkit.progress import progress
-    from detkit.system.stream import in_processes
-    from detkit.visualize import Labels
-
-    labels = Labels.of(detector.class_names)
-    read = in_processes(_Reader(detector.generator, files), 0, len(files), workers if len(files) > 1 else 0)
-    found: list[dict[str, Any]] = []
-    clocks: list[Clock] = []
-    waiting: deque[Future[None]] = deque()
-    with closing(progress("detect", len(files), "image")) as bar, closing(read), ThreadPoolExecutor(1) as artist:
-        for (name, path), item in zip(files, read, strict=True):
-            clocks.append(clock := Clock())
-            if isinstance(item, str):
-                found.append({"image": str(path), "error": item})
-            else:
-                clock.seconds |= item.seconds
-                objects = detector.detect(
-                    item.image,
-                    min_score,
-                    one_class_per_region=one_class_per_region,
-                    proposals=item.proposals,
-                    clock=clock,
-                )
-                probabilities = detector.probabilities(objects)
-                found.append({"image": str(path), **_plain(objects, probabilities, detector)})
-                if probabilities is not None:
-                    objects = replace(objects, scores=probabilities)
-                if pictures is not None:
-                    waiting.append(artist.submit(_draw, pictures / f"{name}.png", item.image, objects, labels, clock))
-            while len(waiting) > PICTURES_BEHIND:
-                waiting.popleft().result()
-            bar.update()
-        for drawn in waiting:
-            drawn.result()
-    return found, clocks
-
-
-@dataclass(frozen=True, eq=False)
-class _Item:
-    """An image, its proposals, and the seconds that both took."""
-
-    image: np.ndarray
-    proposals: Proposals
-    seconds: dict[str, float]
-
-
-@dataclass(frozen=True)
-class _Reader:
-    """Reads an image and finds its proposals; of an image that cannot be used it gives the message."""
-
-    generator: ProposalGenerator
-    files: list[tuple[str, Path]]
-
-    def __call__(self, i: int) -> _Item | str:
-        from detkit.data.images import read_image
-        from detkit.proposals.base import checked_proposals
-
-        clock = Clock()
-        try:
-            with clock("decode"):
-                image = read_image(self.files[i][1])
-            with clock("proposals"):
-                name = self.files[i][1].stem
-                proposals = checked_proposals(self.generator, self.generator.propose(image, name), image, name)
-        except DataError as error:
-            return str(error)
-        return _Item(image, proposals, clock.seconds)
-
-
-def _draw(picture: Path, image: np.ndarray, objects: Detections, labels: Labels, clock: Clock) -> None:
-    from detkit.visualize import draw_detections, write_image
-
-    with clock("draw"):
-        write_image(picture, draw_detections(image, objects, labels))
-
-
-def _plain(objects: Detections, probabilities: Tensor | None, detector: Detector) -> dict[str, Any]:
-    names = detector.class_names
-    plain: list[dict[str, Any]] = [
-        {"box": [round(v, 2) for v in box.tolist()], "class": names[label], "score": round(score, 5)}
-        for box, label, score in zip(objects.boxes, objects.labels.tolist(), objects.scores.tolist(), strict=True)
-    ]
-    if probabilities is not None:
-        for one, probability in zip(plain, probabilities.tolist(), strict=True):
-            one["probability"] = round(probability, 5)
-    return {"score_kind": detector.score_kind, "detections": plain}
 
 
 def _profile(clocks: Sequence[Clock], wall: float) -> str:

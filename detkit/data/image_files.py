@@ -55,7 +55,21 @@ def image_files(words: Sequence[str], output: Path) -> ImageFiles:
             raise DataError(f"{word}: no image there; {ImageFiles([], others).text_of_left_out()}")
         named += images
         left_out += others
-    return ImageFiles(_numbered(named), left_out)
+    return ImageFiles(numbered(named), left_out)
+
+
+def numbered(files: list[tuple[str, Path]]) -> list[tuple[str, Path]]:
+    """A name that was there before gets the first number from 2 that makes it another."""
+    taken: set[str] = set()
+    result = []
+    for name, path in files:
+        numbers = itertools.count(2)
+        free = name
+        while free in taken:
+            free = f"{name}_{next(numbers)}"
+        taken.add(free)
+        result.append((free, path))
+    return result
 
 
 def _matches(word: str, output: Path) -> list[tuple[str, Path]]:
@@ -91,17 +105,3 @@ def _below(folder: Path, output: Path) -> list[tuple[str, Path]]:
         folders[:] = [name for name in folders if (here / name).resolve() != own]
         inside += [here / name for name in (*files, *(n for n in folders if (here / n).is_symlink()))]
     return [(path.relative_to(folder).as_posix().replace("/", "_"), path) for path in sorted(inside)]
-
-
-def _numbered(files: list[tuple[str, Path]]) -> list[tuple[str, Path]]:
-    """A name that was there before gets the first number from 2 that makes it another."""
-    taken: set[str] = set()
-    result = []
-    for name, path in files:
-        numbers = itertools.count(2)
-        free = name
-        while free in taken:
-            free = f"{name}_{next(numbers)}"
-        taken.add(free)
-        result.append((free, path))
-    return result

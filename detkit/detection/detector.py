@@ -2,21 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, TypedDict, overload
 
 import numpy as np
+from PIL import Image
 from torch import Tensor
+from typing_extensions import Unpack
 
 from detkit.data.images import read_image
 from detkit.detection.calibration import Calibration, ScoreKind
+from detkit.detection.choice import MinScore, least_scores
+from detkit.detection.found import Found
 from detkit.detection.postprocess import Postprocess, finish
 from detkit.detection.scorer import Candidates, OneImage, RegionScorer
 from detkit.proposals.base import ProposalGenerator, checked_proposals
 from detkit.regions.network import RegionNetwork
 from detkit.structures import Detections, Proposals
 from detkit.system.clock import Clock
+
+Picture = np.ndarray | Image.Image | str | Path
+"""(H, W, 3) uint8 RGB, a PIL image, or the path of a file."""
+
+
+class How(TypedDict, total=False):
+    """What ``Detector.detect`` is asked for beside the image.
+
+    Args:
+        classes: names of the classes that are asked for; None for all.
+        most: show only so many objects of an image, the best.
+        one_class_per_region: whether a region may be found for one class only, the best, whatever the model's settings
+            say.
+        image_id: under which stored proposals lie; by default the file's name without its ending.
+        proposals: of this image, where its generator ran already.
+        clock: is told of the stages decode, proposals, warp, network and classify; the last holds new crops, where the
+            box head moves candidates more than once.
+    """
+
+    classes: Collection[str] | None
+    most: int | None
+    one_class_per_region: bool
+    image_id: str
+    proposals: Proposals | None
+    clock: Clock | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +57,7 @@ class Steps:
         image: (H, W, 3) uint8 RGB.
         proposals: its N regions.
         features: {layer: (N, D) float32} of those that were computed.
-        min_score: the least score of a candidate, of all classes or (K,) of each.
+        min_score: (K,) float32, the least score of a candidate of each class; inf where a class is not asked for.
         settings: caps and suppression that were used.
         candidates: what survives threshold and cap.
         detections: what survives suppression, best first.
@@ -36,7 +66,7 @@ class Steps:
     image: np.ndarray
     proposals: Proposals
     features: Mapping[str, Tensor]
-    min_score: float | Tensor
+    min_score: Tensor
     settings: Postprocess
     candidates: Candidates
     detections: Detections
@@ -73,46 +103,50 @@ class Detector:
         """The classifier's: "margin" or "probability"."""
         return self.scorer.classifier.score_kind
 
+    @overload
+    def detect(  # type: ignore[overload-overlap]  # a text is a path, not a sequence of paths
+        self, image: Picture, min_score: MinScore = None, **how: Unpack[How]
+    ) -> Found: ...
+
+    @overload
+    def detect(self, image: Sequence[Picture], min_score: MinScore = None, **how: Unpack[How]) -> list[Found]: ...
+
     def detect(
-        self,
-        image: np.ndarray | str | Path,
-        min_score: float | None = None,
-        *,
-        one_class_per_region: bool = False,
-        image_id: str = "",
-        proposals: Proposals | None = None,
-        clock: Clock | None = None,
-    ) -> Detections:
-        """The objects of one image, best first.
+        self, image: Picture | Sequence[Picture], min_score: MinScore = None, **how: Unpack[How]
+    ) -> Found | list[Found]:
+        """The objects of one image, best first; of a list of images a list.
 
         Args:
-            image: (H, W, 3) uint8 RGB, or the path of a file.
-            min_score: the least score of every class; by default each has the threshold of ``calibration``.
-            one_class_per_region: whether a region may be found for one class only, the best, whatever the model's
-                settings say.
-            image_id: under which stored proposals lie; by default the file's name without its ending.
-            proposals: of this image, where its generator ran already.
-            clock: is told of the stages decode, proposals, warp, network and classify; the last holds new crops, where
-                the box head moves candidates more than once.
+            image: (H, W, 3) uint8 RGB, a PIL image, the path of a file, or a list of such. Pixels are taken as they are
+                stored: a rotation noted in EXIF is not applied.
+            min_score: the least score of every class, or of those that a mapping names; by default each has the
+                threshold of ``calibration``.
+            how: see ``How``.
 
         Raises:
             DataError: the file is no readable image, or nothing is stored for its id where proposals are.
+            ConfigError: the model has no class of a name that is asked for.
             ValueError: the array is no (H, W, 3) uint8 image.
         """
-        return self.steps(
-            image,
-            min_score,
-            one_class_per_region=one_class_per_region,
-            image_id=image_id,
-            proposals=proposals,
-            clock=clock,
-        ).detections
+        if isinstance(image, Sequence) and not isinstance(image, str):
+            return [self.detect(one, min_score, **how) for one in image]
+        asked: dict[str, Any] = {name: value for name, value in how.items() if name != "most"}
+        steps = self.steps(image, min_score, **asked)
+        kept = steps.detections[: how.get("most")]
+        return Found(
+            **vars(kept),
+            image=steps.image,
+            class_names=self.class_names,
+            score_kind=self.score_kind,
+            probabilities=self.probabilities(kept),
+        )
 
     def steps(
         self,
-        image: np.ndarray | str | Path,
-        min_score: float | None = None,
+        image: Picture,
+        min_score: MinScore = None,
         *,
+        classes: Collection[str] | None = None,
         one_class_per_region: bool = False,
         image_id: str = "",
         proposals: Proposals | None = None,
@@ -122,8 +156,9 @@ class Detector:
         """What ``detect`` does, each step to be looked at.
 
         Args:
-            image: this and what is not said here as for ``detect``.
-            min_score: the same.
+            image: one image, as ``detect`` takes it.
+            min_score: as for ``detect``.
+            classes: this and what is not said here as in ``How``.
             one_class_per_region: the same.
             image_id: the same.
             proposals: the same.
@@ -131,21 +166,21 @@ class Detector:
             clock: the same.
         """
         clock = clock or Clock()
+        least = least_scores(self.calibration.thresholds, self.class_names, min_score, classes)
         with clock("decode"):
-            pixels = image if isinstance(image, np.ndarray) else read_image(Path(image))
+            pixels = _pixels(image)
         if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8 or not pixels.size:
             raise ValueError(
                 f"detect: expected an (H, W, 3) uint8 RGB image with pixels, got {pixels.dtype} {pixels.shape}"
             )
         with clock("proposals"):
-            known_as = image_id or ("" if isinstance(image, np.ndarray) else Path(image).stem)
+            known_as = image_id or (Path(image).stem if isinstance(image, str | Path) else "")
             if proposals is None:
                 proposals = checked_proposals(
                     self.generator, self.generator.propose(pixels, known_as), pixels, known_as
                 )
         wanted = list(dict.fromkeys([*self.scorer.layers, *layers]))
         features = self.network.of_image(pixels, proposals.boxes, wanted, clock)
-        least = self.calibration.thresholds if min_score is None else min_score
         settings = replace(self.settings, one_class_per_region=True) if one_class_per_region else self.settings
         with clock("classify"):
             new = OneImage(proposals.image_size, lambda boxes: self.network.of_image(pixels, boxes, self.scorer.layers))
@@ -157,3 +192,10 @@ class Detector:
     def probabilities(self, found: Detections) -> Tensor | None:
         """(N,) float32: how probable it is that each detection is right; None where the model does not tell."""
         return self.calibration.probability(found.scores, found.labels)
+
+
+def _pixels(image: Picture) -> np.ndarray:
+    """The array of an image, whatever it comes as."""
+    if isinstance(image, Image.Image):
+        return np.asarray(image.convert("RGB"))
+    return image if isinstance(image, np.ndarray) else read_image(image)

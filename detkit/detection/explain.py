@@ -124,7 +124,7 @@ def _neighbours(boxes: Boxes, row: int) -> tuple[Overlap, ...]:
 def _as_classes(detector: Detector, steps: Steps, row: int) -> tuple[AsClass, ...]:
     scores, labels = steps.candidates.every_score[row], torch.arange(len(detector.class_names))
     probabilities = detector.calibration.probability(scores, labels)
-    least = torch.as_tensor(steps.min_score, dtype=torch.float32).expand(len(labels))
+    least = steps.min_score
     order = (scores - least if probabilities is None else probabilities).argsort(descending=True, stable=True)
     return tuple(
         AsClass(

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from torch import Tensor
 
 from detkit.detection.detector import Steps
 from detkit.diagnosis.suppression import NO_AREA, suppressors
@@ -50,7 +49,7 @@ class Fate:
         score, place = scores[row], 1 + int((scores > scores[row]).sum())
         if bool(score == -torch.inf):
             return cls("never fires", place)
-        least = steps.min_score[label] if isinstance(steps.min_score, Tensor) else steps.min_score
+        least = steps.min_score[label]
         rescored = steps.settings.changes_scores  # then the score of the last crop is what the threshold is for
         if bool(score < least) and not rescored:
             return cls("below threshold", place)

@@ -18,6 +18,7 @@ from detkit.box_heads.identity import Identity
 from detkit.classifiers.linear_svm import LinearSVM
 from detkit.cli.detect import _profile
 from detkit.cli.main import main
+from detkit.data.video import Video
 from detkit.detection.calibration import Calibration
 from detkit.detection.detector import Detector
 from detkit.detection.postprocess import Postprocess
@@ -89,7 +90,9 @@ def test_thresholds_decide_what_is_shown_and_probabilities_stand_beside_margins(
 
 def test_pictures_show_probabilities(model, photos, monkeypatch):
     drawn = []
-    monkeypatch.setattr("detkit.cli.detect._draw", lambda path, image, objects, *_: drawn.append(objects.scores))
+    monkeypatch.setattr(
+        "detkit.detection.found.draw_detections", lambda image, objects, *_: drawn.append(objects.scores) or image
+    )
     assert main([*calibrated(model), "--workers", "0", str(photos / "a.png")]) == 0
     (entry,) = json.loads(Path("detections/detections.json").read_text())
     assert drawn[0].tolist() == pytest.approx([t["probability"] for t in entry["detections"]], abs=1e-5)
@@ -192,6 +195,10 @@ def test_what_stops_the_run_stands_on_a_line_of_its_own_and_leaves_no_old_answer
     ("words", "message"),
     [
         (["--min-score", "nan"], "--min-score nan: expected a finite number, such as 0.5"),
+        (["--min-score", "cat=high"], "--min-score cat=high: expected a finite number, such as 0.5, or CLASS=0.5"),
+        (["--min-score", "1", "--min-score", "cat=0"], "--min-score: 1 is of every class; give it alone"),
+        (["--max", "0"], "--max 0: expected 1 or more objects"),
+        (["--every", "0"], "--every 0: expected 1 for every frame, or more"),
         (["--workers", "-2"], "--workers -2: expected 0 or more processes, or -1 for one per core but one"),
         (["--device", "tpu"], "--device: no device 'tpu' here; use auto or one of cpu"),
         (["--output", "a.png"], "--output a.png: a.png is no folder that can be written to; name another"),
@@ -238,7 +245,7 @@ def test_a_full_disk_names_the_option_of_the_output(model, photos, capsys, monke
 
     monkeypatch.setattr(Path, "write_bytes", full)
     assert main([*model, "--no-pictures", "--workers", "0", str(photos)]) == 2
-    (line,) = capsys.readouterr().err.splitlines()
+    line = capsys.readouterr().err.splitlines()[-1]
     assert line.startswith("detkit detect: detections/detections.json: cannot be written: No space left on device")
     assert "can be written with --output; " in line
 
@@ -249,6 +256,96 @@ def test_what_is_not_read_and_more_workers_than_cores_are_told_once(model, photo
     assert main([*model, "--no-pictures", "--workers", "2", str(photos / "a.png"), str(photos)]) == 0
     out, err = capsys.readouterr()
     assert out.endswith(" in 3 images: detections/detections.json\n")
-    told, left_out = err.splitlines()
+    told, left_out = (line for line in err.splitlines() if not line.startswith("detect:"))  # no progress
     assert told.startswith("--workers: 2 workers on 1 cores: ")
     assert left_out.startswith("not read: 1 .heic; images end in .jpg, ")
+
+
+def read(file="detections/detections.json"):
+    return json.loads(Path(file).read_text(encoding="utf-8"))
+
+
+def test_classes_scores_of_classes_and_the_most_objects_are_as_asked(model, photos):
+    words = [*calibrated(model), "--workers", "0", "--no-pictures", str(photos / "a.png")]
+    assert main([*words, "--min-score", "cat=-100"]) == 0
+    (entry,) = read()
+    cats, dogs = ([one["score"] for one in entry["detections"] if one["class"] == name] for name in ("cat", "dog"))
+    assert min(cats) < 1 and min(dogs) >= 1  # a dog keeps the model's threshold
+    assert main([*words, "--classes", "cat", "--max", "2", "--min-score", "-100"]) == 0
+    (entry,) = read()
+    assert [one["class"] for one in entry["detections"]] == ["cat", "cat"]
+    assert [one["score"] for one in entry["detections"]] == cats[:2]
+
+
+def test_a_class_that_the_model_has_not_is_named(model, photos, capsys):
+    assert main([*model, "--classes", "cat,dgo", str(photos)]) == 2
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line == "detkit detect: class 'dgo': the model has no such class. Did you mean dog? It has: cat, dog"
+    assert not Path("detections").exists()
+
+
+def test_objects_are_cut_out_and_proposals_are_kept_as_precomputed_reads_them(model, photos):
+    words = [*model, "--workers", "0", "--no-pictures", "--max", "3", str(photos / "a.png")]
+    assert main([*words, "--crops", "--save-proposals", "kept"]) == 0
+    (entry,) = read()
+    detector = detkit.load("any", "cpu")
+    image = cv2.imread(str(photos / "a.png"), cv2.IMREAD_COLOR_RGB)
+    crops = sorted(Path("detections/crops").iterdir())
+    assert [c.name for c in crops] == [f"a.png_{i:03d}_{one['class']}.png" for i, one in enumerate(entry["detections"])]
+    x1, y1, x2, y2 = entry["detections"][0]["box"]
+    part = image[int(y1) : int(np.ceil(y2)), int(x1) : int(np.ceil(x2))]
+    np.testing.assert_array_equal(cv2.imread(str(crops[0]), cv2.IMREAD_COLOR_RGB), part)
+    stored, made = Precomputed(path="kept").propose(image, "a"), detector.generator.propose(image)
+    assert torch.equal(stored.boxes.tensor, made.boxes.tensor)
+
+
+def test_proposals_of_two_images_of_one_name_are_refused(model, photos, capsys):
+    (photos / "in").mkdir()
+    (photos / "in/a.png").write_bytes((photos / "a.png").read_bytes())
+    assert main([*model, "--save-proposals", "kept", str(photos)]) == 2
+    assert "--save-proposals: two images are named a, " in capsys.readouterr().err
+
+
+@pytest.fixture
+def film(tmp_path):
+    """Seven frames of 61 x 41 pixels, five a second; the n-th is of one grey, 20 n, with a white square."""
+    path = tmp_path / "film.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 5, (61, 41))
+    for i in range(7):
+        frame = np.full((41, 61, 3), 20 * i, np.uint8)
+        frame[10:30, 5 * i : 5 * i + 20] = 255
+        writer.write(frame)
+    writer.release()
+    return path
+
+
+@pytest.mark.parametrize("workers", ["0", "2"])
+def test_a_video_becomes_a_video_with_boxes_and_a_line_a_frame(model, film, workers, capsys):
+    assert main([*model, "--max", "2", "--every", "3", "--workers", workers, "--crops", str(film)]) == 0
+    assert capsys.readouterr().out == "6 objects in 3 frames: detections/detections.json\n"
+    (entry,) = read()
+    told = {"frames": 3, "every": 3, "rate": 5.0, "objects": 6, "lines": "film.avi.jsonl"}
+    assert entry == {"video": str(film), **told}
+    lines = [json.loads(line) for line in Path("detections/film.avi.jsonl").read_text().splitlines()]
+    assert [(line["frame"], line["second"]) for line in lines] == [(0, 0), (3, 0.6), (6, 1.2)]
+    assert all(len(line["detections"]) == 2 for line in lines)
+    video = Video(Path("detections/film.avi.mp4"))
+    assert len(video) == 3 and video.rate == pytest.approx(5 / 3, abs=0.01)  # it lasts as long as the original
+    assert video[2].shape == (40, 60, 3)
+    assert np.median(video[1]) == pytest.approx(60, abs=40)  # frame 3 of the original under its boxes
+    assert len(list(Path("detections/crops").iterdir())) == 6
+
+
+def test_frames_may_be_asked_for_in_any_order(film):
+    video = Video(film, every=2)
+    assert len(video) == 4
+    greys = [int(np.median(video[i][35:])) for i in (3, 0, 2, 2)]
+    assert greys == pytest.approx([120, 0, 80, 80], abs=3)
+    with pytest.raises(IndexError):
+        video[4]
+
+
+def test_what_is_no_video_is_named(model, tmp_path, capsys):
+    (tmp_path / "film.mp4").write_bytes(b"no video" * 99)
+    assert main([*model, "film.mp4"]) == 2
+    assert "detkit detect: film.mp4: not a video that OpenCV can open" in capsys.readouterr().err

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import save_file
 
 import detkit
@@ -287,3 +288,20 @@ def test_a_rescored_crop_for_which_its_class_does_not_fire_is_no_detection(score
         lambda features: torch.where(torch.isin(given(features), torch.tensor([*fires])), given(features), -torch.inf),
     )
     assert iterated(scorer, TWO, -np.inf, refine_iterations=2, rescore=True)[0] == [(50, 25)]
+
+
+def test_a_list_of_arrays_pil_images_and_files_gives_a_list(tmp_path):
+    detector, grey = two_classes(), np.full((50, 100), 90, np.uint8)
+    colour = np.stack([grey] * 3, 2)
+    write_image(tmp_path / "grey.png", colour)
+    pictures = [colour, Image.fromarray(grey), Image.fromarray(colour), str(tmp_path / "grey.png")]
+    every = detector.detect(pictures, min_score=-9, most=1)
+    assert [len(found) for found in every] == [1, 1, 1, 1]
+    for found in every:
+        np.testing.assert_array_equal(found.image, colour)
+        assert found.scores.tolist() == detector.detect(colour, min_score=-9).scores[:1].tolist()
+    assert detector.detect([]) == []
+    assert detector.detect(colour, {detector.class_names[0]: 100.0}, classes=detector.class_names[:1]).plain() == {
+        "score_kind": "margin",
+        "detections": [],
+    }

@@ -34,7 +34,8 @@ def steps_of(boxes, scores, min_score=-10.0, last=None, **settings):
     if last is not None:
         found = replace(found, refined_scores=torch.tensor(last))[torch.tensor(last) >= min_score]
     kept = finish(found.refined, found.refined_scores, found.labels, found.rows, (100, 100), settings)
-    return Steps(None, proposals, {}, min_score, settings, found, kept)
+    least = torch.as_tensor(min_score, dtype=torch.float32).expand(scores.shape[1])
+    return Steps(None, proposals, {}, least, settings, found, kept)
 
 
 # Side by side: 0 and 1 share 9 of 11 columns, 1 and 2 share 5 of 15, 0 and 2 share 4 of 16; 3 stands apart.

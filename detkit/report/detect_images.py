@@ -1,0 +1,135 @@
+"""What ``detkit detect`` leaves of image files: JSON values, pictures, cut-out objects and proposals."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from detkit.data.images import read_image
+from detkit.detection.choice import MinScore
+from detkit.detection.detector import Detector, How
+from detkit.detection.found import Found
+from detkit.errors import ConfigError
+from detkit.report.detect_stream import PICTURES_BEHIND, seen
+from detkit.structures import Proposals
+from detkit.system.clock import Clock
+from detkit.system.files import replacing
+from detkit.visualize import Labels, write_image
+
+Files = Sequence[tuple[str, Path]]
+"""For each image the name of its picture, without the ending, and its file."""
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Where what belongs to the images goes; None for nowhere.
+
+    Args:
+        pictures: a folder for a picture with boxes of each image.
+        crops: one for each object that was found, cut out.
+        proposals: one for the regions of each image, as the generator ``Precomputed`` reads them.
+    """
+
+    pictures: Path | None = None
+    crops: Path | None = None
+    proposals: Path | None = None
+
+    def files(self, files: Files) -> list[Path]:
+        """The pictures and proposals of some images.
+
+        Raises:
+            ConfigError: two images of one name would have the same proposals.
+        """
+        stems = [file.stem for _, file in files]
+        twice = next((stem for stem in stems if stems.count(stem) > 1), None) if self.proposals else None
+        if twice is not None:
+            raise ConfigError(f"--save-proposals: two images are named {twice}, and proposals are found by this name")
+        pictures = [self.pictures / f"{name}.png" for name, _ in files] if self.pictures else []
+        return pictures + ([self.proposals / f"{stem}.npz" for stem in stems] if self.proposals else [])
+
+
+@dataclass(frozen=True)
+class _ImageFiles:
+    """Image files as they are read."""
+
+    files: Files
+    thing = "image"
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, i: int) -> tuple[str, np.ndarray]:
+        return self.files[i][1].stem, read_image(self.files[i][1])
+
+
+def detected(
+    detector: Detector,
+    files: Files,
+    outputs: Outputs,
+    *,
+    min_score: MinScore = None,
+    how: How | None = None,
+    workers: int,
+) -> tuple[list[dict[str, Any]], list[Clock]]:
+    """What the JSON says of each image, and the time of its stages.
+
+    Processes read the next images and a thread draws the last ones while the network works.
+
+    Args:
+        detector: what detects.
+        files: the images.
+        outputs: what is written beside.
+        min_score: as ``Detector.detect`` takes it.
+        how: the same.
+        workers: processes; 0 reads each image when it is its turn.
+    """
+    labels = Labels.of(detector.class_names)
+    entries: list[dict[str, Any]] = []
+    clocks: list[Clock] = []
+    waiting: deque[Future[None]] = deque()
+    images = seen(detector, _ImageFiles(files), min_score=min_score, workers=workers, how=how)
+    with closing(images), ThreadPoolExecutor(1) as artist:
+        for one in images:
+            name, path = files[one.place]
+            clocks.append(one.clock)
+            if one.found is None or one.proposals is None:
+                entries.append({"image": str(path), "error": one.error})
+                continue
+            entries.append({"image": str(path), **one.found.plain()})
+            if outputs.pictures:
+                picture = outputs.pictures / f"{name}.png"
+                waiting.append(artist.submit(_draw, picture, one.found, labels, one.clock))
+            if outputs.crops:
+                write_crops(outputs.crops, name, one.found)
+            if outputs.proposals:
+                _write_proposals(outputs.proposals / f"{path.stem}.npz", one.proposals)
+            while len(waiting) > PICTURES_BEHIND:
+                waiting.popleft().result()
+        for drawn in waiting:
+            drawn.result()
+    return entries, clocks
+
+
+def write_crops(folder: Path, name: str, found: Found) -> None:
+    """Writes each object as ``<name>_<number>_<class>.png``, the best first."""
+    for number, (crop, label) in enumerate(zip(found.crops(), found.labels.tolist())):
+        kind = "".join(c if c.isalnum() else "_" for c in found.class_names[label])
+        write_image(folder / f"{name}_{number:03d}_{kind}.png", crop)
+
+
+def _draw(picture: Path, found: Found, labels: Labels, clock: Clock) -> None:
+    with clock("draw"):
+        write_image(picture, np.asarray(found.draw(labels)))
+
+
+def _write_proposals(file: Path, proposals: Proposals) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(file) as partial, partial.open("wb") as out:
+        np.savez_compressed(out, boxes=proposals.boxes.numpy(), objectness=proposals.objectness.numpy())
