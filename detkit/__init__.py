@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from detkit.detection.detector import Detector
+    from detkit.report.whole_runs import Overrides, Trained
 
 __version__ = "0.1.0"
 
@@ -22,3 +23,17 @@ def load(model: str | Path, *, device: str = "auto", compile: bool = False) -> D
     from detkit.detection.load import load as load_detector
 
     return load_detector(model, device=device, compile=compile)
+
+
+def train(config: str | Path, overrides: Overrides = (), *, first: str = "", last: str = "") -> Trained:
+    """Runs a recipe: ``detkit.train(recipe, {"FINETUNE.LR": 0.01})``. See ``detkit.report.whole_runs.train``."""
+    from detkit.report.whole_runs import train as train_all
+
+    return train_all(config, overrides, first=first, last=last)
+
+
+def evaluate(config: str | Path, overrides: Overrides = (), *, detections: str | Path | None = None) -> dict[str, Any]:
+    """The metrics of a run, or of detection files. See ``detkit.report.whole_runs.evaluate``."""
+    from detkit.report.whole_runs import evaluate as evaluate_all
+
+    return evaluate_all(config, overrides, detections=detections)

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import detkit
 from detkit.cli import (
     ablate,
+    cache,
     compare,
     completion,
     config,
@@ -51,6 +52,7 @@ COMMANDS = (
     ablate,
     estimate,
     status,
+    cache,
     config,
     list_components,
     data,

@@ -37,18 +37,10 @@ def read_config(args: argparse.Namespace) -> Config:
 
 
 def read_run(args: argparse.Namespace, *world: World) -> Run:
-    """The run of the config that the arguments name, in one process or in several.
+    """The run of the config that the arguments name, in one process or in several."""
+    from detkit.run.folders import run_of
 
-    The config.yaml that a run has written is the config of this run: its outputs stay in the folder where it lies.
-    """
-    from detkit.config import load_config
-    from detkit.config.yaml_file import value_text
-    from detkit.run.folders import is_own_config
-    from detkit.run.runner import Run
-
-    file = Path(args.config)
-    own = ["OUTPUT_DIR", value_text(str(file.parent))] if is_own_config(file) else []
-    return Run.of(load_config(file, [*own, *args.overrides]), file.stem, *world)
+    return run_of(Path(args.config), args.overrides, *world)
 
 
 def import_project(folder: str | None) -> None:

@@ -105,6 +105,10 @@ class ArtifactStore:
             remove_folder(self.folder(stage, digest))
             remove_folder(self.partial(stage, digest))
 
+    def discard(self, stage: str, name: str) -> None:
+        """Removes one folder of a stage, by its name; the caller holds its lock."""
+        remove_folder(self.root / stage / name)
+
     @contextmanager
     def _locked(self, stage: str, digest: str) -> Iterator[None]:
         folder = self.folder(stage, digest)

@@ -3,15 +3,32 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from detkit.config import load_config
+from detkit.config.yaml_file import value_text
 from detkit.errors import ConfigError
 from detkit.run.last_run import DATA, PLAN, has_plan
 from detkit.run.runner import OUTPUTS, Run
+from detkit.system.world import ALONE, World
 
 OVERWRITTEN = (*OUTPUTS, "config.yaml", "env.json", "metrics.jsonl", PLAN, DATA)
+
+
+def run_of(file: Path, words: Sequence[str], world: World = ALONE) -> Run:
+    """The run of a config file with overrides on top, in one process or in several.
+
+    The config.yaml that a run has written is the config of this run: its outputs stay in the folder where it lies.
+
+    Args:
+        file: the config.
+        words: overrides as on the command line.
+        world: the processes that work on it.
+    """
+    own = ["OUTPUT_DIR", value_text(str(file.parent))] if is_own_config(file) else []
+    return Run.of(load_config(file, [*own, *words]), file.stem, world)
 
 
 def refuse_folders(run: Run, recipe: Path) -> None:

@@ -24,6 +24,7 @@ from detkit.run.environment import environment
 from detkit.run.last_run import described, keep_plan, last_plan
 from detkit.run.plan import Datasets, Step, plan, refuse_unfit
 from detkit.run.stage import Context
+from detkit.run.stored import note_run
 from detkit.system.compute import Compute
 from detkit.system.files import locked, remove_folder, write_atomically, write_json, writing
 from detkit.system.memory import peak_memory
@@ -200,6 +201,7 @@ class Run:
         if not self.is_finished() or last_plan(self.folder) != described(self.steps):
             self._remove_outputs()
         keep_plan(self.folder, self.steps)
+        note_run(self.store.root, self.folder)
         write_atomically(self.folder / "config.yaml", self.config.text().encode())
         write_json(self.folder / "env.json", environment(self.compute))
 
