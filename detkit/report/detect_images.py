@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
@@ -48,9 +48,11 @@ class Outputs:
             ConfigError: two images of one name would have the same proposals.
         """
         stems = [file.stem for _, file in files]
-        twice = next((stem for stem in stems if stems.count(stem) > 1), None) if self.proposals else None
-        if twice is not None:
-            raise ConfigError(f"--save-proposals: two images are named {twice}, and proposals are found by this name")
+        twice = [stem for stem, count in Counter(stems).items() if count > 1]
+        if self.proposals and twice:
+            raise ConfigError(
+                f"--save-proposals: two images are named {twice[0]}, and proposals are found by this name"
+            )
         pictures = [self.pictures / f"{name}.png" for name, _ in files] if self.pictures else []
         return pictures + ([self.proposals / f"{stem}.npz" for stem in stems] if self.proposals else [])
 

@@ -61,8 +61,8 @@ def detected_in_video(
 ) -> tuple[dict[str, Any], list[Clock]]:
     """What the JSON says of a video, and the time of the stages of each frame.
 
-    A line of JSON holds the number of a frame, its second, and what was found. The video with boxes shows the frames
-    that were looked at and lasts as long as the original, without its sound.
+    A line of JSON holds the number of a frame, its second, and what was found, or its error. The video with boxes shows
+    the frames that were looked at and lasts as long as the original, without its sound.
 
     Args:
         detector: what detects.
@@ -73,11 +73,11 @@ def detected_in_video(
         workers: processes that decode and find proposals; each decodes the whole video.
 
     Raises:
-        DataError: a frame cannot be decoded, or no video be written here.
+        DataError: no video can be written here.
     """
     labels = Labels.of(detector.class_names)
     clocks: list[Clock] = []
-    objects = 0
+    objects, errors = 0, []
     with ExitStack() as stack:
         lines = stack.enter_context(stack.enter_context(replacing(outputs.lines)).open("w", encoding="utf-8"))
         frames = stack.enter_context(
@@ -88,6 +88,7 @@ def detected_in_video(
             clocks.append(one.clock)
             number = one.place * video.every
             if one.found is None:
+                errors.append(one.error)
                 lines.write(json.dumps({"frame": number, "error": one.error}) + "\n")
                 continue
             objects += len(one.found)
@@ -102,4 +103,5 @@ def detected_in_video(
             if outputs.crops:
                 write_crops(outputs.crops, f"{outputs.lines.stem}_{number:06d}", one.found)
     told = {"frames": len(clocks), "every": video.every, "rate": video.rate, "objects": objects}
-    return {"video": str(video.path), **told, "lines": outputs.lines.name}, clocks
+    entry: dict[str, Any] = {"video": str(video.path), **told, "lines": outputs.lines.name}
+    return {**entry, **({"error": errors[0]} if errors else {})}, clocks

@@ -336,6 +336,15 @@ def test_a_video_becomes_a_video_with_boxes_and_a_line_a_frame(model, film, work
     assert len(list(Path("detections/crops").iterdir())) == 6
 
 
+def test_frames_without_stored_proposals_are_told(model, film, tmp_path, capsys):
+    (tmp_path / "stored").mkdir()
+    detkit.load("any", "cpu").generator = Precomputed(path=str(tmp_path / "stored"))
+    assert main([*model, "--every", "4", "--workers", "0", str(film)]) == 2
+    first, second = [json.loads(line) for line in Path("detections/film.avi.jsonl").read_text().splitlines()]
+    assert "no proposals for image 'film_000000'" in first["error"] and second["frame"] == 4
+    assert read()[0]["error"] == first["error"]
+
+
 def test_frames_may_be_asked_for_in_any_order(film):
     video = Video(film, every=2)
     assert len(video) == 4
