@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 import torch
 from torch import Tensor, nn
 
 from detkit.detection.detector import Detector
+from detkit.detection.postprocess import Postprocess
 from detkit.errors import ModelError
+
+AFTERWARDS = ("top_per_image", "top_per_class", "nms_iou", "one_class_per_region", "refine_above", "rescore")
+"""Settings that the graph holds, or that a program applies to what it gives."""
 
 KEEP = "detect with detkit instead (detkit detect, detkit.load)"
 
@@ -68,8 +74,8 @@ def refuse_other_parts(detector: Detector) -> None:
     scorer, extractor = detector.scorer, detector.network.extractor
     if extractor.warp() is None:
         raise ModelError(
-            f"region extractor {type(extractor).__name__}: its regions are pooled from a map of the whole image, and "
-            f"the graph takes a crop of each; train with WarpedCrops, or {KEEP}"
+            f"region extractor {type(extractor).__name__}: with its settings the network does not see one crop of each "
+            f"region, and the graph takes that; train with plain WarpedCrops, or {KEEP}"
         )
     if scorer.classifier.linear() is None:
         name = type(scorer.classifier).__name__
@@ -78,8 +84,10 @@ def refuse_other_parts(detector: Detector) -> None:
     if scorer.box_head.every_class(torch.zeros(1, dim), torch.tensor([[0.0, 0.0, 1.0, 1.0]])) is None:
         name = type(scorer.box_head).__name__
         raise ModelError(f"box head {name}: it does not tell where each class moves a box (every_class); {KEEP}")
-    if detector.settings.refine_iterations > 1:
-        raise ModelError(
-            f"POSTPROCESS.REFINE_ITERATIONS: {detector.settings.refine_iterations}: each iteration needs new crops, "
-            f"and the graph takes them once; train with 1, or {KEEP}"
-        )
+    for setting in fields(Postprocess):
+        value = getattr(detector.settings, setting.name)
+        if setting.name not in AFTERWARDS and value != setting.default:
+            raise ModelError(
+                f"POSTPROCESS.{setting.name.upper()}: {value}: is more than one pass over crops, thresholds and "
+                f"suppression, all that a program does behind the graph; train with {setting.default}, or {KEEP}"
+            )
