@@ -28,7 +28,7 @@ ROOT = Path(__file__).resolve().parent.parent
 README, COMPONENTS, PAPER = ROOT / "README.md", ROOT / "docs/components.md", ROOT / "projects/rcnn/README.md"
 PAGES = [README, ROOT / "README.zh.md", COMPONENTS, ROOT / "docs/architecture.md", ROOT / "docs/fidelity.md", PAPER]
 PAGES.append(ROOT / "docs/paper.md")
-HOW_TO = [ROOT / f"docs/{name}.md" for name in ("explain", "detect", "export", "index", "how_rcnn_works", "zh/index", "zh/guide")]
+HOW_TO = [ROOT / f"docs/{name}.md" for name in ("explain", "index", "how_rcnn_works", "zh/index", "zh/guide")]
 HOW_TO += sorted([*ROOT.glob("docs/how_to/*.md"), *ROOT.glob("docs/reference/*.md")])
 """Pages of which some name no config keys."""
 WITH_PYTHON = [README, ROOT / "README.zh.md", ROOT / "docs/how_to/python.md", ROOT / "docs/how_rcnn_works.md"]
