@@ -153,10 +153,10 @@ def measure(detector: Detector, test: voc.VOC, runs: dict[str, Answers], sizes: 
         print(json.dumps({"photographs": i + 1, "regions": regions, "seconds": seconds, "mAP": table}), flush=True)
     print(f"| {regions:,} regions of {i + 1} photographs, one thread | ms a region | score apart | MB | mAP |")
     print("|---|---|---|---|---|")
-    for name, own in seconds.items():
+    for name, taken in seconds.items():
         ap = next(iter(table[name].values()))
         size = f"{sizes[name] / 1e6:.1f}" if sizes[name] else ""
-        print(f"| {name} | {1000 * own / regions:.2f} | {apart[name]:.2g} | {size} | {100 * ap:.1f} |")
+        print(f"| {name} | {1000 * taken / regions:.2f} | {apart[name]:.2g} | {size} | {100 * ap:.1f} |")
 
 
 if __name__ == "__main__":
