@@ -53,24 +53,26 @@ class TorchvisionBackbone(Backbone):
     """A network of torchvision without its classifier; its tensors keep torchvision's names.
 
     AlexNet and VGG16 have the layers pool5, fc6 and fc7 (the latter two after ReLU; dropout stands where torchvision
-    has it). The others have ``pool5``, the last map averaged to a small grid, and ``final``, its global average.
+    has it). The others have ``pool5``, the last map averaged to a small grid, and ``final``, its global average. With
+    ``map_stride`` they also have ``cells``, the last map where ``pool5`` is an earlier one.
     BatchNorm always uses its stored statistics, in train mode too; its weights are trained.
 
     Args:
         arch: torchvision's name of the network.
         input_size: side of the crop; 0 takes 224 for vgg16 and 227 for the others.
         grid: cells on each side of ``pool5`` of a network without fully connected layers.
-        stride: pixels of a cell of the last map; 0 takes the network's own. Where that is 32, 16 dilates the last stage
-            in place of its stride: the weights stay, the map has twice the cells on each side, and the stage costs four
-            times as much.
+        map_stride: pixels of a cell of the map that regions are pooled from; 0 takes the last map. With a smaller
+            number than the network's own stride, the layers behind that map run on each region's ``grid``, as fully
+            connected layers do.
         levels: pool5 is a pyramid of maxima with so many bins on a side of each level, whose mean is ``final`` where
             there are no fully connected layers; empty keeps the network's own pooling. With levels of other length
             than the own pooling (6 x 6 of alexnet, 7 x 7 of vgg16), fc6 is a new layer.
 
     Raises:
-        ConfigError: the crop is too small for the network, or the network has no such stride.
+        ConfigError: the crop is too small for the network, or the network has no map of such a stride to pool from.
 
-    Source of dilation: Yu, Koltun: Multi-scale context aggregation by dilated convolutions (2016).
+    Source of the layers behind the map: He et al., Deep residual learning (2016), appendix A: regions are pooled from
+    the fourth stage, and the fifth runs on each.
 
     Example:
         >>> import torch
@@ -88,7 +90,7 @@ class TorchvisionBackbone(Backbone):
         ] = "alexnet",
         input_size: Annotated[int, NonNegative] = 0,
         grid: Annotated[int, Positive] = 3,
-        stride: Annotated[int, NonNegative] = 0,
+        map_stride: Annotated[int, NonNegative] = 0,
         levels: tuple[Annotated[int, Positive], ...] = (),
     ) -> None:
         from torchvision import models  # slow to import, and evaluation needs no network
@@ -101,22 +103,21 @@ class TorchvisionBackbone(Backbone):
         self.levels = tuple(levels)
         self.takes_any_map = not facts.has_fc and not levels
         self.input_size = input_size or facts.input_size
-        self.stride = stride or facts.stride
+        self.stride = map_stride or facts.stride
         self.map_origin = facts.origin
         self.preprocessing = Preprocessing.of("RGB", 1 / 255, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
         net = getattr(models, arch)(weights=None)
         own_pooling = net.features.pop(-1) if self.has_fc else nn.Identity()
-        self.body = [name for name, _ in net.named_children() if name not in ("avgpool", "classifier", "fc")]
-        for name in self.body:
-            self.add_module(name, getattr(net, name))
+        for name, module in net.named_children():
+            if name not in ("avgpool", "classifier", "fc"):
+                self.add_module(name, module)
         if self.has_fc:
             self.pool5 = own_pooling
             self.avgpool = net.avgpool
             self.classifier = net.classifier[:-1]
-        if self.stride != facts.stride:
-            self._dilate(facts.stride)
-        self.map_channels, *size = self._map_shape()
+        self._map_layers, self._region_layers = self._parted(facts)
+        self.map_channels, *size = self._shape_after(self._map_layers, (3, self.input_size, self.input_size))
         self.map_size = (size[0], size[1])
         self.layers = self._layers()
         if self.has_fc:
@@ -124,11 +125,8 @@ class TorchvisionBackbone(Backbone):
         self.train(self.training)
 
     def map(self, images: Tensor) -> Tensor:
-        """(B, C, h, w): before the last pooling of AlexNet and VGG16, the last map of the others."""
-        x = images
-        for name in self.body:
-            x = getattr(self, name)(x)
-        return x
+        """(B, C, h, w): before the last pooling of AlexNet and VGG16, of the others the map of ``map_stride``."""
+        return self._through(self._map_layers, images)
 
     def pool(self, maps: Tensor) -> Tensor:
         """The pyramid, or the last pooling of AlexNet and VGG16 and the average behind it; the maps of the others."""
@@ -137,10 +135,15 @@ class TorchvisionBackbone(Backbone):
         return self.avgpool(self.pool5(maps)) if self.has_fc else maps
 
     def after_pool(self, pooled: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
-        """pool5, fc6 and fc7, or pool5 and final."""
+        """pool5, fc6 and fc7, or averages: pool5, cells where layers stand behind the map, and final."""
         if not self.has_fc:
-            cells = {"pool5": self.pool_size, "final": (1, 1)}
-            return {name: F.adaptive_avg_pool2d(pooled, cells[name]).flatten(1) for name in layers}
+            last = self._through(self._region_layers, pooled) if {"cells", "final"} & set(layers) else pooled
+            maps = {"pool5": pooled, "cells": last, "final": last}
+            found = {}
+            for name in layers:
+                _, height, width = (*self.layers[name].shape, 1, 1)[:3]
+                found[name] = F.adaptive_avg_pool2d(maps[name], (height, width)).flatten(1)
+            return found
         x = pooled.flatten(1)
         out = {"pool5": x}
         for name, part in (("fc6", slice(0, 3)), ("fc7", slice(3, 6))):
@@ -156,39 +159,55 @@ class TorchvisionBackbone(Backbone):
                 module.eval()
         return self
 
-    def _map_shape(self) -> tuple[int, int, int]:
-        """(C, h, w) of the map of one crop, from a pass without numbers."""
-        body = nn.Sequential(*(copy.deepcopy(getattr(self, name)) for name in self.body)).to("meta")
+    def _through(self, names: Sequence[str], x: Tensor) -> Tensor:
+        for name in names:
+            x = self.get_submodule(name)(x)
+        return x
+
+    def _shape_after(self, names: Sequence[str], shape: tuple[int, ...]) -> tuple[int, ...]:
+        """(C, h, w) behind these modules, from a pass without numbers."""
+        body = nn.Sequential(*(copy.deepcopy(self.get_submodule(name)) for name in names)).to("meta")
         for module in body.modules():
             if isinstance(module, nn.BatchNorm2d):  # keeps the shape, and is slow without numbers
                 module.forward = nn.Identity().forward  # type: ignore[method-assign]
         try:
-            channels, height, width = body(torch.empty(1, 3, self.input_size, self.input_size, device="meta")).shape[1:]
+            return tuple(body(torch.empty(1, *shape, device="meta")).shape[1:])
         except RuntimeError as error:
             raise ConfigError(
                 f"BACKBONE.TorchvisionBackbone.INPUT_SIZE: {self.input_size} is too small for {self.arch}; "
                 f"its own size is {_NETS[self.arch].input_size}"
             ) from error
-        return channels, height, width
 
-    def _dilate(self, own: int) -> None:
-        """Halves the stride of the last map: its last stride becomes 1, and what follows reads every second cell."""
-        if (own, self.stride) != (32, 16):
-            allowed = "0, 16 or 32" if own == 32 else f"0 or {own}"
+    def _parted(self, facts: _Net) -> tuple[list[str], list[str]]:
+        """The modules up to the map that regions are pooled from, and those that run on each region's cells."""
+        names: list[str] = []
+        for name, module in self.named_children():
+            if name not in ("pool5", "avgpool", "classifier"):
+                inner = [f"{name}.{number}" for number, _ in module.named_children()]
+                names += inner if name == "features" else [name]
+        if self.stride == facts.stride:
+            return names, []
+        ends: dict[int, int] = {}
+        shape: tuple[int, ...] = (3, 32 * facts.stride, 32 * facts.stride)
+        if facts.origin == 0.5 and not self.levels:  # the first cell of each of their maps lies on the first pixel
+            for number, name in enumerate(names):
+                shape = self._shape_after([name], shape)
+                ends[32 * facts.stride // shape[1]] = number + 1
+        if self.stride not in ends:
+            allowed = ", ".join(map(str, sorted({0, facts.stride, *ends})))
             raise ConfigError(
-                f"BACKBONE.TorchvisionBackbone.STRIDE: {self.arch} cannot have {self.stride}; allowed: {allowed}"
+                f"BACKBONE.TorchvisionBackbone.MAP_STRIDE: {self.arch} has no map of {self.stride} pixels a cell to "
+                f"pool regions from{' with LEVELS' if self.levels else ''}; allowed: {allowed}"
             )
-        convs = [m for name in self.body for m in getattr(self, name).modules() if isinstance(m, nn.Conv2d)]
-        last = max(i for i, conv in enumerate(convs) if conv.stride == (2, 2) and conv.kernel_size != (1, 1))
-        for conv in convs[last:]:
-            if conv.kernel_size == (3, 3) and conv.stride == (1, 1):
-                conv.dilation = conv.padding = (2, 2)
-            conv.stride = (1, 1)
+        return names[: ends[self.stride]], names[ends[self.stride] :]
 
     def _layers(self) -> dict[str, LayerSpec]:
         if not self.has_fc:
             pool5 = pool5_shape(self.map_channels, self.grid, self.levels)
-            return {"pool5": pool5, "final": LayerSpec((self.map_channels,))}
+            if not self._region_layers:
+                return {"pool5": pool5, "final": LayerSpec((self.map_channels,))}
+            cells = self._shape_after(self._region_layers, pool5.shape)
+            return {"pool5": pool5, "cells": LayerSpec(cells), "final": LayerSpec(cells[:1])}
         pool5 = pool5_shape(self.map_channels, self.avgpool.output_size[0], self.levels)
         return {"pool5": pool5, "fc6": LayerSpec((4096,)), "fc7": LayerSpec((4096,))}
 

@@ -10,6 +10,7 @@ from torch import nn
 from detkit.backbones.fuse import fuse_for_inference
 from detkit.backbones.torchvision_nets import TorchvisionBackbone
 from detkit.errors import ConfigError
+from detkit.testing import check_component
 
 
 @functools.cache
@@ -67,30 +68,37 @@ def test_squeezenets_map_is_what_its_classifier_reads():
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("arch", ["mobilenet_v2", "resnet18"])
-def test_every_second_cell_of_the_finer_map_is_a_cell_of_the_networks_own(arch):
-    _, plain = whole_and_backbone(arch)
-    finer = TorchvisionBackbone(arch=arch, stride=16).eval()
-    finer.load_state_dict(plain.state_dict())
-    own, found = (net.map(torch.randn(1, 3, 96, 128, generator=torch.manual_seed(1))) for net in (plain, finer))
-    assert own.shape[2:] == (3, 4) and found.shape[2:] == (6, 8)
-    torch.testing.assert_close(found[..., ::2, ::2], own, atol=1e-4, rtol=1e-4)
-    assert (finer.stride, finer.map_origin, plain.stride) == (16, plain.map_origin, 32)
+@pytest.mark.parametrize("arch, channels, sides", [("mobilenet_v2", 96, (14, 7)), ("resnet18", 256, (14, 7))])
+def test_layers_behind_an_earlier_map_run_on_each_region(arch, channels, sides):
+    _, whole = whole_and_backbone(arch)
+    parted = TorchvisionBackbone(arch=arch, input_size=224, map_stride=16, grid=7).eval()
+    parted.load_state_dict(whole.state_dict())
+    x = torch.randn(1, 3, 224, 224, generator=torch.manual_seed(1))
+    assert (parted.map_channels, parted.map_size, parted.map_origin) == (channels, (sides[0],) * 2, 0.5)
+    last = whole.map(x)
+    found = parted(x, ["pool5", "cells", "final"])
+    torch.testing.assert_close(found["final"], last.mean((2, 3)))
+    torch.testing.assert_close(found["cells"], torch.nn.functional.adaptive_avg_pool2d(last, 4).flatten(1))
+    torch.testing.assert_close(found["pool5"], torch.nn.functional.avg_pool2d(parted.map(x), 2).flatten(1))
+    own = parted.after_pool(parted.map(x)[..., :7, :7], ["cells", "final"])
+    torch.testing.assert_close(own["cells"].view(1, -1, 16).mean(2), own["final"])
 
 
-def test_resnets_dilation_is_torchvisions():
-    with torch.device("meta"):
-        theirs = torchvision.models.resnet50(replace_stride_with_dilation=[False, False, True])
-        ours = TorchvisionBackbone(arch="resnet50", stride=16)
-    for own, other in zip(ours.layer4.modules(), theirs.layer4.modules(), strict=True):
-        if isinstance(own, nn.Conv2d):
-            assert (own.stride, own.dilation, own.padding) == (other.stride, other.dilation, other.padding)
+def test_layers_behind_an_earlier_map_keep_the_contract():
+    check_component(TorchvisionBackbone, arch="resnet18", input_size=64, map_stride=16, grid=2)
 
 
-@pytest.mark.parametrize("arch, stride, allowed", [("alexnet", 8, "0 or 16"), ("resnet18", 8, "0, 16 or 32")])
-def test_another_stride_is_refused(arch, stride, allowed):
-    with pytest.raises(ConfigError, match=f"STRIDE: {arch} cannot have {stride}; allowed: {allowed}"):
-        TorchvisionBackbone(arch=arch, stride=stride)
+@pytest.mark.parametrize(
+    "settings, said",
+    [
+        ({"arch": "alexnet", "map_stride": 8}, "alexnet has no map of 8 .* allowed: 0, 16$"),
+        ({"arch": "resnet18", "map_stride": 12}, "allowed: 0, 2, 4, 8, 16, 32$"),
+        ({"arch": "resnet18", "map_stride": 16, "levels": (1, 2)}, "with LEVELS; allowed: 0, 32$"),
+    ],
+)
+def test_a_map_that_is_not_there_is_refused(settings, said):
+    with pytest.raises(ConfigError, match=f"MAP_STRIDE: .*{said}"):
+        TorchvisionBackbone(**settings)
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,7 @@ TABLE = [
         SQUEEZENET,
         "BACKBONE.TorchvisionBackbone",
         NETWORK,
-        {"ARCH": "mobilenet_v2", "GRID": 2, "INPUT_SIZE": 128, "LEVELS": [1, 2], "STRIDE": 16},
+        {"ARCH": "mobilenet_v2", "GRID": 2, "INPUT_SIZE": 128, "LEVELS": [1, 2], "MAP_STRIDE": 16},
     ),
     (
         ["REGION_EXTRACTOR.NAME=SharedMap", "FINETUNE.ALLOW_WHOLE_IMAGES=true"],
