@@ -27,7 +27,12 @@ INTRODUCTIONS = {
 
 
 def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ").replace("``", "`")
+    return _ticks(text.replace("|", "\\|").replace("\n", " "))
+
+
+def _ticks(text: str) -> str:
+    """The double backticks of docstrings as Markdown's single ones; fences have three and stay."""
+    return re.sub(r"(?<!`)``(?!`)", "`", text)
 
 
 def _keys(component: Callable[..., Any], prefix: str = "") -> str:
@@ -51,7 +56,7 @@ def _text(component: Callable[..., Any]) -> str:
     """The docstring as Markdown, without the arguments, which the table holds."""
     text = re.sub(r"^Args:\n(?:[ ]+.*\n|\n(?=[ ]))*", "", inspect.cleandoc(component.__doc__ or "") + "\n", flags=re.M)
     text = re.sub(r"^(Raises|Returns|Example|Examples):\n((?:[ ]+.*\n|\n(?=[ ]))+)", _section, text, flags=re.M)
-    return text.replace("``", "`").strip() + "\n"
+    return _ticks(text).strip() + "\n"
 
 
 def _section(found: re.Match[str]) -> str:
