@@ -18,6 +18,7 @@ BUILT_IN = (
     "detkit.proposals.precomputed",
     "detkit.backbones.caffenet",
     "detkit.backbones.torchvision_nets",
+    "detkit.backbones.timm_nets",
     "detkit.backbones.tiny",
     "detkit.regions.warped_crops",
     "detkit.regions.shared_map",

@@ -36,7 +36,10 @@ class Backbone(nn.Module, ABC):
     Attributes:
         input_size: side of the square crop in pixels.
         stride: input pixels per map cell.
-        map_origin: pixel coordinate, x and y alike, on which the map's first cell is centred.
+        map_origin: pixel coordinate, x and y alike, on which the first cell of an image's map is centred; of a crop's
+            map, which may be another, ``origin_of`` tells.
+        fills_to: images are filled up to multiples of so many pixels, since the padding of some networks, and with it
+            the map's origin, depends on the image's size; 1 for networks that pad all images alike.
         map_size: (height, width) of the map of one crop.
         map_channels: channels of the map.
         levels: bins on a side of each level of the pyramid of maxima that ``pool`` makes of maps of any size; empty
@@ -50,6 +53,7 @@ class Backbone(nn.Module, ABC):
     input_size: int
     stride: int
     map_origin: float
+    fills_to: int = 1
     map_size: tuple[int, int]
     map_channels: int
     levels: tuple[int, ...] = ()
@@ -82,6 +86,14 @@ class Backbone(nn.Module, ABC):
     def forward(self, crops: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
         """The named layers, each (N, D), of preprocessed crops (N, 3, S, S). Differentiable."""
         return self.advance(self.map(crops), layers)
+
+    def origin_of(self, side: int) -> float:
+        """Pixel coordinate on which the first cell of the map of an image of that side is centred.
+
+        Args:
+            side: ``input_size``, or a multiple of ``fills_to``.
+        """
+        return self.map_origin
 
     @property
     def pool_size(self) -> tuple[int, int]:

@@ -17,7 +17,7 @@ aten = torch.ops.aten
 
 @dataclass(frozen=True, eq=False)
 class Axis:
-    """The cells of a map along one axis.
+    """The cells of a map along one axis; what it makes of them is of its own class.
 
     Args:
         spans: (n, 2) first pixel that each cell sees, and the one behind the last.
@@ -31,19 +31,19 @@ class Axis:
         """Of a convolution or pooling with so many outputs; what it pads lies as far out as cells would."""
         first = np.arange(count) * stride - padding
         last = first + dilation * (kernel - 1)
-        return Axis(np.stack([self._at(first)[:, 0], self._at(last)[:, 1]], 1), self.step * stride)
+        return type(self)(np.stack([self._at(first)[:, 0], self._at(last)[:, 1]], 1), self.step * stride)
 
     def bins(self, count: int) -> Axis:
         """Of an adaptive pooling to so many cells: from floor(i n / count) to ceil((i + 1) n / count)."""
         at, length = np.arange(count), len(self.spans)
         first, last = at * length // count, -(-(at + 1) * length // count) - 1
         step = self.step * length / count if count > 1 else 0.0
-        return Axis(np.stack([self.spans[first, 0], self.spans[last, 1]], 1), step)
+        return type(self)(np.stack([self.spans[first, 0], self.spans[last, 1]], 1), step)
 
     def whole(self, count: int) -> Axis:
         """Of cells that see the whole axis."""
         span = [[self.spans[:, 0].min(), self.spans[:, 1].max()]]
-        return Axis(np.repeat(span, count, 0), 0.0)
+        return type(self)(np.repeat(span, count, 0), 0.0)
 
     def join(self, other: Axis) -> Axis:
         """Of cells that see what both see; where their numbers differ, each sees all of the shorter one."""
@@ -128,8 +128,10 @@ class Tracer(TorchDispatchMode):
             more = self.of(other)
             rows, columns = rows.join(more[0]), columns.join(more[1])
         size = (len(rows.spans), len(columns.spans))
-        if result.ndim == 4 and tuple(result.shape[2:]) == size:
-            return rows, columns
+        if result.ndim == 4 and size in (tuple(result.shape[2:]), tuple(result.shape[1:3])):
+            return rows, columns  # channels stand before the cells, or behind them
+        if result.ndim == 2 and result.shape[0] == size[0] * size[1] > 1:
+            return rows, columns  # a row of numbers for each cell, which products keep
         if result.ndim != 4 and result.numel() == known[0].numel() and func not in _MIXING:
             return rows, columns
         height, width = result.shape[2:] if result.ndim == 4 else (1, 1)

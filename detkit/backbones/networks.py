@@ -19,6 +19,12 @@ def network_name(backbone: Backbone) -> str:
     return f"{name} {arch}" if arch else name
 
 
+def home_of(backbone: Backbone) -> str:
+    """``torchvision:ARCH`` or ``timm:ARCH`` of a network that the library has weights of; else an empty string."""
+    collection = getattr(backbone, "collection", "")
+    return f"{collection}:{getattr(backbone, 'arch', '')}" if collection else ""
+
+
 def nearest_network(tensors: Mapping[str, Tensor], wanted: Backbone) -> str:
     """A " The file looks like ..." for the network that has the most of these names and shapes, or an empty string.
 

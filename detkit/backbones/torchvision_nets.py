@@ -5,14 +5,14 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from typing_extensions import Self
 
-from detkit.backbones.base import Backbone, LayerSpec
+from detkit.backbones.averaging import FrozenNorms, without_numbers
+from detkit.backbones.base import LayerSpec
 from detkit.backbones.preprocessing import Preprocessing
 from detkit.backbones.pyramid import pool5_shape, pyramid_pool
 from detkit.config.ranges import NonNegative, Positive
@@ -49,7 +49,7 @@ _NETS = {
 
 
 @BACKBONES.register()
-class TorchvisionBackbone(Backbone):
+class TorchvisionBackbone(FrozenNorms):
     """A network of torchvision without its classifier; its tensors keep torchvision's names.
 
     AlexNet and VGG16 have the layers pool5, fc6 and fc7 (the latter two after ReLU; dropout stands where torchvision
@@ -81,6 +81,8 @@ class TorchvisionBackbone(Backbone):
         >>> {name: layer.shape for name, layer in net.layers.items()}
         {'pool5': (512, 3, 3), 'final': (512,)}
     """
+
+    collection: ClassVar[str] = "torchvision"
 
     def __init__(
         self,
@@ -151,14 +153,6 @@ class TorchvisionBackbone(Backbone):
                 x = out[name] = self.classifier[part](x)
         return {name: out[name] for name in layers}
 
-    def train(self, mode: bool = True) -> Self:
-        """Train or eval mode for all but BatchNorm, which stays in eval mode."""
-        super().train(mode)
-        for module in self.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                module.eval()
-        return self
-
     def _through(self, names: Sequence[str], x: Tensor) -> Tensor:
         for name in names:
             x = self.get_submodule(name)(x)
@@ -166,10 +160,7 @@ class TorchvisionBackbone(Backbone):
 
     def _shape_after(self, names: Sequence[str], shape: tuple[int, ...]) -> tuple[int, ...]:
         """(C, h, w) behind these modules, from a pass without numbers."""
-        body = nn.Sequential(*(copy.deepcopy(self.get_submodule(name)) for name in names)).to("meta")
-        for module in body.modules():
-            if isinstance(module, nn.BatchNorm2d):  # keeps the shape, and is slow without numbers
-                module.forward = nn.Identity().forward  # type: ignore[method-assign]
+        body = without_numbers(nn.Sequential(*(copy.deepcopy(self.get_submodule(name)) for name in names)))
         try:
             return tuple(body(torch.empty(1, *shape, device="meta")).shape[1:])
         except RuntimeError as error:

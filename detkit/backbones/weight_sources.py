@@ -1,4 +1,4 @@
-"""Weights out of files and out of torchvision's collection."""
+"""Weights out of files and out of collections."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from detkit.backbones.caffe_files import read_caffemodel, read_mean_image
+from detkit.backbones.named_weights import Collection, collection_of
 from detkit.backbones.preprocessing import Preprocessing
 from detkit.errors import WeightsError
 from detkit.system.reading import reason, refuse_bomb
@@ -46,34 +47,34 @@ class Weights:
     source: str
 
 
-def read_weights(spec: str, arch: str = "") -> Weights:
-    """Weights of a file or of torchvision.
+def read_weights(spec: str, home: str = "") -> Weights:
+    """Weights of a file or of a collection.
 
     Args:
-        spec: a .safetensors, .pth, .pt or .caffemodel file, or ``torchvision:NAME``.
-        arch: torchvision's name of the network, for ``torchvision:NAME``.
+        spec: a .safetensors, .pth, .pt or .caffemodel file, ``torchvision:NAME`` or ``timm:NAME``.
+        home: where such a name is looked up: ``home_of`` the backbone.
 
     Raises:
         WeightsError: missing, unreadable or not to be downloaded.
     """
-    if spec.startswith("torchvision:"):
-        return _from_torchvision(spec, arch)
+    if collection := collection_of(spec):
+        return _from_collection(collection, spec, home)
     path = _file_of_known_kind(spec)
     return _READERS[path.suffix](path)
 
 
-def read_outline(spec: str, arch: str = "") -> Weights | None:
+def read_outline(spec: str, home: str = "") -> Weights | None:
     """The weights without their numbers: tensors on the device "meta"; None where only reading everything tells.
 
     Args:
         spec: as for ``read_weights``.
-        arch: likewise.
+        home: likewise.
 
     Raises:
         WeightsError: missing, of an unknown kind or name, or with a header that cannot be read.
     """
-    if spec.startswith("torchvision:"):
-        _named_in_torchvision(spec, arch)
+    if collection := collection_of(spec):
+        collection.find(spec, home)
         return None
     path = _file_of_known_kind(spec)
     return _from_safetensors(path, _outline) if path.suffix == ".safetensors" else None
@@ -83,7 +84,8 @@ def _file_of_known_kind(spec: str) -> Path:
     path = existing_file(spec)
     if path.suffix not in _READERS:
         raise WeightsError(
-            f"weights {spec}: unknown kind of file {path.suffix!r}; allowed: {', '.join(_READERS)} and torchvision:NAME"
+            f"weights {spec}: unknown kind of file {path.suffix!r}; allowed: {', '.join(_READERS)}, "
+            "torchvision:NAME and timm:NAME"
         )
     return path
 
@@ -101,7 +103,7 @@ def existing_file(spec: str) -> Path:
     if not path.is_file():
         raise WeightsError(
             f"weights {spec}: no such file (looked at {path.absolute()}); "
-            "allowed: a .safetensors, .pth, .pt or .caffemodel file, or torchvision:DEFAULT; "
+            "allowed: a .safetensors, .pth, .pt or .caffemodel file, torchvision:DEFAULT or timm:DEFAULT; "
             'in a config also "random" for random weights'
         )
     return path
@@ -205,29 +207,16 @@ def _is_plain(value: object) -> bool:
     )
 
 
-def _named_in_torchvision(spec: str, arch: str) -> Any:
-    from torchvision import models  # slow to import, and weights mostly lie in files
-
-    if not arch:
-        raise WeightsError(f"weights {spec}: torchvision has none for this backbone; allowed: a file")
-    known = models.get_model_weights(arch).__members__
-    name = spec.removeprefix("torchvision:")
-    if name not in known:
-        raise WeightsError(f"weights {spec}: torchvision has no such weights of {arch}; allowed: {', '.join(known)}")
-    return known[name]
-
-
-def _from_torchvision(spec: str, arch: str) -> Weights:
-    chosen = _named_in_torchvision(spec, arch)
+def _from_collection(collection: Collection, spec: str, home: str) -> Weights:
+    chosen = collection.find(spec, home)
     try:
-        tensors = chosen.get_state_dict(progress=False, check_hash=True)
+        tensors, preprocessing = collection.download(chosen)
     except (OSError, RuntimeError) as error:
         raise WeightsError(
-            f"weights {spec}: cannot download {chosen.url} ({_one_line(error)}); "
+            f"weights {spec}: cannot download {getattr(chosen, 'url', chosen)} ({_one_line(error)}); "
             "fetch it by hand and give the file's path in place of this name"
         ) from error
-    form = chosen.transforms()
-    return Weights(_widened(tensors, spec), Preprocessing.of("RGB", 1 / 255, form.mean, form.std), "", spec)
+    return Weights(_widened(tensors, spec), preprocessing, "", spec)
 
 
 def _from_caffemodel(path: Path) -> Weights:

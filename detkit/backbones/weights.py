@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from detkit.backbones.base import Backbone
 from detkit.backbones.factored import take_factors
-from detkit.backbones.networks import nearest_network, network_name
+from detkit.backbones.named_weights import collection_of
+from detkit.backbones.networks import home_of, nearest_network, network_name
 from detkit.backbones.weight_sources import (
     MEAN_IMAGE,
     Weights,
@@ -37,19 +38,20 @@ def load_weights(backbone: Backbone, spec: str) -> None:
 
     Args:
         backbone: changed in place; its numbers change only when everything fits.
-        spec: a .safetensors, .pth, .pt or .caffemodel file; ``torchvision:NAME`` (``torchvision:DEFAULT``) for weights
-            that torchvision downloads. A .caffemodel takes the mean image of the .binaryproto file in its folder.
+        spec: a .safetensors, .pth, .pt or .caffemodel file; ``torchvision:NAME`` or ``timm:NAME``, such as
+            ``torchvision:DEFAULT``, for weights that the library downloads. A .caffemodel takes the mean image of the
+            .binaryproto file in its folder.
 
     Raises:
         WeightsError: missing, unreadable, of another network, or not to be downloaded.
     """
-    _fill(backbone, read_weights(spec, getattr(backbone, "arch", "")))
+    _fill(backbone, read_weights(spec, home_of(backbone)))
 
 
 def refuse_misfit(backbone: Backbone, spec: str) -> None:
     """Refuses weights that cannot fill a backbone, as far as that is known without reading or downloading them.
 
-    Names and shapes are those of a .safetensors file's header; of ``torchvision:NAME`` the name is looked up, and of
+    Names and shapes are those of a .safetensors file's header; a name of a collection is looked up, and of
     other files the suffix.
 
     Args:
@@ -59,24 +61,22 @@ def refuse_misfit(backbone: Backbone, spec: str) -> None:
     Raises:
         WeightsError: missing, of another network, or with a header that cannot be read.
     """
-    outline = read_outline(spec, getattr(backbone, "arch", ""))
+    outline = read_outline(spec, home_of(backbone))
     if outline is not None:
         take_factors(backbone, outline.tensors)
         _fitting(backbone, outline)
 
 
 def weights_identity(spec: str) -> str:
-    """What stands for the weights in a hash: the sha256 of the file, or the name and torchvision's version.
+    """What stands for the weights in a hash: the sha256 of the file, or the name and the library's version.
 
     A mean image beside the file adds its own sha256 behind a "+".
 
     Raises:
         WeightsError: there is no such file, or several mean images lie beside it.
     """
-    if spec.startswith("torchvision:"):
-        import torchvision  # slow to import, and weights mostly lie in files
-
-        return f"{spec} of torchvision {torchvision.__version__}"
+    if collection := collection_of(spec):
+        return f"{spec} of {collection.name} {collection.version}"
     path = existing_file(spec)
     return "+".join(_sha256(file) for file in (path, *companion_files(path)))
 

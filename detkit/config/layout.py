@@ -83,8 +83,8 @@ class BackboneKeys:
     """What BACKBONE holds beside the network.
 
     Args:
-        weights: a .safetensors, .pth or .caffemodel file, ``torchvision:NAME``, ``random``, or empty: pre-train on
-            PRETRAIN_DATA.
+        weights: a .safetensors, .pth or .caffemodel file, ``torchvision:NAME``, ``timm:NAME``, ``random``, or empty:
+            pre-train on PRETRAIN_DATA.
     """
 
     weights: str = ""

@@ -144,8 +144,10 @@ class ScaledMaps(RegionExtractor):
         image = backbone.preprocessing.without_position()(pixels).contiguous(memory_format=torch.channels_last)
         mirrored, which = np.unique(flips, return_inverse=True)
         views = torch.cat([image.flip(-1) if m else image for m in mirrored]) if mirrored.any() else image
-        # A narrow image is filled up with the mean to the side of a crop, below which some networks have no map.
-        missing = [max(0, backbone.input_size - side) for side in views.shape[2:]]
+        # A narrow image is filled up with the mean to the side of a crop, below which some networks have no map, and
+        # any image to sides for which the map's origin is known.
+        whole = backbone.fills_to
+        missing = [-(-max(side, backbone.input_size) // whole) * whole - side for side in views.shape[2:]]
         views = F.pad(views, (0, missing[1], 0, missing[0]))
         if torch.is_grad_enabled() and len(self.short_sides) > 1:
             return checkpoint(backbone.map, views, use_reentrant=False), which

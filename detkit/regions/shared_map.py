@@ -110,11 +110,12 @@ def _bin_area(backbone: Backbone, windows: Tensor) -> Tensor:
     """(n, 4) areas whose equal bins are centred where a crop of each window has its map cells.
 
     In a crop of side S, cell i is centred at origin + stride * i. RoIAlign takes cell i of the image's map to be
-    centred at stride * (i + 1/2), so the area is moved by the difference to where it really is.
+    centred at stride * (i + 1/2), so the area is moved by the difference to where it really is. The origin of a crop
+    may be another than that of the image.
     """
     shift = backbone.map_origin - backbone.stride / 2
     height, width = backbone.map_size
-    low = shift / backbone.input_size
+    low = (backbone.origin_of(backbone.input_size) - backbone.stride / 2) / backbone.input_size
     side = torch.tensor([width, height], device=windows.device) * backbone.stride / backbone.input_size
     corner, extent = windows[:, :2], windows[:, 2:] - windows[:, :2]
     start = corner + low * extent

@@ -86,11 +86,12 @@ def map_takes_any_image_size(make: Any) -> None:
 
 
 def the_map_lies_within_the_crop(make: Any) -> None:
-    """By ``map_origin`` and ``stride``."""
+    """By ``origin_of`` and ``stride``."""
     backbone, _ = _new(make)
-    last = backbone.map_origin + backbone.stride * (backbone.map_size[0] - 1)
-    inside = 0 < backbone.map_origin <= last < backbone.input_size
-    expect(inside, f"cells from {backbone.map_origin} to {last} in a crop of {backbone.input_size} pixels")
+    first = backbone.origin_of(backbone.input_size)
+    last = first + backbone.stride * (backbone.map_size[0] - 1)
+    inside = 0 < first <= last < backbone.input_size
+    expect(inside, f"cells from {first} to {last} in a crop of {backbone.input_size} pixels")
 
 
 @torch.no_grad()
@@ -122,7 +123,7 @@ def parameters_stand_in_the_order_of_the_forward_pass(make: Any) -> None:
     backbone, crops = _new(make)
     layers = {name: m for name, m in backbone.named_modules() if list(m.parameters(recurse=False))}
     ran: list[str] = []
-    hooks = [m.register_forward_hook(lambda *_, name=name: ran.append(name)) for name, m in layers.items()]
+    hooks = [m.register_forward_pre_hook(lambda *_, name=name: ran.append(name)) for name, m in layers.items()]
     backbone(crops, [backbone.last_layer])
     for hook in hooks:
         hook.remove()

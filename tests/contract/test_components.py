@@ -9,7 +9,11 @@ from detkit.testing import checks_of
 load_components()
 
 
-SMALLER = {"CaffeNet": {"input_size": 115}, "TorchvisionBackbone": {"input_size": 115}}
+SMALLER = {
+    "CaffeNet": {"input_size": 115},
+    "TorchvisionBackbone": {"input_size": 115},
+    "TimmBackbone": {"input_size": 64},
+}
 """Crops that leave fc6 a fifth of its numbers, where AlexNet has the same layers at their full size."""
 
 

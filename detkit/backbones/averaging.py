@@ -1,0 +1,34 @@
+"""What backbones share that are built out of a library's networks."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from typing_extensions import Self
+
+from detkit.backbones.base import Backbone
+
+
+class FrozenNorms(Backbone):
+    """A backbone whose BatchNorms use their stored statistics in train mode, too; their weights are trained."""
+
+    def train(self, mode: bool = True) -> Self:
+        """Train or eval mode for all but BatchNorm, which stays in eval mode."""
+        super().train(mode)
+        for module in self.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.eval()
+        return self
+
+
+def without_numbers(net: nn.Module) -> nn.Module:
+    """A network moved to torch's device "meta", whose BatchNorms keep the shape and do nothing, as they are slow there.
+
+    Args:
+        net: changed in place.
+    """
+    net = net.to(torch.device("meta"))
+    for module in net.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.forward = nn.Identity().forward  # type: ignore[method-assign]
+    return net
