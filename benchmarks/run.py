@@ -23,7 +23,18 @@ import detkit
 from detkit.system.compute import CPUINFO, Compute
 from detkit.system.memory import keep_freed_memory
 
-FAMILIES = ("startup", "extraction", "processes", "detection", "proposals", "mining", "streamed", "diagnosis", "curves")
+FAMILIES = (
+    "startup",
+    "evaluation",
+    "extraction",
+    "processes",
+    "detection",
+    "proposals",
+    "mining",
+    "streamed",
+    "diagnosis",
+    "curves",
+)
 
 
 def main() -> int:

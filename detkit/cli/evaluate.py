@@ -25,7 +25,7 @@ def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> int:
     """Prints the tables."""
-    from detkit.report.outputs import results_table
+    from detkit.evaluation.table import results_table
     from detkit.report.whole_runs import evaluate_files, evaluate_run
     from detkit.system.files import write_json
 

@@ -7,17 +7,12 @@ import math
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-from xml.etree.ElementTree import Element, ParseError, TreeBuilder
-
-from defusedxml import DefusedXmlException
-from defusedxml.ElementTree import DefusedXMLParser
+from xml.etree.ElementTree import Element
 
 from detkit.data.repairs import every
+from detkit.data.xml_tree import parse_xml
 from detkit.errors import DataError
-from detkit.system.reading import MIB, bounded_bytes
 
-MAX_BYTES = 16 * MIB
 MAX_DIGITS = 9
 
 
@@ -73,43 +68,15 @@ def read_voc_xml(file: Path) -> VOCAnnotation:
         DataError: not a VOC annotation, an object without name or box, an element twice, a coordinate that is no
             finite number, or an inverted box; the message names file, line and object, ``problems`` has every object's.
     """
-    root = _parse(file)
+    root, lines = parse_xml(file, "object")
     if root.tag != "annotation":
         raise DataError(f"{file}: not a VOC annotation: its root element is <{root.tag}>, expected <annotation>")
     objects = root.findall("object")
     read = every(
-        functools.partial(_object, node, f"{file}:{node.get('line')}: object {n} of {len(objects)}")
-        for n, node in enumerate(objects, 1)
+        functools.partial(_object, node, f"{file}:{line}: object {n} of {len(objects)}")
+        for n, (node, line) in enumerate(zip(objects, lines, strict=True), 1)
     )
     return VOCAnnotation(_size(root, file), tuple(read), _unread(root, _OF_THE_FILE))
-
-
-class _LineBuilder(TreeBuilder):
-    """Gives each element its line as the attribute ``line``."""
-
-    expat: Any
-
-    def start(self, tag: Any, attrs: Any, /) -> Element:
-        return super().start(tag, {**attrs, "line": str(self.expat.CurrentLineNumber)})
-
-
-def _parse(file: Path) -> Element:
-    builder = _LineBuilder()
-    parser = DefusedXMLParser(target=builder)
-    builder.expat = parser.parser
-    try:
-        parser.feed(bounded_bytes(file, MAX_BYTES))
-        return parser.close()
-    except FileNotFoundError:
-        raise DataError(
-            f"{file}: no such annotation file; an image without objects needs one without <object>"
-        ) from None
-    except OSError as error:
-        raise DataError(f"{file}: cannot read the annotation: {error.strerror or error}") from None
-    except ParseError as error:
-        raise DataError(f"{file}:{error.position[0]}: not readable as XML: {error}") from None
-    except (DefusedXmlException, LookupError, ValueError) as error:
-        raise DataError(f"{file}: not readable as XML: {error}") from None
 
 
 def _size(root: Element, file: Path) -> tuple[int, int] | None:

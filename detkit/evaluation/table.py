@@ -37,6 +37,19 @@ def _mean_ap(column: Mapping[str, Any]) -> float | None:
     return sum(known) / len(known) if known else None
 
 
+def results_table(results: Mapping[str, Any]) -> str:
+    """The metrics of a results.json, AP before the box head beside AP after it."""
+    columns: dict[str, Any] = {}
+    if "pretrain" in results:
+        columns["pretrain"] = {name: v for name, v in results["pretrain"].items() if not isinstance(v, str)}
+    before = results.get("metrics_before_box_head", {})
+    for name, metrics in results.get("metrics", {}).items():
+        if isinstance(metrics.get("AP"), Mapping) and name in before:
+            columns[f"{name} before box head"] = before[name]
+        columns[name] = metrics
+    return metrics_table(columns)
+
+
 def metrics_table(metrics: Mapping[str, Mapping[str, Any]]) -> str:
     """The metrics of a run: the AP of the classes side by side, then a line for each other number.
 

@@ -5,7 +5,11 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+import numpy as np
+import torch
 
 from detkit.data.base import Dataset
 from detkit.errors import DataError
@@ -59,13 +63,56 @@ def read_voc(folder: Path, dataset: Dataset, split: str | Sequence[str] = "") ->
             that is not six columns with finite numbers.
     """
     images = {sample.image_id: i for i, sample in enumerate(dataset)}
-    rows: list[list[tuple[list[float], float, int]]] = [[] for _ in range(len(dataset))]
+    parts = [_Rows.of([])]
     for label, file in _class_files(folder, dataset.class_names, split).items():
-        for number, line in enumerate(_lines(file), start=1):
-            if line.strip():
-                image, score, box = _parse(line, images, f"{file}:{number}")
-                rows[image].append((box, score, label))
-    return [Detections.of(Boxes.of([b for b, _, _ in r]), [s for _, s, _ in r], [k for _, _, k in r]) for r in rows]
+        lines = _lines(file)
+        own = _at_once(lines, images)
+        if own is None:
+            texts = ((number, line) for number, line in enumerate(lines, start=1) if line.strip())
+            own = _Rows.of([_parse(line, images, f"{file}:{number}") for number, line in texts])
+        parts.append(replace(own, label=np.full(len(own.image), label)))
+    return _by_image(parts, len(dataset))
+
+
+@dataclass(frozen=True, eq=False)
+class _Rows:
+    """Detections in columns: the row of each image, score, exclusive box and class."""
+
+    image: np.ndarray
+    score: np.ndarray
+    box: np.ndarray
+    label: np.ndarray
+
+    @classmethod
+    def of(cls, rows: Sequence[tuple[int, float, list[float]]]) -> _Rows:
+        image, score, box = zip(*rows) if rows else ((), (), ())
+        boxes = np.array(box, np.float64).reshape(-1, 4)
+        return cls(np.array(image, np.int64), np.array(score, np.float64), boxes, np.zeros(len(rows), np.int64))
+
+
+def _at_once(lines: Sequence[str], images: Mapping[str, int]) -> _Rows | None:
+    """All lines of a file; None where one of them has to be looked at by itself, as it is wrong or unusual."""
+    words = [line.split() for line in lines]
+    try:
+        image = np.array([images[row[0]] for row in words], np.int64)
+        numbers = np.array([[float(word) for word in row[1:]] for row in words], np.float64).reshape(len(words), -1)
+    except (KeyError, ValueError, IndexError):
+        return None
+    if not len(words) or numbers.shape[1] != 5 or not (np.abs(numbers) <= LIMIT).all():
+        return None
+    return _Rows(image, numbers[:, 0], numbers[:, 1:] - [1, 1, 0, 0], np.zeros(len(words), np.int64))
+
+
+def _by_image(parts: Sequence[_Rows], num_images: int) -> list[Detections]:
+    """The detections of each image, class by class in the order of the lines."""
+    image = np.concatenate([part.image for part in parts])
+    order = np.argsort(image, kind="stable")
+    ends = np.cumsum(np.bincount(image, minlength=num_images))[:-1]
+    boxes = torch.from_numpy(np.concatenate([part.box for part in parts])[order].astype(np.float32))
+    scores = torch.from_numpy(np.concatenate([part.score for part in parts])[order].astype(np.float32))
+    labels = torch.from_numpy(np.concatenate([part.label for part in parts])[order])
+    columns = (column.tensor_split(ends.tolist()) for column in (boxes, scores, labels))
+    return [Detections.of(Boxes(box), score, label) for box, score, label in zip(*columns, strict=True)]
 
 
 def _class_files(folder: Path, class_names: Sequence[str], split: str | Sequence[str]) -> dict[int, Path]:

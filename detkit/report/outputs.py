@@ -5,12 +5,11 @@ from __future__ import annotations
 import logging
 import math
 import shutil
-from collections.abc import Mapping
 from typing import Any
 
 from detkit.data.images import read_image
 from detkit.evaluation.coco_files import write_coco
-from detkit.evaluation.table import metrics_table
+from detkit.evaluation.table import results_table
 from detkit.evaluation.voc_files import write_voc
 from detkit.report.export import calibration_of, export_model
 from detkit.report.notices import notices
@@ -53,19 +52,6 @@ def write_outputs(run: Run) -> list[str]:
             log.info(line)
         raise errors[0]
     return lines
-
-
-def results_table(results: Mapping[str, Any]) -> str:
-    """The metrics of a results.json, AP before the box head beside AP after it."""
-    columns: dict[str, Any] = {}
-    if "pretrain" in results:
-        columns["pretrain"] = {name: v for name, v in results["pretrain"].items() if not isinstance(v, str)}
-    before = results.get("metrics_before_box_head", {})
-    for name, metrics in results.get("metrics", {}).items():
-        if isinstance(metrics.get("AP"), Mapping) and name in before:
-            columns[f"{name} before box head"] = before[name]
-        columns[name] = metrics
-    return metrics_table(columns)
 
 
 def _write_results(run: Run) -> list[str]:

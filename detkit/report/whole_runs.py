@@ -13,7 +13,6 @@ from detkit.config import load_config
 from detkit.config.yaml_file import value_text
 from detkit.errors import ConfigError, ModelError
 from detkit.evaluation.detection_files import read_detections
-from detkit.report.outputs import write_outputs
 from detkit.run.folders import refuse_folders, run_of
 from detkit.run.kinds import DETECTIONS, METRICS, RESULTS_FILE
 from detkit.run.plan import Datasets
@@ -65,6 +64,8 @@ def train(config: str | Path, overrides: Overrides = (), *, first: str = "", las
     Raises:
         DetkitError: as ``detkit train`` would print it.
     """
+    from detkit.report.outputs import write_outputs  # it draws and exports, which evaluation of files does not need
+
     file = Path(config)
     job = run_of(file, words_of(overrides))
     job.check_stages(first, last)
@@ -118,6 +119,8 @@ def evaluate_files(config: str | Path, words: Sequence[str], detections: Path) -
 
 def evaluate_run(file: Path, words: Sequence[str], begins: Callable[[Run], None] = lambda job: None) -> dict[str, Any]:
     """``evaluate`` of a run; ``begins`` is called once it is known that it can be evaluated."""
+    from detkit.report.outputs import write_outputs
+
     job = run_of(file, words)
     metrics = job.last(METRICS, "TEST")
     if metrics is None:

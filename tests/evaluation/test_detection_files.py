@@ -8,9 +8,10 @@ import torch
 
 from detkit.data.base import Dataset
 from detkit.errors import DataError
+from detkit.evaluation import voc_files
 from detkit.evaluation.coco_files import write_coco
 from detkit.evaluation.detection_files import read_detections
-from detkit.evaluation.voc_files import write_voc
+from detkit.evaluation.voc_files import read_voc, write_voc
 from detkit.structures import Boxes, Detections, Sample
 
 
@@ -188,3 +189,17 @@ def test_a_json_file_that_is_no_text_is_named(tmp_path):
     (tmp_path / "r.json").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(DataError, match=r"r.json: not a text file in UTF-8"):
         read_detections(tmp_path / "r.json", Named())
+
+
+def test_a_file_is_read_alike_at_once_and_line_by_line(tmp_path, monkeypatch):
+    shapes, rng = Named(image_ids=("000012", "a", "b")), np.random.default_rng(0)
+    for name in ("dog", "hot_dog", "猫"):
+        rows = [f"a {rng.normal()} {' '.join(map(str, rng.normal(size=4) * 99))}" for _ in range(4)]
+        rows += [f"{('b', '000012')[i % 2]} 0.1 1 2 30.25 1e2" for i in range(5)]
+        (tmp_path / f"comp4_det_test_{name}.txt").write_text("\n".join(rows))
+    at_once = read_voc(tmp_path, shapes)
+    monkeypatch.setattr(voc_files, "_at_once", lambda lines, images: None)
+    for one, other in zip(at_once, read_voc(tmp_path, shapes), strict=True):
+        for name in ("scores", "labels", "proposal_rows"):
+            assert torch.equal(getattr(one, name), getattr(other, name))
+        assert torch.equal(one.boxes.tensor, other.boxes.tensor)

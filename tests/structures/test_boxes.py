@@ -111,3 +111,10 @@ def test_distinct_boxes_stand_in_their_first_order():
     assert first.tolist() == [0, 1, 3]
     assert which.tolist() == [0, 1, 0, 2, 1]
     assert [part.tolist() for part in Boxes.of([]).distinct()] == [[], []]
+
+
+def test_iou_of_pairs_is_the_diagonal_of_all_pairs():
+    rng = np.random.default_rng(0)
+    one, other = (Boxes.of(np.sort(rng.uniform(0, 9, (6, 2, 2)), 1).reshape(6, 4)) for _ in range(2))
+    assert torch.equal(one.iou_of_pairs(other), one.iou(other).diagonal())
+    assert len(Boxes.of([]).iou_of_pairs(Boxes.of([]))) == 0
