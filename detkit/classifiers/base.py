@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import ClassVar, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -32,7 +32,7 @@ class Classifier(Learnt):
 
     score_kind: Literal["margin", "probability"]
     reads_features: bool = True
-    needs_head: ClassVar[str] = ""
+    needs_head: str = ""
     passes: int = 1
 
     @abstractmethod

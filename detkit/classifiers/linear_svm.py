@@ -23,7 +23,7 @@ from detkit.errors import ConfigError, DataError
 from detkit.progress import Progress
 from detkit.regions.held import PART, HeldRows
 from detkit.regions.index import RegionIndex
-from detkit.regions.source import FeatureSource, LinearHead, norm_sample
+from detkit.regions.source import FeatureSource, LinearHead, head_of, norm_sample
 from detkit.registry import CLASSIFIERS
 from detkit.structures.state import checked_state
 
@@ -60,6 +60,8 @@ class LinearSVM(Classifier):
         retrain_after: a class is trained again after more new hard negatives than this.
         hard_margin: margin from which a negative is hard.
         evict_below: margin below which a negative leaves the cache.
+        softmax_weight: the score is the margin plus so many times the log odds of the fine-tuned head's softmax; 0 for
+            the margin alone. The head is taken over, so the classifier reads the layer that it stands on.
         passes: how often mining goes through the images.
         folds: into how many folds of images the final cache is split, to report how classes do on the fold that they
             have not learnt from; 0 leaves that out. It changes no classifier.
@@ -98,6 +100,7 @@ class LinearSVM(Classifier):
         retrain_after: Annotated[int, NonNegative] = 2000,
         hard_margin: float = -1.0001,
         evict_below: float = -1.2,
+        softmax_weight: Annotated[float, NonNegative] = 0.0,
         passes: Annotated[int, Positive] = 1,
         folds: Annotated[int, NonNegative] = 0,
     ) -> None:
@@ -115,6 +118,10 @@ class LinearSVM(Classifier):
         self.tol, self.max_iter = tol, max_iter
         self.rules = MiningRules(retrain_after, hard_margin, evict_below)
         self.passes, self.folds = passes, folds
+        self.softmax_weight = softmax_weight
+        self.needs_head = "class" if softmax_weight else ""
+        shape = (num_classes + 1, feature_dim) if softmax_weight else (0, feature_dim)
+        self.head_ = LinearHead(torch.zeros(shape), torch.zeros(shape[0]))
         self.weight_ = torch.zeros(num_classes, feature_dim)
         self.bias_ = torch.full((num_classes,), -float("inf"))
         self.scale_ = torch.tensor(1.0)
@@ -128,7 +135,9 @@ class LinearSVM(Classifier):
         head: LinearHead | None = None,
         progress: Progress | None = None,
     ) -> Self:
-        """Learns the scale from a sample, takes the positives of all images, then mines; the head is not used.
+        """Learns the scale from a sample, takes the positives of all images, then mines.
+
+        The head is taken over where SOFTMAX_WEIGHT asks for it.
 
         The sample and the positives are read in one sweep over the images; each pass of the mining is another.
         A class without a positive or without a negative keeps the score -inf; ``report`` names it.
@@ -141,6 +150,10 @@ class LinearSVM(Classifier):
             raise DataError(
                 f"LinearSVM: none of the {index.num_images} training images has a ground truth to learn from"
             )
+        if self.softmax_weight:
+            shape, remedy = (self.num_classes + 1, self.feature_dim), "fine-tune it or give SOFTMAX_WEIGHT 0"
+            own = head_of(head, shape, slot="CLASSIFIER", taker="LinearSVM with SOFTMAX_WEIGHT", remedy=remedy)
+            self.head_ = LinearHead(own.weight.detach().clone(), own.bias.detach().clone())
         rows, labels = self.examples.positives(index)
         positives = self._first_sweep(source, rows, rng)
         solvers = self._solvers(rng)
@@ -249,27 +262,43 @@ class LinearSVM(Classifier):
         return others
 
     def score(self, features: Tensor) -> Tensor:
-        """(N, K) float32 margins of (N, D) features; -inf for a class that could not be trained."""
-        linear = self.linear()
-        return features @ linear.weight.T + linear.bias
+        """(N, K) float32 scores of (N, D) features; -inf for a class that could not be trained."""
+        margins = features @ (self.weight_ * self.scale_).T + self.bias_
+        if not self.softmax_weight:
+            return margins
+        return margins + self.softmax_weight * log_odds(features @ self.head_.weight.T + self.head_.bias)
 
-    def linear(self) -> LinearHead:
-        """Weight and bias for features that are not scaled."""
-        return LinearHead(self.weight_ * self.scale_, self.bias_)
+    def linear(self) -> LinearHead | None:
+        """Weight and bias for features that are not scaled; None where the softmax has a share in the score."""
+        return None if self.softmax_weight else LinearHead(self.weight_ * self.scale_, self.bias_)
 
     def state(self) -> dict[str, Tensor]:
-        """Weight (K, D) and bias (K,) for scaled features, and the scale ()."""
-        return {"weight": self.weight_, "bias": self.bias_, "scale": self.scale_}
+        """Weight (K, D) and bias (K,) for scaled features, the scale (), and the head where it has a share."""
+        own = {"weight": self.weight_, "bias": self.bias_, "scale": self.scale_}
+        return own | ({"head.weight": self.head_.weight, "head.bias": self.head_.bias} if self.softmax_weight else {})
 
     def load(self, state: Mapping[str, Tensor]) -> None:
         """Puts back what ``state`` gave."""
+        shapes: dict[str, tuple[int, ...]]
         shapes = {"weight": (self.num_classes, self.feature_dim), "bias": (self.num_classes,), "scale": ()}
+        if self.softmax_weight:
+            rows = self.num_classes + 1
+            shapes |= {"head.weight": (rows, self.feature_dim), "head.bias": (rows,)}
         loaded = checked_state("LinearSVM", state, shapes)
+        if self.softmax_weight:
+            self.head_ = LinearHead(loaded["head.weight"], loaded["head.bias"])
         self.weight_, self.bias_, self.scale_ = loaded["weight"], loaded["bias"], loaded["scale"]
 
     def report(self) -> dict[str, object]:
         """Lists over the classes, what was learnt from; ``never_fires`` names classes that could not be trained."""
         return self._report
+
+
+def log_odds(logits: Tensor) -> Tensor:
+    """(N, K) log of p / (1 - p) of each class under the softmax of (N, K+1) logits, background last."""
+    columns = range(logits.shape[1])
+    rest = [logits[:, [other for other in columns if other != k]].logsumexp(1) for k in columns[:-1]]
+    return logits[:, :-1] - torch.stack(rest, 1)
 
 
 def _halves(held: HeldRows, rows: np.ndarray) -> Tensor:

@@ -57,12 +57,13 @@ def _assemble(folder: Path, described: dict[str, Any], compute: Compute) -> Dete
     backbone = construct(BACKBONES, described["backbone"])
     load_weights(backbone, str(network))
     extractor = construct(REGION_EXTRACTORS, described["region_extractor"], input_size=backbone.input_size)
+    features = extractor.describe(backbone.layers)
     parts: dict[str, Any] = {}
     for key, registry in (("classifier", CLASSIFIERS), ("box_head", BOX_HEADS)):
         layer = described[f"{key}_layer"]
         if layer not in backbone.layers:
             raise ModelError(f"model {folder}: no layer {layer!r} for its {key}; expected one of {[*backbone.layers]}")
-        dim = backbone.layers[layer].dim
+        dim = features[layer].dim
         parts[key] = construct(registry, described[key], num_classes=len(described["class_names"]), feature_dim=dim)
         load_learnt(parts[key], folder / f"{key}.safetensors")
     scorer = RegionScorer(

@@ -14,6 +14,9 @@ from detkit.classifiers.base import Classifier, checked_scores
 from detkit.detection.postprocess import Postprocess, select
 from detkit.structures import Boxes
 
+LEAST_IOU = 0.01
+"""What a moved box has at least in common with its proposal, for the logarithm."""
+
 
 @dataclass(frozen=True, eq=False)
 class Candidates:
@@ -139,6 +142,7 @@ class RegionScorer:
             settings: how often boxes are moved, from which score on, and whether new crops are scored.
             image: is asked for new crops.
         """
+        given = boxes
         moved = self.refined(boxes, features, labels, scores, settings)
         for _ in range(settings.refine_iterations - 1):
             assert image is not None, "candidates are moved more than once: new crops are needed"
@@ -149,12 +153,17 @@ class RegionScorer:
                 break
             found = image.features(start[at])
             if settings.rescore:
-                given = checked_scores(self.classifier, self.classifier.score(found[self.classifier_layer]), len(at))
-                scores = scores.index_copy(0, at, given[torch.arange(len(at)), labels[at]])
+                again = checked_scores(self.classifier, self.classifier.score(found[self.classifier_layer]), len(at))
+                scores = scores.index_copy(0, at, again[torch.arange(len(at)), labels[at]])
             own = found[self.box_layer] if self.box_head.reads_features else torch.zeros(len(at), 0)
-            again = self.refined(start[at], own, labels[at], scores[at], settings)
-            boxes, moved = start, Boxes(moved.tensor.index_copy(0, at, again.tensor))
-        return moved, scores
+            new = self.refined(start[at], own, labels[at], scores[at], settings)
+            boxes, moved = start, Boxes(moved.tensor.index_copy(0, at, new.tensor))
+        return moved, self._aware(scores, given, moved, settings.iou_weight) if settings.iou_weight else scores
+
+    def _aware(self, scores: Tensor, proposals: Boxes, moved: Boxes, weight: float) -> Tensor:
+        """(M,) scores that know how well the M proposals lay, as far as the box head can tell."""
+        iou = proposals.iou_of_pairs(moved).clamp(min=LEAST_IOU).float()
+        return scores + weight * iou.log() if self.classifier.score_kind == "margin" else scores * iou**weight
 
     def refined(self, boxes: Boxes, features: Tensor, labels: Tensor, scores: Tensor, settings: Postprocess) -> Boxes:
         """(M,) boxes, not clipped, after the box head has moved those that the settings let it move.

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from detkit.backbones.base import Backbone
+from detkit.backbones.base import Backbone, LayerSpec
 from detkit.errors import ComponentError, ConfigError
 from detkit.regions.index import RegionIndex
 from detkit.structures import Boxes
@@ -56,6 +56,10 @@ class RegionExtractor(ABC):
     def for_training(self) -> RegionExtractor:
         """The extractor that fine-tuning uses: this one, unless a network is tuned on regions of another kind."""
         return self
+
+    def describe(self, layers: Mapping[str, LayerSpec]) -> Mapping[str, LayerSpec]:
+        """The shapes of a region's features by layer: the given ones of the backbone, with channels that it adds."""
+        return layers
 
     def run_on(self, device: torch.device) -> None:
         """Is told where the network will run, before anything is prepared."""

@@ -31,7 +31,7 @@ class RegionNetwork:
     """
 
     def __init__(self, backbone: Backbone, extractor: RegionExtractor, *, compute: Compute, batch: int) -> None:
-        self.layers = backbone.layers
+        self.layers = extractor.describe(backbone.layers)
         self.extractor, self.compute, self.batch = extractor, compute, batch
         extractor.run_on(compute.device)
         self._backbone = compute.prepare(fuse_for_inference(backbone, compute.dtype))

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from detkit.backbones.base import Backbone
+from detkit.backbones.base import Backbone, LayerSpec
 from detkit.config.ranges import NonNegative
+from detkit.errors import ConfigError
 from detkit.regions.base import RegionExtractor, RegionInputs, RegionView, padding_of
 from detkit.regions.device_warp import warp_on_device
 from detkit.regions.passes import device_of, in_passes, no_rows
@@ -37,6 +38,10 @@ class WarpedCrops(RegionExtractor):
             levels; "float32" does not, for four times the memory.
         feature_pixels: the same of the crops whose features classifier and box head learn from and score. The released
             code has "float32" here and "uint8" above.
+        mirror: whether these features are the mean of those of the crop and of its mirror image, whose cells are
+            mirrored back. It takes two passes.
+        wider: a second crop shows a window so many times as wide and high around the same centre, and its features
+            stand behind those of the first; 0 for none. It takes a second pass, and the network is not tuned on it.
 
     Source: R-CNN, section 2.1 and appendix A.
 
@@ -56,7 +61,7 @@ class WarpedCrops(RegionExtractor):
 
     per_image = False
     version: ClassVar[int] = 2
-    feature_keys = ("FEATURE_PIXELS",)
+    feature_keys = ("FEATURE_PIXELS", "MIRROR", "WIDER")
 
     def __init__(
         self,
@@ -67,19 +72,30 @@ class WarpedCrops(RegionExtractor):
         context: bool = True,
         finetune_pixels: Literal["uint8", "float32"] = "uint8",
         feature_pixels: Literal["uint8", "float32"] = "uint8",
+        mirror: bool = False,
+        wider: Annotated[float, NonNegative] = 0.0,
     ) -> None:
+        if 0 < wider <= 1:
+            raise ConfigError(f"REGION_EXTRACTOR.WarpedCrops.WIDER: {wider} is not wider; allowed: 0, or more than 1")
         self.input_size = input_size
         self.padding = padding_of(type(self), padding, input_size)
         self.mode: Literal["warp", "square"] = mode
         self.context = context
         self.finetune_pixels: Literal["uint8", "float32"] = finetune_pixels
         self.pixels: Literal["uint8", "float32"] = feature_pixels
+        self.mirror, self.wider = mirror, wider
 
     def for_training(self) -> WarpedCrops:
-        """The same crops in FINETUNE_PIXELS."""
+        """One crop of each region, in FINETUNE_PIXELS."""
         other = copy.copy(self)
-        other.pixels = self.finetune_pixels
+        other.pixels, other.mirror, other.wider = self.finetune_pixels, False, 0.0
         return other
+
+    def describe(self, layers: Mapping[str, LayerSpec]) -> Mapping[str, LayerSpec]:
+        """Twice the channels with a wider window."""
+        if not self.wider:
+            return layers
+        return {name: LayerSpec((2 * spec.shape[0], *spec.shape[1:])) for name, spec in layers.items()}
 
     def run_on(self, device: torch.device) -> None:
         """Chooses who warps."""
@@ -89,7 +105,10 @@ class WarpedCrops(RegionExtractor):
         """``valid`` (n, 4), the rectangle of real pixels, and ``crops`` (n, S, S, 3) of the dtype FEATURE_PIXELS.
 
         Where the device warps, what crops are made from stands in their place: ``image``, ``clips`` (n, 4), ``flips``.
+        With a wider window there are 2 n of each, the windows of all regions behind the regions.
         """
+        if self.wider:
+            boxes, flips = Boxes.cat([boxes, _widened(boxes, self.wider)]), np.tile(flips, 2)
         windows = self._windows(image, boxes)
         if self.hands_over_images:
             valid = windows.placed(flips)
@@ -123,19 +142,46 @@ class WarpedCrops(RegionExtractor):
         """The crops of all images run together; they reach the network's device in their own dtype."""
         filled = [i for i in inputs if len(i["valid"])]
         if not filled:
-            return no_rows(backbone, layers)
+            return {name: rows.tile(1, 2 if self.wider else 1) for name, rows in no_rows(backbone, layers).items()}
         device = device_of(backbone)
         crops = torch.cat([self._crops(i, device) for i in filled])
         valid = torch.cat([torch.from_numpy(i["valid"]) for i in filled])
 
         def run(crops: Tensor, valid: Tensor) -> dict[str, Tensor]:
             pixels = backbone.preprocessing(crops.to(device), valid.to(device))
-            return backbone(pixels.contiguous(memory_format=torch.channels_last), layers)
+            found = backbone(pixels.contiguous(memory_format=torch.channels_last), layers)
+            if not self.mirror:
+                return found
+            other = backbone(pixels.flip(3).contiguous(memory_format=torch.channels_last), layers)
+            back = {name: _mirrored(rows.float(), backbone.layers[name].shape) for name, rows in other.items()}
+            return {name: (rows.float() + back[name]) / 2 for name, rows in found.items()}
 
-        return in_passes(run, [crops, valid], pad_to)
+        found = in_passes(run, [crops, valid], pad_to)
+        return _side_by_side(found, [len(i["valid"]) // 2 for i in filled]) if self.wider else found
 
     def _crops(self, prepared: RegionInputs, device: torch.device) -> Tensor:
         if "crops" in prepared:
             return torch.from_numpy(prepared["crops"])
         image, clips, places, flips = (torch.from_numpy(prepared[k]) for k in ("image", "clips", "valid", "flips"))
         return warp_on_device(image.to(device), clips, places, flips, self.input_size, self.pixels)
+
+
+def _widened(boxes: Boxes, times: float) -> Boxes:
+    """Boxes so many times as wide and high around the same centres."""
+    corners = boxes.tensor.double()
+    centre, half = (corners[:, :2] + corners[:, 2:]) / 2, (corners[:, 2:] - corners[:, :2]) * (times / 2)
+    return Boxes(torch.cat([centre - half, centre + half], 1).float())
+
+
+def _mirrored(rows: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """(N, D) features of a layer of that shape, each row of cells from right to left."""
+    return rows.unflatten(1, shape).flip(-1).flatten(1) if len(shape) == 3 else rows
+
+
+def _side_by_side(found: Mapping[str, Tensor], counts: Sequence[int]) -> dict[str, Tensor]:
+    """(n, 2 D) features of regions and, behind them, of their windows; of each image the regions came first."""
+    joined = {}
+    for name, rows in found.items():
+        images = rows.split([2 * count for count in counts])
+        joined[name] = torch.cat([torch.cat(own.chunk(2), 1) for own in images])
+    return joined

@@ -24,7 +24,7 @@ from detkit.regions.source import NORM_IMAGES
 from detkit.run.kinds import PROPOSALS, PROPOSALS_FILE
 from detkit.run.runner import Run
 from detkit.run.shards import split_images
-from detkit.stages.common import build_reader
+from detkit.stages.common import build_reader, feature_layers
 from detkit.structures import Boxes, Proposals, Sample
 from detkit.system.processes import num_cores
 from detkit.training.solver import CHECKPOINT, METRICS, SolverSettings
@@ -213,7 +213,7 @@ class Probe:
     def scoring(self, num_classes: int) -> float:
         """Seconds in which the classifier scores the regions of an image for all classes at once."""
         classifier, layer = build_reader(self.run.config, "CLASSIFIER", num_classes)
-        features = torch.randn(max(1, round(self.proposed.boxes)), self.backbone.layers[layer].dim)
+        features = torch.randn(max(1, round(self.proposed.boxes)), feature_layers(self.run.config)[layer].dim)
         classifier.score(features)
         return timed(lambda: classifier.score(features))[0]
 

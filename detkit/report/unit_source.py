@@ -17,7 +17,7 @@ from detkit.report.measure import Probe
 from detkit.run.plan import Step
 from detkit.run.runner import Run
 from detkit.run.stage import Context
-from detkit.stages.common import region_features, region_index
+from detkit.stages.common import feature_layers, region_features, region_index
 
 SAMPLED = 32
 """Images by which units are chosen."""
@@ -79,7 +79,7 @@ class UnitSource:
     @property
     def spec(self) -> LayerSpec:
         """The layer's shape."""
-        return network_layers(self.run.config)[self.layer]
+        return feature_layers(self.run.config)[self.layer]
 
     def cost(self, sampled: bool) -> str:
         """What looking at these regions takes, measured in a few seconds where they have to be computed.

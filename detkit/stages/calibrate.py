@@ -168,7 +168,7 @@ def calibrate_by_folds(judge: Judge, folds: int, rng: np.random.Generator, progr
     classifier, index = judge.scorer.classifier, judge.features.index
     with_objects = int(np.unique(index.image[index.truth_label >= 0]).size)
     reason = ""
-    if classifier.needs_head or not classifier.reads_features:
+    if not classifier.reads_features:
         reason = f"{type(classifier).__name__} has learnt from every training image; name a split in DATA.VAL"
     elif folds == 0:
         reason = "CALIBRATE.FOLDS is 0; give 2 or more"

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from detkit.backbones.base import Backbone
-from detkit.backbones.shapes import network_layers
+from detkit.backbones.base import Backbone, LayerSpec
+from detkit.backbones.shapes import network_layers, shape_of_network
 from detkit.backbones.weights import load_weights
 from detkit.config.build import build
 from detkit.config.node import Config
@@ -36,6 +36,13 @@ FEATURE_SECTIONS = ("BACKBONE.*", "REGION_EXTRACTOR", "COMPUTE")
 """The keys that decide a region's features, beside the weights."""
 
 
+def feature_layers(config: Config) -> Mapping[str, LayerSpec]:
+    """The shapes of a region's features by layer: the backbone's, with what the region extractor adds."""
+    extractor = build(config, "REGION_EXTRACTOR", input_size=shape_of_network(config).input_size)
+    layers: Mapping[str, LayerSpec] = extractor.describe(network_layers(config))
+    return layers
+
+
 def read_layer(config: Config, slot: str) -> str:
     """The layer that CLASSIFIER or BOX_HEAD reads.
 
@@ -56,7 +63,7 @@ def read_layer(config: Config, slot: str) -> str:
 def build_reader(config: Config, slot: str, num_classes: int) -> tuple[Any, str]:
     """The classifier or box head of a slot, untrained, and the layer that it reads."""
     layer = read_layer(config, slot)
-    dim = network_layers(config)[layer].dim
+    dim = feature_layers(config)[layer].dim
     return build(config, slot, num_classes=num_classes, feature_dim=dim), layer
 
 

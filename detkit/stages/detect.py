@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from detkit.backbones.shapes import network_layers
 from detkit.config.node import Config
 from detkit.data.base import Dataset
 from detkit.detection.postprocess import Postprocess, finish, set_thresholds
@@ -37,6 +36,7 @@ from detkit.run.stage import Context, Need, Reads, Stage
 from detkit.stages.common import (
     FEATURE_SECTIONS,
     build_reader,
+    feature_layers,
     is_stored,
     new_crops,
     region_features,
@@ -170,7 +170,7 @@ def _add_candidates(context: Context, shards: ImageShards, settings: Postprocess
     own = context.world.own(range(index.num_images), IMAGES_TOGETHER)
     missing = shards.missing(own)
     requests = [(image, rows) for image, rows in features.every_row() if image in set(missing)]
-    specs = network_layers(context.config)
+    specs = feature_layers(context.config)
     without = {layer: torch.zeros(0, specs[layer].dim) for layer in scorer.layers}
     empty = ((image, without) for image in missing if len(index.boxes[index.rows(image)]) == 0)
     with context.progress("detect", len(own), "image", done=len(own) - len(missing)) as bar:

@@ -23,7 +23,14 @@ from detkit.run.identity import revision_of
 from detkit.run.kinds import FEATURES, NETWORK, PROPOSALS
 from detkit.run.shards import save_tensors
 from detkit.run.stage import Context, Need, Reads, Stage
-from detkit.stages.common import FEATURE_SECTIONS, is_stored, layers_read, region_features, region_index
+from detkit.stages.common import (
+    FEATURE_SECTIONS,
+    feature_layers,
+    is_stored,
+    layers_read,
+    region_features,
+    region_index,
+)
 
 if TYPE_CHECKING:
     from detkit.report.measure import Probe
@@ -74,7 +81,7 @@ class Extract(Stage):
             return DiskNeed()
         wanted = _rows_kept(context.config, context.content[LAYERS], _index(context))
         rows = {layer: int(kept.sum()) for layer, kept in wanted.items()}
-        return DiskNeed(feature_bytes(rows, network_layers(context.config))).without(context.folder)
+        return DiskNeed(feature_bytes(rows, feature_layers(context.config))).without(context.folder)
 
     def estimate(self, probe: Probe, step: Step) -> Cost:
         """One network pass, and the rows that are kept of the measured images."""
@@ -88,7 +95,7 @@ class Extract(Stage):
         scale = share * len(dataset) / index.num_images
         kept = _rows_kept(step.config, step.content[LAYERS], index)
         rows = {layer: round(float(own.sum()) * scale) for layer, own in kept.items()}
-        return Cost(seconds, feature_bytes(rows, network_layers(step.config)))
+        return Cost(seconds, feature_bytes(rows, feature_layers(step.config)))
 
     def run(self, context: Context) -> None:
         """Writes a file an image, see ``StoredFeatures``."""

@@ -65,7 +65,8 @@ def prepared_regions_are_arrays_and_the_image_is_left_as_it_was(make: Any) -> No
 
 def rows_are_the_regions_of_all_images_in_order(make: Any) -> None:
     """With an image of no region among them."""
-    extractor, backbone = _new(make), _backbone()
+    extractor = _new(make)
+    described = extractor.describe(_backbone().layers)
     prepared = [
         extractor.prepare(image, _boxes(image, n), np.zeros(n, bool))
         for image, n in zip(_images(), (3, 0, 2), strict=True)
@@ -73,7 +74,7 @@ def rows_are_the_regions_of_all_images_in_order(make: Any) -> None:
     joined = _run(extractor, prepared, pad_to=4)
     apart = [_run(extractor, [p], pad_to=4) for p in prepared]
     for name in LAYERS:
-        shape = (5, backbone.layers[name].dim)
+        shape = (5, described[name].dim)
         found = joined[name]
         expect(
             found.shape == shape and found.dtype == torch.float32,

@@ -16,6 +16,7 @@ from detkit.system.compute import Compute
 from detkit.system.seeding import rng_for
 from detkit.system.world import ALONE, World
 from detkit.training.freeze import freeze_before
+from detkit.training.jitter import Jitter
 from detkit.training.region_objective import RegionObjective
 from detkit.training.solver import SolverSettings, train
 from detkit.training.validation import Validation
@@ -35,6 +36,9 @@ class FinetuneSettings(SolverSettings):
         tune_from: the layer of the backbone from which on it is learnt, as its parameters are named ("conv3",
             "features.10"); what stands before it stays as it is and costs no gradient. "heads" learns the new heads
             alone; empty learns everything, as R-CNN does.
+        jitter_boxes: most that an edge of a region moves in a step, drawn anew, as a share of the region's side; the
+            region keeps its label. 0 moves none, as in R-CNN.
+        jitter_colours: most that brightness, contrast and saturation of an image change in a step, as a share.
         validate_every: steps after which loss and accuracy are measured on DATA.VAL, and once after the last; 0 for
             never.
         validate_batches: batches of such a measurement, drawn as those of training and always the same.
@@ -52,6 +56,8 @@ class FinetuneSettings(SolverSettings):
     background_from: Annotated[float, Fraction] = 0.0
     background_below: Annotated[float, Fraction] | None = None
     tune_from: str = ""
+    jitter_boxes: Annotated[float, Fraction] = 0.0
+    jitter_colours: Annotated[float, Fraction] = 0.0
     validate_every: Annotated[int, NonNegative] = 0
     validate_batches: Annotated[int, Positive] = 10
     allow_whole_images: bool = False
@@ -109,6 +115,13 @@ def finetune(
     refuse_costly_steps(objective.extractor, objective.sampler, settings)
     objective.extractor.run_on(compute.device)
     freeze_before(backbone, settings.tune_from)
+    if settings.jitter_boxes and not objective.takes_moved_regions:
+        raise ConfigError(
+            f"FINETUNE.JITTER_BOXES: {settings.jitter_boxes}, but {type(objective).__name__} learns where regions are; "
+            "allowed with it: 0"
+        )
+    if settings.jitter_boxes or settings.jitter_colours:
+        objective.jitter = Jitter(settings.jitter_boxes, settings.jitter_colours)
     measured = None
     # A draw fills what the index caches before threads ask for it.
     objective.sampler.draw(objective.index, rng_for(seed, "finetune", "draw", 0))

@@ -23,12 +23,17 @@ from detkit.registry import OBJECTIVES
 from detkit.system.compute import Compute
 from detkit.system.seeding import rng_for
 from detkit.system.world import World
+from detkit.training.jitter import Jitter, coloured, moved
 from detkit.training.objective import Batch, Losses, Objective, first_features, new_head, plain_head
 from detkit.training.solver import SolverSettings
 
 
 class RegionObjective(Objective):
     """Batches of regions that a sampler draws and an extractor prepares; a subclass says what their features cost.
+
+    Attributes:
+        jitter: how much regions and colours vary; None where they do not. ``finetune`` sets it.
+        takes_moved_regions: whether regions may be moved a little, as no target depends on where exactly they are.
 
     A batch's targets are ``rows`` (N,) int64, the regions' rows in the index, ``labels`` (N,) int64, their fine-tuning
     labels, and ``flips`` (N,) bool, which of them are mirrored.
@@ -42,6 +47,9 @@ class RegionObjective(Objective):
             itself or, where a step's cost grows with its images, all of an image together, which is convolved once.
         seed: with it every random number is fixed.
     """
+
+    jitter: Jitter | None = None
+    takes_moved_regions: bool = False
 
     def __init__(
         self,
@@ -59,13 +67,13 @@ class RegionObjective(Objective):
         self.last_layer = list(layers)[-1]
 
     def on(self, index: RegionIndex) -> Self:
-        """The same heads and losses on other regions, which are not mirrored: for validation while it is trained.
+        """The same heads and losses on other regions, neither mirrored nor varied: for validation while it is trained.
 
         A subclass that keeps something of its index replaces it here; what it has learnt, such as the deviations that
         normalise its targets, stays.
         """
         other = copy(self)
-        other.index, other.settings = index, replace(self.settings, mirror=False)
+        other.index, other.settings, other.jitter = index, replace(self.settings, mirror=False), None
         return other
 
     def batch(self, iteration: int, world: World) -> Batch:
@@ -74,13 +82,19 @@ class RegionObjective(Objective):
         drawn = self.sampler.draw(self.index, rng, iteration=iteration, seed=self.seed)
         rows = checked_rows(self.sampler, drawn, self.index)
         flips = rng.random(len(rows)) < 0.5 if self.settings.mirror else np.zeros(len(rows), bool)
+        jitter, varied = self.jitter or Jitter(), rng_for(self.seed, "finetune", "jitter", iteration)
+        moves, factors = jitter.moves(len(rows), varied), jitter.factors(self.index.num_images, varied)
         inputs, order, ids = [], [np.zeros(0, np.int64)], []
         for image, positions in world.own(list(self.index.by_image(rows))):
             sample = self.index.samples[image]
-            boxes = self.index.boxes[rows[positions]]
+            boxes, pixels = self.index.boxes[rows[positions]], read_image(sample.path)
+            if jitter.boxes:
+                boxes = moved(boxes, moves[positions], sample.size)
+            if jitter.colours:
+                pixels = coloured(pixels, factors[image])
             if self.extractor.per_image:
                 flips[positions] = flips[positions[0]]
-            inputs.append(self.extractor.prepare(read_image(sample.path), boxes, flips[positions]))
+            inputs.append(self.extractor.prepare(pixels, boxes, flips[positions]))
             order.append(positions)
             ids.append(sample.image_id)
         own = np.concatenate(order)
@@ -110,6 +124,7 @@ class RegionSoftmax(RegionObjective):
     """
 
     leaves = ("class",)
+    takes_moved_regions = True
 
     def __init__(self, **given: Any) -> None:
         super().__init__(**given)

@@ -5,7 +5,7 @@ import torch
 from detkit.classifiers.hinge import HingeSolver
 from detkit.classifiers.linear_svm import LinearSVM
 from detkit.errors import ConfigError, DataError
-from detkit.regions.source import SomeImages
+from detkit.regions.source import LinearHead, SomeImages
 from detkit.testing import check_component
 
 SQUARE, CLOSE, FAR = [0, 0, 20, 20], [0, 0, 20, 14], [60, 60, 90, 90]
@@ -260,3 +260,25 @@ def test_the_papers_examples_are_the_default(source):
 @pytest.mark.parametrize("settings", [{"negatives": "random"}, {"positive_iou": 0.5, "negative_iou": 0.5}])
 def test_other_examples_keep_the_contract_too(settings):
     check_component(LinearSVM, **settings)
+
+
+def test_the_softmax_adds_its_log_odds_to_the_margin(source):
+    # Logits 2, 0, 0 and 1 (background): the odds of class 0 are e^2 / (1 + 1 + e), those of class 1 1 / (e^2 + 1 + e).
+    head = LinearHead(torch.zeros(4, 4), torch.tensor([2.0, 0, 0, 1]))
+    plain = fit(source)
+    svm = LinearSVM(num_classes=3, feature_dim=4, c=0.01, softmax_weight=0.5)
+    svm.fit(source, np.random.default_rng(0), head=head)
+    x = torch.rand(5, 4)
+    odds = [2 - np.log(2 + np.e), -np.log(np.e**2 + 1 + np.e)]
+    torch.testing.assert_close(svm.score(x)[:, :2], plain.score(x)[:, :2] + 0.5 * torch.tensor(odds).float())
+    assert (svm.score(x)[:, 2] == -torch.inf).all() and svm.linear() is None
+    other = LinearSVM(num_classes=3, feature_dim=4, softmax_weight=0.5)
+    other.load(svm.state())
+    assert torch.equal(other.score(x), svm.score(x))
+
+
+def test_a_share_of_the_softmax_needs_the_tuned_head(source):
+    svm = LinearSVM(num_classes=3, feature_dim=4, softmax_weight=0.5)
+    assert svm.needs_head == "class" and not LinearSVM(num_classes=3, feature_dim=4).needs_head
+    with pytest.raises(ConfigError, match=r"LinearSVM with SOFTMAX_WEIGHT.*give SOFTMAX_WEIGHT 0"):
+        svm.fit(source, np.random.default_rng(0))

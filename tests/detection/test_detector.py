@@ -305,3 +305,12 @@ def test_a_list_of_arrays_pil_images_and_files_gives_a_list(tmp_path):
         "score_kind": "margin",
         "detections": [],
     }
+
+
+def test_a_candidate_loses_by_how_badly_its_proposal_lay(scorer):
+    # A box of 15 x 9 that moves by 5 shares 10 of 20 columns with where it was: an IoU of one half.
+    boxes, features = Boxes.of([[0, 0, 15, 9]]), {"fc7": torch.tensor([[2.0]])}
+    found = scorer.candidates(boxes, features, Postprocess(iou_weight=3.0))
+    assert found.refined_scores.tolist() == pytest.approx([2 + 3 * np.log(0.5)])
+    assert found.scores.tolist() == [2]
+    assert len(scorer.candidates(boxes, features, Postprocess(iou_weight=3.0), min_score=0.0).rows) == 0

@@ -41,7 +41,7 @@ TABLE = [
     ("REGION_EXTRACTOR", "FxyCRKDE", {"NAME": "SharedMap"}),
     ("REGION_EXTRACTOR.WarpedCrops", "FxyCRKDE", {"PADDING": 3, "MODE": "square"}),
     ("REGION_EXTRACTOR.WarpedCrops", "FxyCRKDE", {"CONTEXT": False, "FINETUNE_PIXELS": "float32"}),
-    ("REGION_EXTRACTOR.WarpedCrops", "xyCRKDE", {"FEATURE_PIXELS": "float32"}),
+    ("REGION_EXTRACTOR.WarpedCrops", "xyCRKDE", {"FEATURE_PIXELS": "float32", "MIRROR": True, "WIDER": 1.8}),
     ("REGION_SAMPLER", "FxyCRKDE", {"NAME": "ImageCentric"}),
     ("REGION_SAMPLER.FixedFraction", "FxyCRKDE", {"BATCH_SIZE": 64, "FOREGROUND_FRACTION": 0.5}),
     ("CLASSIFIER", "CKDE", {"NAME": "Softmax", "LAYER": "fc6"}),
@@ -50,7 +50,8 @@ TABLE = [
         "CKDE",
         {"C": 0.01, "POSITIVE_WEIGHT": 1.0, "BIAS_SCALE": 1.0, "TARGET_NORM": 10.0, "NEGATIVE_IOU": 0.2}
         | {"IGNORE": "any_class", "TOL": 0.01, "MAX_ITER": 10, "RETRAIN_AFTER": 10, "HARD_MARGIN": -1.0}
-        | {"EVICT_BELOW": -1.3, "PASSES": 2, "FOLDS": 2, "POSITIVE_IOU": 0.5, "NEGATIVES": "random"},
+        | {"EVICT_BELOW": -1.3, "PASSES": 2, "FOLDS": 2, "POSITIVE_IOU": 0.5, "NEGATIVES": "random"}
+        | {"SOFTMAX_WEIGHT": 0.3},
     ),
     ("BOX_HEAD", "RKDE", {"NAME": "SGDLinear", "LAYER": "fc6"}),
     ("BOX_HEAD.Ridge", "RKDE", {"ALPHA": 1.0, "MIN_IOU": 0.5, "TARGET_NORM": 10.0}),
@@ -64,7 +65,7 @@ TABLE = [
         "POSTPROCESS",
         "KDE",
         {"TOP_PER_IMAGE": 9, "NMS_IOU": 0.5, "ONE_CLASS_PER_REGION": True, "REFINE_ABOVE": 0.0}
-        | {"REFINE_ITERATIONS": 2, "RESCORE": True},
+        | {"REFINE_ITERATIONS": 2, "RESCORE": True, "VOTE_IOU": 0.5, "VOTE_SLOPE": 2.0, "IOU_WEIGHT": 0.5},
     ),
     ("POSTPROCESS", "DE", {"TOP_PER_CLASS": 9}),
     ("CALIBRATE", "K", {"FOLDS": 3}),
@@ -75,7 +76,7 @@ TABLE = [
         {"ITERATIONS": 9, "LR": 0.1, "LR_DROP_EVERY": 9, "LR_GAMMA": 0.5, "MOMENTUM": 0.5, "WEIGHT_DECAY": 0.1}
         | {"BIAS_LR_FACTOR": 1.0, "HEAD_LR_FACTOR": 1.0, "HEAD_NORM": 20.0, "HEAD_STD": 0.1, "MIRROR": False},
     ),
-    ("FINETUNE", "FxyCRKDE", {"TUNE_FROM": "fc6", "FOREGROUND_IOU": 0.7}),
+    ("FINETUNE", "FxyCRKDE", {"TUNE_FROM": "fc6", "FOREGROUND_IOU": 0.7, "JITTER_BOXES": 0.1, "JITTER_COLOURS": 0.1}),
     ("FINETUNE", "FxyCRKDE", {"BACKGROUND_FROM": 0.1, "BACKGROUND_BELOW": 0.4}),
     ("FINETUNE", "", {"CHECKPOINT_EVERY": 9, "ALLOW_WHOLE_IMAGES": True, "VALIDATE_BATCHES": 3}),
     ("FINETUNE", "", {"VALIDATE_EVERY": None}),

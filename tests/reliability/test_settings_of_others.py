@@ -27,6 +27,7 @@ PRETRAIN_COCO += ["PRETRAIN_DATA.COCO.ANNOTATIONS={split}.json", "PRETRAIN_DATA.
 PRETRAIN_FOLDERS = ["PRETRAIN_DATA.NAME=ImageFolders", "PRETRAIN_DATA.ImageFolders.ROOT=folders"]
 SQUEEZENET = ["BACKBONE.NAME=TorchvisionBackbone", "BACKBONE.TorchvisionBackbone.ARCH=squeezenet1_1"]
 SQUEEZENET += ["CLASSIFIER.LAYER=pool5", "FEATURES.LAYERS=[pool5]"]
+TIMM = ["BACKBONE.NAME=TimmBackbone", "CLASSIFIER.LAYER=final", "FEATURES.LAYERS=[pool5, final]"]
 WINDOWS = ["PROPOSALS.NAME=SlidingWindow"]
 CAFFE = {"DROPOUT": 0.1, "INIT": "he", "INPUT_SIZE": 115, "LEVELS": [1, 2]}
 ALL, NETWORK = "abcFxyCRKDE", "PFxyCRKDE"
@@ -66,6 +67,7 @@ TABLE = [
         NETWORK,
         {"ARCH": "mobilenet_v2", "GRID": 2, "INPUT_SIZE": 128, "LEVELS": [1, 2], "MAP_STRIDE": 16},
     ),
+    (TIMM, "BACKBONE.TimmBackbone", NETWORK, {"ARCH": "resnet10t", "GRID": 2, "INPUT_SIZE": 96}),
     (
         ["REGION_EXTRACTOR.NAME=SharedMap", "FINETUNE.ALLOW_WHOLE_IMAGES=true"],
         "REGION_EXTRACTOR.SharedMap",

@@ -1,0 +1,82 @@
+"""Features of a region from its crop, the mirror image of it, and a wider window."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch.testing import assert_close
+
+from detkit.backbones.tiny import TinyNet
+from detkit.errors import ConfigError
+from detkit.regions.warped_crops import WarpedCrops
+from detkit.structures import Boxes
+
+LAYERS = ["pool5", "fc7"]
+BOXES = Boxes.of([[10, 10, 30, 40], [5.5, 3, 60, 50.5]])
+
+
+@pytest.fixture
+def backbone():
+    torch.manual_seed(0)
+    return TinyNet(input_size=32, width=8, fc_dim=16).eval()
+
+
+@pytest.fixture
+def image():
+    return np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8)
+
+
+@torch.no_grad()
+def features(backbone, image, boxes=BOXES, images=1, **settings):
+    # Without context a box of whole pixels has the mirrored crop in the mirrored image.
+    extractor = WarpedCrops(input_size=32, padding=0, **settings)
+    prepared = [extractor.prepare(image, boxes, np.zeros(len(boxes), bool)) for _ in range(images)]
+    return extractor.forward(backbone, prepared, LAYERS)
+
+
+def test_mirrored_features_are_the_mean_of_two_passes_with_cells_in_their_places(backbone, image):
+    boxes = Boxes.of([[10, 10, 30, 40], [4, 2, 60, 50]])
+    here, there = (features(backbone, i, b) for i, b in ((image, boxes), (image[:, ::-1].copy(), boxes.flip(80))))
+    shape = backbone.layers["pool5"].shape
+    back = {"pool5": there["pool5"].unflatten(1, shape).flip(-1).flatten(1), "fc7": there["fc7"]}
+    found = features(backbone, image, boxes, mirror=True)
+    for name in LAYERS:
+        assert_close(found[name], (here[name] + back[name]) / 2, rtol=1e-4, atol=1e-5)
+
+
+def test_a_mirrored_region_has_the_same_vector(backbone, image):
+    boxes = Boxes.of([[10, 10, 30, 40]])
+    one = features(backbone, image, boxes, mirror=True)["fc7"]
+    assert_close(features(backbone, image[:, ::-1].copy(), boxes.flip(80), mirror=True)["fc7"], one, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("images", [1, 2])
+def test_a_wider_window_stands_behind_the_region(backbone, image, images):
+    # (10, 10, 30, 40) twice as wide and high around (20, 25) is (0, -5, 40, 55).
+    boxes, wide = Boxes.of([[10, 10, 30, 40], [20, 20, 40, 30]]), Boxes.of([[0, -5, 40, 55], [10, 15, 50, 35]])
+    found = features(backbone, image, boxes, images, wider=2.0)
+    apart = [features(backbone, image, own, images) for own in (boxes, wide)]
+    for name in LAYERS:
+        assert_close(found[name], torch.cat([a[name] for a in apart], 1), rtol=1e-4, atol=1e-5)
+
+
+def test_a_wider_window_doubles_the_channels(backbone):
+    described = WarpedCrops(input_size=32, wider=1.5).describe(backbone.layers)
+    assert [described[name].shape[0] for name in LAYERS] == [2 * backbone.layers[name].shape[0] for name in LAYERS]
+    assert described["pool5"].shape[1:] == backbone.layers["pool5"].shape[1:]
+
+
+def test_no_region_has_no_features_of_the_described_length(backbone, image):
+    found = features(backbone, image, Boxes.of([]), wider=1.5)
+    assert {name: tuple(rows.shape) for name, rows in found.items()}["fc7"] == (0, 32)
+
+
+def test_the_network_is_tuned_on_one_crop():
+    tuned = WarpedCrops(input_size=32, mirror=True, wider=1.5).for_training()
+    assert (tuned.mirror, tuned.wider) == (False, 0)
+
+
+def test_a_window_that_is_not_wider_is_refused():
+    with pytest.raises(ConfigError, match=r"WIDER: 0\.8 is not wider; allowed: 0, or more than 1"):
+        WarpedCrops(input_size=32, wider=0.8)
