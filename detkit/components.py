@@ -45,6 +45,7 @@ BUILT_IN = (
     "detkit.stages.regress",
     "detkit.stages.calibrate",
     "detkit.stages.detect",
+    "detkit.stages.detect_folds",
     "detkit.stages.evaluate",
 )
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from pathlib import Path
 
+from detkit.config import load_config
 from detkit.config.node import Config
-from detkit.config.yaml_file import parse_value
+from detkit.config.yaml_file import parse_value, value_text
 from detkit.errors import ConfigError
+from detkit.stages.detect_folds import DetectFolds
 from detkit.study.comparison import Comparison
 from detkit.study.lab import Lab
 from detkit.study.setting import Setting
@@ -28,13 +31,15 @@ class Ablation(Comparison):
 
     Args:
         values: by config key.
+        role: TEST, or TRAIN to judge the training images in folds, see ``DetectFolds``.
+        ious: overlaps that count as found, a table for each.
     """
 
-    def __init__(self, values: dict[str, list[str]]) -> None:
+    def __init__(self, values: dict[str, list[str]], role: str = "TEST", ious: Sequence[float] = (0.5,)) -> None:
         count = len(self._combinations(values))
         if count > MOST:
             raise ConfigError(f"ablate: {count} combinations of {', '.join(values)} are too many; allowed: {MOST}")
-        self.values = values
+        self.values, self.role, self.ious = values, role, ious
         self.title = Text(", ".join(values))
         self.said = SAID.format(count=count, keys=", ".join(values))
 
@@ -48,7 +53,7 @@ class Ablation(Comparison):
         for chosen in self._combinations(self.values):
             keys = dict(zip(self.values, map(parse_value, chosen)))
             short = ", ".join(f"{key.rpartition('.')[2]}={text}" for key, text in zip(self.values, chosen))
-            found.append(Setting(label=Text(short), keys=keys, refined=True))
+            found.append(Setting(label=Text(short), keys=keys, refined=True, role=self.role))
         return found
 
     def refuse_unfit(self, lab: Lab) -> None:
@@ -89,6 +94,20 @@ def swept(words: Sequence[str]) -> tuple[dict[str, list[str]], list[str]]:
             "ablate: no key has several values; write KEY=V1,V2, for example CLASSIFIER.NAME=LinearSVM,Softmax"
         )
     return values, others
+
+
+def in_folds(recipe: str | Path, words: Sequence[str]) -> list[str]:
+    """The word that gives a recipe the stage ``DetectFolds``; none where it has it.
+
+    Args:
+        recipe: the config file.
+        words: that hold for all runs.
+    """
+    stages = list(load_config(recipe, list(words)).STAGES)
+    name = DetectFolds.__name__
+    if any(name in (stage, stage.get("NAME") if isinstance(stage, dict) else None) for stage in stages):
+        return []
+    return [f"STAGES={value_text([*stages, name])}"]
 
 
 def _parts(text: str) -> list[str]:

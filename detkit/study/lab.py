@@ -93,10 +93,10 @@ class Lab:
     def measured(self, setting: Setting, iou: float = 0.5) -> Measured:
         """How the detections of a setting are judged, before or after the box head as it says."""
         run = self.run(setting)
-        step = last_step(run, setting.kind)
+        step = last_step(run, setting.kind, setting.role)
         key = (step.digest, setting.refined, iou)
         if key not in self._measured:
-            self._measured[key] = measure(run, refined=setting.refined, iou=iou)
+            self._measured[key] = measure(run, refined=setting.refined, iou=iou, role=setting.role)
         return self._measured[key]
 
     def hashes(self, setting: Setting) -> dict[str, str]:
@@ -120,7 +120,7 @@ class Lab:
         folder = f"OUTPUT_DIR={value_text(str(self.folder / RUNS / name))}"
         config = load_config(self.recipe, [*self.overrides, *words, *setting.words, folder])
         run = Run.of(config, name, datasets=self._shared(config))
-        steps = _needed(run.steps, last_step(run, setting.kind))
+        steps = _needed(run.steps, last_step(run, setting.kind, setting.role))
         if setting.stage and all(type(step.stage).__name__ != setting.stage for step in steps):
             raise ConfigError(f"STAGES: the recipe has no {setting.stage}, which this is about")
         return replace(run, steps=steps)
@@ -131,15 +131,16 @@ class Lab:
         return self._datasets.setdefault(key, Datasets(config))
 
 
-def last_step(run: Run, kind: str) -> Step:
-    """The last step of a run that gives a kind of result of the test split, or of no split.
+def last_step(run: Run, kind: str, role: str = "TEST") -> Step:
+    """The last step of a run that gives a kind of result of a split, or of no split.
 
     Raises:
         ConfigError: none does.
     """
-    step = run.last(kind, "TEST") or run.last(kind)
+    step = run.last(kind, role) or run.last(kind)
     if step is None:
-        raise ConfigError(f"STAGES: no stage gives {kind} of the test split; take a recipe of a whole detector")
+        split = "test" if role == "TEST" else "training"
+        raise ConfigError(f"STAGES: no stage gives {kind} of the {split} split; take a recipe of a whole detector")
     return step
 
 

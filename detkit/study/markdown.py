@@ -42,7 +42,7 @@ def _settings(settings: Sequence[Setting], lab: Lab, language: Language) -> str:
     for setting in {s.identity: s for s in reversed(settings)}.values():
         missing = lab.missing(setting)
         words = ", ".join(f"`{word}`" for word in setting.words) or AS_IT_IS.label.of(language)
-        found = missing or last_step(lab.run(setting), setting.kind).digest[:12]
+        found = missing or last_step(lab.run(setting), setting.kind, setting.role).digest[:12]
         rows.insert(0, [setting.label.of(language), words, found if missing else f"`{found}`"])
     return "\n".join(_grid([column.of(language) for column in COLUMNS], rows))
 

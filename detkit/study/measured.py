@@ -40,23 +40,24 @@ class Measured:
         return in_percent(map_interval(self.matches, self.measure))
 
 
-def measure(run: Run, *, refined: bool, iou: float = 0.5) -> Measured:
+def measure(run: Run, *, refined: bool, iou: float = 0.5, role: str = "TEST") -> Measured:
     """Judges the detections of a finished run.
 
     Args:
         run: with a finished step of detections.
         refined: after the box head, or before it.
         iou: overlap that counts as found.
+        role: the split whose detections they are.
 
     Raises:
         DataError: a test image has no annotations.
     """
-    step = run.last(DETECTIONS, "TEST")
+    step = run.last(DETECTIONS, role)
     assert step is not None
     folder = run.result(step)
     assert folder is not None, "the run is finished"
     settings = run.config.EVALUATION.VOC
-    dataset = run.datasets("TEST")
+    dataset = run.datasets(role)
     voc = VOC(class_names=dataset.class_names, iou=(iou,), grid=settings.GRID, strict_iou=settings.STRICT_IOU)
     found = load_detections(folder / (DETECTIONS_FILE if refined else UNREFINED_FILE))
     for sample, own in zip(dataset, found, strict=True):

@@ -23,6 +23,7 @@ class Setting:
         refined: whether the detections after the box head are judged, or those before it.
         at: where it stands on the axis of a picture.
         kind: the last kind of result that is needed of its test split.
+        role: the split whose detections are judged: TEST, or TRAIN for those that ``DetectFolds`` gives.
         stage: a stage that the run must have, as the keys mean nothing without it; empty for none.
     """
 
@@ -32,6 +33,7 @@ class Setting:
     refined: bool = False
     at: float | None = None
     kind: str = DETECTIONS
+    role: str = "TEST"
     stage: str = ""
 
     @property
@@ -42,7 +44,7 @@ class Setting:
     @property
     def identity(self) -> str:
         """The same for settings that need the same run."""
-        return json.dumps([sorted(self.words), self.kind, self.stage])
+        return json.dumps([sorted(self.words), self.kind, self.role, self.stage])
 
 
 AS_IT_IS = Setting(label=Text("the recipe as it is", "配方原样"))

@@ -69,6 +69,7 @@ TABLE = [
     ),
     ("POSTPROCESS", "DE", {"TOP_PER_CLASS": 9}),
     ("CALIBRATE", "K", {"FOLDS": 3}),
+    ("HELD_OUT", "", {"FOLDS": 3}),
     ("DIAGNOSIS", "", {"SIMILAR_CLASSES": [["circle", "square"]]}),
     (
         "FINETUNE",

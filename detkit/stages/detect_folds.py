@@ -1,0 +1,149 @@
+"""The stage that detects objects in training images with parts that have not learnt from them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Annotated
+
+import numpy as np
+import torch
+
+from detkit.classifiers.folds import image_folds
+from detkit.config.node import Config
+from detkit.config.ranges import Positive
+from detkit.detection.postprocess import Postprocess, finish
+from detkit.detection.scorer import Candidates, RegionScorer
+from detkit.errors import ConfigError
+from detkit.progress import Progress
+from detkit.regions.features import RegionFeatures, StoredFeatures
+from detkit.regions.source import LinearHead, SomeImages
+from detkit.registry import STAGES
+from detkit.run.kinds import DETECTIONS, DETECTIONS_FILE, NETWORK, PROPOSALS, UNREFINED_FILE
+from detkit.run.shards import merge_images
+from detkit.run.stage import Context, Need, Reads, Stage
+from detkit.stages.common import (
+    FEATURE_SECTIONS,
+    build_reader,
+    load_heads,
+    new_crops,
+    region_features,
+    region_index,
+    stored_features,
+)
+from detkit.structures import Detections
+from detkit.system.seeding import rng_for
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoldsSettings:
+    """How training images are split, config section HELD_OUT.
+
+    Args:
+        folds: into how many folds the images are split; each is detected in by parts that learnt from the others.
+    """
+
+    folds: Annotated[int, Positive] = 5
+
+
+@STAGES.register()
+class DetectFolds(Stage):
+    """Detections of every training image, by a classifier and a box head that have not learnt from its fold.
+
+    They choose settings where images are too few for a split of their own: all images are judged, none by parts that
+    have seen it. The network is the same for all folds, so one that was tuned has seen them. Proposals are those that
+    training takes, ``PROPOSALS.TRAIN_MAX_BOXES`` of each image at most, and no cap over the split applies.
+    """
+
+    gives = DETECTIONS
+    settings = {"HELD_OUT": FoldsSettings}
+
+    def check(self, config: Config) -> None:
+        """Refuses a single fold."""
+        if config.HELD_OUT.FOLDS == 1:
+            raise ConfigError("HELD_OUT.FOLDS: 1 leaves no images to learn from; give 2 or more")
+
+    def roles(self, config: Config) -> tuple[str, ...]:
+        """The training split."""
+        return ("TRAIN",)
+
+    def needs(self, config: Config, role: str) -> Mapping[str, Need]:
+        """The network, with the heads that parts take over, the split's proposals and stored features."""
+        parts = (build_reader(config, slot, num_classes=1) for slot in ("CLASSIFIER", "BOX_HEAD"))
+        heads = {part.needs_head: layer for part, layer in parts if part.needs_head}
+        network = Need(NETWORK, heads=heads, because="the parts of each fold take it over")
+        return {"network": network, "proposals": Need(PROPOSALS, role), **stored_features(config, role)}
+
+    def reads(self, config: Config, role: str) -> Reads:
+        """Which parts read what, the caps and the folds, and the ground truths."""
+        keys = ("DATA.TRAIN_DIFFICULT", "PROPOSALS.TRAIN_MAX_BOXES", "SEED", "HELD_OUT")
+        return Reads(
+            settings=("CLASSIFIER", "BOX_HEAD", "POSTPROCESS", *FEATURE_SECTIONS, *keys),
+            not_hashed=("POSTPROCESS.TOP_PER_CLASS",),  # a cap over a split that is evaluated
+            annotated=(role,),
+        )
+
+    def run(self, context: Context) -> None:
+        """Writes the detections after and, last, before the box head."""
+        config, most = context.config, context.config.PROPOSALS.TRAIN_MAX_BOXES
+        index = region_index(context, context.role, with_truths=True, max_boxes=most)
+        layers = [build_reader(config, slot, 1)[1] for slot in ("CLASSIFIER", "BOX_HEAD")]
+        features = region_features(context, index)
+        if isinstance(features, StoredFeatures) and not all(features.holds(layer) for layer in layers):
+            without = {label: path for label, path in context.inputs.items() if label != "features"}
+            features = region_features(replace(context, inputs=without), index)
+        settings = config.settings("POSTPROCESS", Postprocess)
+        fold = image_folds(index.num_images, config.HELD_OUT.FOLDS, rng_for(config.SEED, "held out"))
+        found: dict[int, tuple[Detections, Detections]] = {}
+        with context.progress("detect in folds", index.num_images, "image") as bar:
+            for number in np.unique(fold):
+                scorer = _fitted(config, features, np.flatnonzero(fold != number), load_heads(context))
+                crops = new_crops(context, features, scorer.layers, settings)
+                for image, one in _candidates(scorer, features, np.flatnonzero(fold == number), settings, crops, bar):
+                    found[image] = _finished(one, index.samples[image].size, settings)
+        for name, at in ((DETECTIONS_FILE, 0), (UNREFINED_FILE, 1)):
+            merge_images(context.folder / name, [_tensors(found[image][at]) for image in range(index.num_images)])
+
+
+def _fitted(
+    config: Config, features: RegionFeatures, images: np.ndarray, heads: Mapping[str, LinearHead]
+) -> RegionScorer:
+    """The classifier and the box head that learnt from these images alone."""
+    parts, read = [], []
+    for slot, label in (("CLASSIFIER", "classify"), ("BOX_HEAD", "regress")):
+        part, layer = build_reader(config, slot, features.index.num_classes)
+        source = SomeImages(features.source(layer), images)
+        part.fit(source, rng_for(config.SEED, label), head=heads.get(part.needs_head))
+        parts.append(part)
+        read.append(layer)
+    return RegionScorer(parts[0], read[0], parts[1], read[1])
+
+
+def _candidates(
+    scorer: RegionScorer,
+    features: RegionFeatures,
+    images: np.ndarray,
+    settings: Postprocess,
+    crops: object,
+    bar: Progress,
+) -> Iterator[tuple[int, Candidates]]:
+    """(image, its candidates): proposals alone, as ground truths are not known at test."""
+    index = features.index
+    rows = [np.arange(index.rows(image).start, index.rows(image).stop) for image in images.tolist()]
+    requests = [(image, own[index.truth_label[own] < 0]) for image, own in zip(images.tolist(), rows, strict=True)]
+    given = features.images([request for request in requests if len(request[1])], scorer.layers)
+    for image, own in requests:
+        layers = next(given)[1] if len(own) else {layer: torch.zeros(0, features.dim(layer)) for layer in scorer.layers}
+        new = crops(image) if callable(crops) else None
+        yield image, scorer.candidates(index.boxes[own], layers, settings, image=new)
+        bar.update()
+
+
+def _finished(one: Candidates, size: tuple[int, int], settings: Postprocess) -> tuple[Detections, Detections]:
+    """The detections after and before the box head."""
+    refined = finish(one.refined, one.refined_scores, one.labels, one.rows, size, settings)
+    return refined, finish(one.boxes, one.scores, one.labels, one.rows, size, settings)
+
+
+def _tensors(found: Detections) -> dict[str, torch.Tensor]:
+    return {"boxes": found.boxes.tensor, "scores": found.scores, "labels": found.labels, "rows": found.proposal_rows}

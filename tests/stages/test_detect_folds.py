@@ -1,0 +1,57 @@
+"""Detections of training images by parts that have not learnt from them."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from detkit.cli.main import main
+from detkit.config import load_config
+from detkit.errors import ConfigError
+from detkit.run.plan import planned_stages
+from detkit.stages.detect import load_detections
+from detkit.stages.detect_folds import DetectFolds
+from detkit.study.ablation import in_folds
+
+SMALL = (
+    "PRETRAIN.ITERATIONS=2",
+    "FINETUNE.ITERATIONS=2",
+    "DATA.Shapes.TRAIN_IMAGES=6",
+    "DATA.Shapes.TEST_IMAGES=2",
+    "PRETRAIN_DATA.Shapes.TRAIN_IMAGES=8",
+    "PRETRAIN_DATA.Shapes.VAL_IMAGES=4",
+    "PROPOSALS.SelectiveSearch.MODE=single",
+    "PROPOSALS.TRAIN_MAX_BOXES=30",
+    "CALIBRATE.FOLDS=0",
+    "HELD_OUT.FOLDS=2",
+    "COMPUTE.DTYPE=float32",
+    "RUNTIME.WORKERS=0",
+)
+
+
+def test_ablate_judges_every_training_image_and_needs_no_test_image(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("DETKIT_CACHE", str(tmp_path / "cache"))
+    words = ["POSTPROCESS.VOTE_IOU=null,0.5", f"OUTPUT_DIR={tmp_path / 'out'}", *SMALL]
+    assert main(["ablate", "--folds", "--config", "projects/rcnn/quick.yaml", *words]) == 0
+    told = capsys.readouterr().out
+    assert "IoU 0.5" in told and "IoU 0.7" in told and "VOTE_IOU=0.5" in told
+    made = sorted(path.name for path in (tmp_path / "cache" / "artifacts").iterdir())
+    assert "detectfolds" in made and "evaluate" not in made and "detect" not in made
+    for folder in (tmp_path / "cache" / "artifacts" / "detectfolds").glob("*/"):
+        assert len(load_detections(folder / "detections.safetensors")) == 6
+    answer = json.loads(next((tmp_path / "out").rglob("*.json")).read_text())
+    assert len(answer["tables"]) == 2
+
+
+def test_a_recipe_that_has_the_stage_is_left_as_it_is():
+    words = ["STAGES=[Pretrain,Propose,DetectFolds]"]
+    assert in_folds("projects/rcnn/quick.yaml", words) == []
+    assert in_folds("projects/rcnn/quick.yaml", ["STAGES=[Propose]"]) == ["STAGES=[Propose, DetectFolds]"]
+
+
+def test_a_single_fold_is_refused():
+    config = load_config("projects/rcnn/quick.yaml", ["HELD_OUT.FOLDS=1"])
+    with pytest.raises(ConfigError, match=r"HELD_OUT\.FOLDS: 1 leaves no images to learn from; give 2 or more"):
+        DetectFolds().check(config)
+    assert planned_stages(config)
