@@ -7,6 +7,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -53,7 +54,7 @@ def figures(setting: Setting) -> list[Figure]:
             subprocess.run([sys.executable, *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
             spent[name].append(_processor() - before)
 
-        interleaved({n: lambda n=n, c=c: start(n, c) for n, c in commands.items()}, setting.repeats)
+        interleaved({name: partial(start, name, command) for name, command in commands.items()}, setting.repeats)
     own = spent.pop("detkit eval")[1:]
     found = []
     for name, times in spent.items():
