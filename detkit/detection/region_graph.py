@@ -11,7 +11,15 @@ from detkit.detection.detector import Detector
 from detkit.detection.postprocess import Postprocess
 from detkit.errors import ModelError
 
-AFTERWARDS = ("top_per_image", "top_per_class", "nms_iou", "one_class_per_region", "refine_above", "rescore")
+AFTERWARDS = (
+    "top_per_image",
+    "top_per_class",
+    "nms_iou",
+    "one_class_per_region",
+    "refine_above",
+    "rescore",
+    "vote_slope",  # changes nothing without votes, which the graph does not hold
+)
 """Settings that the graph holds, or that a program applies to what it gives."""
 
 KEEP = "detect with detkit instead (detkit detect, detkit.load)"

@@ -122,8 +122,13 @@ class WarpedCrops(RegionExtractor):
         crops, valid = warp_crops(image, windows, unflipped, self.input_size)
         return RegionView(crops[0], valid[0], windows.window[0], is_crop=True)
 
-    def warp(self) -> dict[str, object]:
-        """Side of a crop, padding, mode, context and pixels, as the keys of this class name them."""
+    def warp(self) -> dict[str, object] | None:
+        """Side of a crop, padding, mode, context and pixels, as the keys of this class name them.
+
+        None where the network sees more than one crop of a region.
+        """
+        if self.mirror or self.wider:
+            return None
         return {
             "size": self.input_size,
             "padding": self.padding,

@@ -80,3 +80,9 @@ def test_the_network_is_tuned_on_one_crop():
 def test_a_window_that_is_not_wider_is_refused():
     with pytest.raises(ConfigError, match=r"WIDER: 0\.8 is not wider; allowed: 0, or more than 1"):
         WarpedCrops(input_size=32, wider=0.8)
+
+
+@pytest.mark.parametrize("settings", [{"mirror": True}, {"wider": 1.5}])
+def test_a_graph_of_one_crop_cannot_hold_it(settings):
+    assert WarpedCrops(input_size=32).warp() is not None
+    assert WarpedCrops(input_size=32, **settings).warp() is None
