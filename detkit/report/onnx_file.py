@@ -18,6 +18,7 @@ import detkit
 from detkit.detection.detector import Detector
 from detkit.detection.region_graph import RegionGraph
 from detkit.errors import ConfigError, ModelError
+from detkit.structures import Boxes
 from detkit.system.files import replacing
 
 PACKAGES = ("onnx", "onnxscript", "onnxruntime")
@@ -32,7 +33,7 @@ MOST = 1e-3
 
 @dataclass(frozen=True)
 class Agreement:
-    """How far onnxruntime was from torch on random crops.
+    """How far onnxruntime was from the detector itself on random regions.
 
     Args:
         scores: the largest difference of a score.
@@ -84,7 +85,7 @@ def write_onnx(file: Path, detector: Detector) -> Agreement:
     program.model.metadata_props.update({key: json.dumps(value) for key, value in described(detector).items()})
     with replacing(file) as partial:
         program.save(str(partial))
-        found = agreement(partial, graph, size)
+        found = agreement(partial, detector)
         if not max(found.scores, found.boxes) <= MOST:
             raise ModelError(
                 f"{file}: onnxruntime's scores differ from torch's by up to {found.scores:.2g} and boxes by "
@@ -115,30 +116,38 @@ def described(detector: Detector) -> dict[str, object]:
     }
 
 
-def agreement(file: Path, graph: RegionGraph, size: int, count: int = 8) -> Agreement:
-    """Runs a file and the module that it was made of on the same random crops.
+def agreement(file: Path, detector: Detector, count: int = 8) -> Agreement:
+    """Runs a file and the detector that it was made of on the same random regions.
 
     Args:
         file: the ONNX file.
-        graph: the module.
-        size: side of a crop.
+        detector: its own path from image to scores is taken, not the graph.
         count: regions, another number than the file was made with.
     """
     from onnxruntime import InferenceSession  # only who exports has it
 
-    rng = np.random.default_rng(0)
-    crops = rng.normal(size=(count, 3, size, size)).astype(np.float32)
-    corner = rng.uniform(0, 200, (count, 2))
-    boxes = np.hstack([corner, corner + rng.uniform(20, 200, (count, 2))]).astype(np.float32)
+    rng, unflipped = np.random.default_rng(0), np.zeros(count, bool)
+    image, corner = rng.integers(0, 256, (240, 320, 3), np.uint8), rng.uniform(0, 120, (count, 2))
+    boxes = Boxes.of(np.hstack([corner, corner + rng.uniform(20, 120, (count, 2))]))
+    network, scorer = detector.network, detector.scorer
+    pixels, valid = (
+        torch.from_numpy(network.extractor.prepare(image, boxes, unflipped)[k]) for k in ("crops", "valid")
+    )
+    crops = network.backbone.preprocessing(pixels, valid).contiguous().numpy()
     session = InferenceSession(str(file), providers=["CPUExecutionProvider"])
-    found = session.run(list(OUTPUTS), dict(zip(INPUTS, (crops, boxes), strict=True)))
-    with torch.inference_mode():
-        expected = [t.numpy() for t in graph(torch.from_numpy(crops), torch.from_numpy(boxes))]
-    fires = np.isfinite(expected[0])  # a class that was not learnt scores -inf in both
-    sides = np.tile(boxes[:, 2:] - boxes[:, :2], 2)[:, None]
+    scores, refined = session.run(list(OUTPUTS), dict(zip(INPUTS, (crops, boxes.numpy()), strict=True)))
+
+    features = network.of_image(image, boxes, scorer.layers)
+    own = scorer.classifier.score(features[scorer.classifier_layer])
+    read = features[scorer.box_layer] if scorer.box_head.reads_features else torch.zeros(count, 0)
+    labels = [torch.full((count,), k) for k in range(own.shape[1])]
+    moved = [scorer.refined(boxes, read, label, own[:, k], detector.settings) for k, label in enumerate(labels)]
+    fires = own.isfinite().numpy()  # a class that was not learnt scores -inf in both
+    expected, corners = own.numpy(), np.stack([m.numpy() for m in moved], 1)
+    sides = np.tile(boxes.numpy()[:, 2:] - boxes.numpy()[:, :2], 2)[:, None]
     return Agreement(
-        float(np.abs(np.where(fires, found[0], 0) - np.where(fires, expected[0], 0)).max()),
-        float((np.abs(found[1] - expected[1]) / sides).max()),
+        float(np.abs(np.where(fires, scores, 0) - np.where(fires, expected, 0)).max()),
+        float((np.abs(refined - corners) / sides).max()),
     )
 
 
