@@ -1,6 +1,6 @@
 """An exported model beside torch: seconds a region and AP, in float32 and with its convolutions in int8.
 
-python benchmarks/exported.py --model RUN/model --root VOC2012 --split test --images 30
+python benchmarks/exported.py --model RUN/model --root VOC2012 --split test --images 30 --regions 60
 """
 
 from __future__ import annotations
@@ -98,6 +98,7 @@ def main() -> None:
     parser.add_argument("--calibrate", default="train")
     parser.add_argument("--split", default="test")
     parser.add_argument("--images", type=int, default=30)
+    parser.add_argument("--regions", type=int, default=0, help="random ones of each photograph; 0 for all")
     args = parser.parse_args()
     torch.set_num_threads(1)
     detector = load(args.model, device="cpu", dtype="float32")
@@ -124,25 +125,31 @@ def main() -> None:
         }
         sizes = {"torch, float32": 0, "onnxruntime, float32": whole.stat().st_size}
         sizes["onnxruntime, int8 convolutions"] = small.stat().st_size
-        measure(detector, test, runs, sizes, args.images)
+        measure(detector, test, runs, sizes, args.images, args.regions)
 
 
-def measure(detector: Detector, test: voc.VOC, runs: dict[str, Answers], sizes: dict[str, int], most: int) -> None:
+def measure(
+    detector: Detector, test: voc.VOC, runs: dict[str, Answers], sizes: dict[str, int], most: int, few: int
+) -> None:
     """Runs all on the same crops in turn, batch by batch, and prints what they took and found."""
+    rng = np.random.default_rng(0)
     seconds, regions = dict.fromkeys(runs, 0.0), 0
     evaluators = {name: VOC(class_names=detector.class_names) for name in runs}
     apart = dict.fromkeys(runs, 0.0)
     for i in range(min(most, len(test))):
         image = read_image(test[i].path)
         proposals = detector.generator.propose(image)
-        crops, boxes = crops_of(detector, image, proposals.boxes), proposals.boxes.numpy()
+        if few:
+            boxes = proposals.boxes[rng.permutation(len(proposals))[:few]]
+            proposals = Proposals.unranked(boxes, proposals.image_size)
+        crops, rows = crops_of(detector, image, proposals.boxes), proposals.boxes.numpy()
         parts: dict[str, list[list[np.ndarray]]] = {name: [] for name in runs}
-        for start in range(0, len(boxes), BATCH):
+        for start in range(0, len(rows), BATCH):
             for name, answers in runs.items():
                 begin = time.process_time()
-                parts[name].append(answers(crops[start : start + BATCH], boxes[start : start + BATCH]))
+                parts[name].append(answers(crops[start : start + BATCH], rows[start : start + BATCH]))
                 seconds[name] += time.process_time() - begin
-        regions += len(boxes)
+        regions += len(rows)
         first = None
         for name, own in parts.items():
             scores, refined = (np.concatenate(p) for p in zip(*own, strict=True))
