@@ -200,7 +200,7 @@ def test_kinds_of_errors_are_counted_over_all_classes_where_few_are_drawn(inputs
     whole = errors(inputs).blocks[0]
     monkeypatch.setattr("detkit.report.page.errors.MOST_CLASSES", 2)
     kinds = errors(inputs).blocks[0]
-    assert "Shown are the first 2 of 3 classes with objects" in kinds.caption
+    assert "Shown are the first 2 of 4 classes with objects" in kinds.caption
     assert "Shown" not in whole.caption and kinds.plots[0].alt == whole.plots[0].alt
 
 
