@@ -21,9 +21,9 @@ docs: $(DOCS_STAMP)
 	$(BIN)/sphinx-build -q -W --keep-going -d build/doctrees docs build/docs
 	$(BIN)/python docs/extension/links.py build/docs
 
-# The site, and every notebook from its first cell to its last: minutes.
+# The site, the tests of its pages, and every notebook from its first cell to its last: minutes.
 docs-test: docs
-	$(BIN)/pytest -q tests/docs -m notebook
+	$(BIN)/pytest -q tests/docs -m "notebook or not notebook"
 
 # The wheels, checked, each installed into an empty environment.
 dist: $(STAMP)
