@@ -2,16 +2,17 @@
 #   --config projects/rcnn/quick.yaml
 FROM python:3.12-slim
 
+# hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install -y --no-install-recommends libgl1 libglib2.0-0 libxcb1 \
     && rm -rf /var/lib/apt/lists/*
 
-RUN useradd --create-home detkit && mkdir /work && chown detkit /work
+RUN useradd --uid 1000 --create-home detkit && mkdir /work && chown detkit /work
 COPY --chown=detkit . /opt/detkit
 ENV PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu PIP_NO_CACHE_DIR=1
 RUN pip install /opt/detkit /opt/detkit/packages/blood_cells
 
-USER detkit
+USER 1000
 WORKDIR /work
 ENTRYPOINT ["detkit"]
 CMD ["--help"]

@@ -25,7 +25,7 @@ docs: $(DOCS_STAMP)
 docs-test: docs
 	$(BIN)/pytest -q tests/docs -m "notebook or not notebook"
 
-# The wheels, checked, each installed into an empty environment.
+# The wheels, checked.
 dist: $(STAMP)
 	$(BIN)/pip install --quiet --editable ".[dist]"
 	rm -rf dist
