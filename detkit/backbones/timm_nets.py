@@ -38,6 +38,13 @@ class TimmBackbone(FrozenNorms):
 
     Raises:
         ConfigError: timm is not installed or has no such network, it makes no map of cells, or the crop is too small.
+
+    Example:
+        >>> import torch
+        >>> with torch.device("meta"):  # without numbers, so at once
+        ...     net = TimmBackbone(arch="lcnet_035", input_size=64)
+        >>> {name: layer.shape for name, layer in net.layers.items()}
+        {'pool5': (176, 3, 3), 'final': (176,)}
     """
 
     collection: ClassVar[str] = "timm"

@@ -53,6 +53,10 @@ class DetectFolds(Stage):
     They choose settings where images are too few for a split of their own: all images are judged, none by parts that
     have seen it. The network is the same for all folds, so one that was tuned has seen them. Proposals are those that
     training takes, ``PROPOSALS.TRAIN_MAX_BOXES`` of each image at most, and no cap over the split applies.
+
+    Example:
+        >>> DetectFolds.gives, sorted(DetectFolds.settings)
+        ('detections', ['HELD_OUT'])
     """
 
     gives = DETECTIONS
