@@ -7,12 +7,16 @@ columns exchanged.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
 
 from detkit.structures import Boxes
 
+Exif = Literal["ignore", "turn", "upright"]
+"""What becomes of the rotation: pixels and boxes as stored; both turned upright; or the pixels turned, as the boxes
+already are those of the upright photograph."""
 TAG = 274
 STORED = 1
 _NAMES = {

@@ -8,9 +8,11 @@ import cv2
 import numpy as np
 
 from detkit.config.ranges import Range
+from detkit.data.exif import upright_pixels
 from detkit.data.image_header import HeaderError, header_size
 from detkit.data.tiff import as_stored
 from detkit.errors import DataError
+from detkit.structures import Sample
 from detkit.system.reading import MIB, bounded_bytes
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff")
@@ -33,6 +35,18 @@ def read_image(path: Path | str) -> np.ndarray:
         DataError: no such file, no image, truncated, broken, or larger than MAX_MEGAPIXELS or MAX_BYTES.
     """
     return decode_image(image_bytes(path), path)
+
+
+def sample_image(sample: Sample) -> np.ndarray:
+    """The pixels of an image of a data set, turned as the data set says; else as ``read_image``.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
+
+    Raises:
+        DataError: as ``read_image``.
+    """
+    return upright_pixels(read_image(sample.path), sample.orientation)
 
 
 def image_size(path: Path | str) -> tuple[int, int]:

@@ -5,16 +5,17 @@ from __future__ import annotations
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from detkit.data.base import Dataset
 from detkit.data.classes import differ_by_case
+from detkit.data.exif import Exif, orientation_of, upright_boxes, upright_size
 from detkit.data.fingerprint import ImageFacts, fingerprint, inspect_images
 from detkit.data.images import MAX_MEGAPIXELS, image_size
 from detkit.data.repairs import size_differs
-from detkit.errors import DataError
+from detkit.errors import DataError, counted
 from detkit.structures import Annotations, Sample
 
 MAX_CLASS_BYTES = 100
@@ -47,6 +48,7 @@ class ListedDataset(Dataset):
         on_bad: Literal["stop", "skip"],
         needs_images: bool = True,
         max_megapixels: float = MAX_MEGAPIXELS,
+        exif: Exif = "ignore",
     ) -> None:
         """Reads every annotation and, if they are needed, every image once: mistakes are found before hours are spent.
 
@@ -69,15 +71,19 @@ class ListedDataset(Dataset):
             try:
                 if isinstance(facts, DataError):
                     raise facts
-                annotations = entry.annotate(facts.size)
+                sample = _sample(entry, facts, exif)
             except DataError as error:
                 if on_bad == "stop":
                     raise
                 self.skipped.append(f"{entry.image_id}: {error}")
                 self._problems += [f"{entry.image_id}: {line}" for line in error.problems]
                 continue
-            self._samples.append(Sample(entry.image_id, entry.path, facts.size, annotations, facts.stamp))
-            self._hashes.append(facts.sha256)
+            self._samples.append(sample)
+            self._hashes.append(facts.sha256 if sample.orientation == 1 else f"{facts.sha256}, {sample.orientation}")
+        if turned := [sample.image_id for sample in self._samples if sample.orientation != 1]:
+            self.warnings.append(
+                f"EXIF: {exif}: {counted(len(turned), 'photograph')} turned upright, the first: {turned[0]}"
+            )
         if not self._samples:
             reason = f"all {len(entries)} are broken, the first: {self.skipped[0]}" if entries else "the split is empty"
             raise DataError(f"data set {type(self).__name__}: no image to use: {reason}", self._problems)
@@ -85,7 +91,8 @@ class ListedDataset(Dataset):
     def _compare_size(self, where: Path | str, told: tuple[int, int] | None, size: tuple[int, int]) -> None:
         """Warns of, and counts, an annotation whose (height, width) is not the image's."""
         if told is not None and told != size:
-            self.warnings.append(size_differs(where, told, size))
+            turned = "; if EXIF turns it, the boxes are those of the upright photograph: EXIF=upright"
+            self.warnings.append(size_differs(where, told, size) + (turned if told == size[::-1] else ""))
             self.num_size_differences += 1
 
     def __len__(self) -> int:
@@ -106,6 +113,24 @@ class ListedDataset(Dataset):
             names = self.class_names if truths else None
             self._fingerprints[truths] = fingerprint(self._samples, self._hashes, names)
         return self._fingerprints[truths]
+
+
+def _sample(entry: Entry, facts: ImageFacts, exif: Exif) -> Sample:
+    """The image with its ground truths, turned upright where that is asked for.
+
+    Raises:
+        DataError: its annotation is broken, or the image is not there to tell how it is turned.
+    """
+    if exif == "ignore":
+        return Sample(entry.image_id, entry.path, facts.size, entry.annotate(facts.size), facts.stamp)
+    if not entry.path.is_file():
+        raise DataError(f"{entry.path}: no such image; EXIF: {exif} needs the images, as they note how they are turned")
+    orientation = orientation_of(entry.path)
+    size = upright_size(facts.size, orientation)
+    annotations = entry.annotate(facts.size if exif == "turn" else size)
+    if exif == "turn" and annotations is not None:
+        annotations = replace(annotations, boxes=upright_boxes(annotations.boxes, orientation, facts.size))
+    return Sample(entry.image_id, entry.path, size, annotations, facts.stamp, orientation)
 
 
 def _declared(entry: Entry) -> ImageFacts | DataError:

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 
 from detkit.config.project import import_project, project_of
+from detkit.data.exif import upright_pixels
 from detkit.data.images import read_image
 from detkit.errors import DetkitError
 from detkit.proposals.base import ProposalGenerator, checked_proposals
@@ -27,11 +28,14 @@ from detkit.system.processes import follow_parent
 Arrays = tuple[np.ndarray, np.ndarray, tuple[int, int]]
 """Boxes, objectness and image size: what crosses between processes, tensors would take a file handle each."""
 
+Item = tuple[str, Path] | tuple[str, Path, int]
+"""Image id, image file, and EXIF's orientation where the data set turns the image upright."""
+
 _own_generator: ProposalGenerator  # of a worker process, set once when it starts
 
 
 def propose_many(
-    generator: ProposalGenerator, items: Sequence[tuple[str, Path]], workers: int, head_start: float = 5.0
+    generator: ProposalGenerator, items: Sequence[Item], workers: int, head_start: float = 5.0
 ) -> Iterator[tuple[int, Proposals]]:
     """Proposals of all images, in list order, whatever the number of workers.
 
@@ -39,7 +43,7 @@ def propose_many(
 
     Args:
         generator: must be picklable when ``workers`` is not 0.
-        items: (image id, image file).
+        items: the images.
         workers: number of processes; with 0 everything is done in this one.
         head_start: seconds of work in this process before the workers are started.
 
@@ -58,7 +62,7 @@ def propose_many(
 
 
 def _in_pool(
-    generator: ProposalGenerator, items: Sequence[tuple[str, Path]], start: int, workers: int
+    generator: ProposalGenerator, items: Sequence[Item], start: int, workers: int
 ) -> Iterator[tuple[int, Proposals]]:
     pool = ProcessPoolExecutor(
         workers,
@@ -100,8 +104,8 @@ def _interrupts_held_back() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _propose(generator: ProposalGenerator, image_id: str, path: Path) -> Arrays:
-    image = read_image(path)
+def _propose(generator: ProposalGenerator, image_id: str, path: Path, orientation: int = 1) -> Arrays:
+    image = upright_pixels(read_image(path), orientation)
     found = checked_proposals(generator, generator.propose(image, image_id), image, image_id)
     return found.boxes.numpy(), found.objectness.numpy(), found.image_size
 
@@ -121,5 +125,5 @@ def _start_worker(project: Path | None, generator: bytes) -> None:
     _own_generator = pickle.loads(generator)
 
 
-def _work(image_id: str, path: Path) -> Arrays:
-    return _propose(_own_generator, image_id, path)
+def _work(image_id: str, path: Path, orientation: int = 1) -> Arrays:
+    return _propose(_own_generator, image_id, path, orientation)

@@ -14,7 +14,7 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
-from detkit.data.images import read_image
+from detkit.data.images import sample_image
 from detkit.regions.base import RegionExtractor, RegionInputs
 from detkit.regions.index import RegionIndex
 from detkit.regions.network import RegionNetwork, check_finite
@@ -201,7 +201,7 @@ class _Batches:
     def _prepare(self, image: int, rows: np.ndarray) -> RegionInputs:
         last = self._kept.last
         if last is None or last[0] != image:
-            self._kept.last = last = (image, read_image(self.index.samples[image].path))
+            self._kept.last = last = (image, sample_image(self.index.samples[image]))
         return self.extractor.prepare(last[1], self.index.boxes[rows], np.zeros(len(rows), bool))
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from detkit.data.images import read_image
+from detkit.data.images import sample_image
 from detkit.errors import one_line
 from detkit.evaluation.bootstrap import Paired, PairedAPs
 from detkit.evaluation.changes import KINDS
@@ -50,7 +50,7 @@ def comparison_sheet(found: Comparison) -> np.ndarray | None:
     if not ranked or not all(found.samples[image].path.is_file() for image in ranked):
         return None
     places = [(image, side) for image in ranked for side in (0, 1)]
-    images = {image: read_image(found.samples[image].path) for image in ranked}
+    images = {image: sample_image(found.samples[image]) for image in ranked}
     shown = [found.shown[side][image][_rows(found, image, side)] for image, side in places]
     truths = [found.samples[image].annotations for image, _ in places]
     pictures = [images[image] for image, _ in places]

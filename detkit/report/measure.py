@@ -17,7 +17,7 @@ import torch
 from detkit.backbones.base import Backbone
 from detkit.config.build import build
 from detkit.data.base import Dataset
-from detkit.data.images import read_image
+from detkit.data.images import sample_image
 from detkit.regions.index import RegionIndex
 from detkit.regions.network import RegionNetwork
 from detkit.regions.source import NORM_IMAGES
@@ -134,7 +134,7 @@ class Probe:
             return ProposedImages(samples, proposals, 0.0)
         generator = build(self.run.config, "PROPOSALS")
         start = time.perf_counter()
-        proposals = [generator.propose(read_image(s.path), s.image_id) for s in samples]
+        proposals = [generator.propose(sample_image(s), s.image_id) for s in samples]
         return ProposedImages(samples, proposals, (time.perf_counter() - start) / count)
 
     def boxes(self, role: str) -> float:
@@ -156,7 +156,7 @@ class Probe:
         config, sample = self.run.config, self.proposed.samples[0]
         extractor = build(config, "REGION_EXTRACTOR", input_size=backbone.input_size)
         network = RegionNetwork(backbone, extractor, compute=self.run.compute, batch=config.RUNTIME.BATCH)
-        decode, image = timed(lambda: read_image(sample.path))
+        decode, image = timed(lambda: sample_image(sample))
         found = self.proposed.proposals[0].boxes
         count = len(found) if extractor.per_image else config.RUNTIME.BATCH
         boxes = found[torch.arange(max(count, 1)) % max(len(found), 1)] if len(found) else Boxes.of([(0, 0, 8, 8)])

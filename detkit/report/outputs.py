@@ -7,7 +7,7 @@ import math
 import shutil
 from typing import Any
 
-from detkit.data.images import read_image
+from detkit.data.images import sample_image
 from detkit.evaluation.coco_files import write_coco
 from detkit.evaluation.table import results_table
 from detkit.evaluation.voc_files import write_voc
@@ -130,7 +130,7 @@ def _draw_pictures(run: Run) -> list[str]:
         return []
     dataset, detections = run.datasets("TEST"), load_detections(detected / DETECTIONS_FILE)
     shown = range(min(PICTURES, len(dataset)))
-    images = [read_image(dataset[i].path) for i in shown]
+    images = [sample_image(dataset[i]) for i in shown]
     truths = [dataset[i].annotations for i in shown]
     calibration = calibration_of(run)
     found = [calibration.shown(detections[i]) for i in shown]

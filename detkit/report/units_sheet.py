@@ -12,7 +12,7 @@ import numpy as np
 from detkit.backbones.preprocessing import Preprocessing
 from detkit.backbones.receptive_fields import ReceptiveField, receptive_fields
 from detkit.config.build import build
-from detkit.data.images import read_image
+from detkit.data.images import sample_image
 from detkit.detection.units import drawn_field
 from detkit.regions.base import RegionExtractor
 from detkit.report.unit_source import UnitSource
@@ -53,7 +53,7 @@ def units_sheet(path: Path, source: UnitSource, tops: Sequence[TopRegions], coun
 
 def _tile(source: UnitSource, extractor: RegionExtractor, preprocessing: Preprocessing, row: int) -> Tile:
     index = source.features.index
-    image = read_image(index.samples[int(index.image[row])].path)
+    image = sample_image(index.samples[int(index.image[row])])
     return Tile.of(extractor.view(image, index.boxes[[row]]), preprocessing, SIDE)
 
 

@@ -15,7 +15,7 @@ from detkit.backbones.weights import load_weights
 from detkit.config.build import build
 from detkit.config.node import Config
 from detkit.data.base import Dataset
-from detkit.data.images import read_image
+from detkit.data.images import sample_image
 from detkit.detection.postprocess import Postprocess
 from detkit.detection.scorer import OneImage
 from detkit.errors import ConfigError, DataError
@@ -202,6 +202,6 @@ def new_crops(
 
     def image(number: int) -> OneImage:
         sample = features.index.samples[number]
-        return OneImage(sample.size, lambda boxes: network.of_image(read_image(sample.path), boxes, layers))
+        return OneImage(sample.size, lambda boxes: network.of_image(sample_image(sample), boxes, layers))
 
     return image

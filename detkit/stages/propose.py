@@ -70,7 +70,8 @@ class Propose(Stage):
         dataset = context.dataset(context.role)
         own = context.world.own(range(len(dataset)))
         missing = shards.missing(own)
-        items = [(dataset[i].image_id, dataset[i].path) for i in missing]
+        samples = [dataset[i] for i in missing]
+        items = [(sample.image_id, sample.path, sample.orientation) for sample in samples]
         workers = context.workers + 1 if context.workers else 0
         with context.progress("propose", len(own), "image", done=len(own) - len(missing)) as bar:
             for at, found in propose_many(build(context.config, "PROPOSALS"), items, workers):

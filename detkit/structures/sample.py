@@ -94,9 +94,10 @@ class Sample:
     Args:
         image_id: the data set's own name of the image.
         path: the image file.
-        size: (height, width) in pixels, read from the image itself.
+        size: (height, width) in pixels, read from the image itself, turned as ``orientation`` says.
         annotations: its ground truths, or None where the split has none.
         stamp: bytes of the file and nanoseconds of its last change when it was checked; None where it was not.
+        orientation: EXIF's number for how the stored pixels are turned and mirrored to be this image; 1 for not at all.
     """
 
     image_id: str
@@ -104,6 +105,7 @@ class Sample:
     size: tuple[int, int]
     annotations: Annotations | None = None
     stamp: tuple[int, int] | None = None
+    orientation: int = 1
 
     def __post_init__(self) -> None:
         if min(self.size) < 1:

@@ -15,7 +15,7 @@ from torch import Tensor
 from typing_extensions import Self
 
 from detkit.backbones.base import Backbone, LayerSpec
-from detkit.data.images import read_image
+from detkit.data.images import sample_image
 from detkit.regions.base import RegionExtractor, RegionSampler, checked_rows
 from detkit.regions.index import RegionIndex
 from detkit.regions.source import LinearHead
@@ -87,7 +87,7 @@ class RegionObjective(Objective):
         inputs, order, ids = [], [np.zeros(0, np.int64)], []
         for image, positions in world.own(list(self.index.by_image(rows))):
             sample = self.index.samples[image]
-            boxes, pixels = self.index.boxes[rows[positions]], read_image(sample.path)
+            boxes, pixels = self.index.boxes[rows[positions]], sample_image(sample)
             if jitter.boxes:
                 boxes = moved(boxes, moves[positions], sample.size)
             if jitter.colours:

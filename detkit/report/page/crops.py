@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from detkit.data.images import read_image
+from detkit.data.images import sample_image
 from detkit.report.page.blocks import Picture
 from detkit.structures import Boxes, Sample
 from detkit.visualize import jpeg_bytes, outlined_crop
@@ -23,7 +23,7 @@ def crop(sample: Sample, outlines: Sequence[tuple[Sequence[float], str]], alt: s
     Raises:
         DataError: the image cannot be read.
     """
-    drawn = outlined_crop(read_image(sample.path), [(box, rgb(color)) for box, color in outlines])
+    drawn = outlined_crop(sample_image(sample), [(box, rgb(color)) for box, color in outlines])
     return Picture(jpeg_bytes(drawn), alt, lines)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from detkit.data.images import read_image
+from detkit.data.images import sample_image
 from detkit.diagnosis import worst_images
 from detkit.errors import DataError
 from detkit.report.page.blocks import Gallery, Picture, Section
@@ -51,7 +51,7 @@ def _whole(inputs: Inputs, image: int, line: str = "") -> Picture:
     assert inputs.dataset is not None
     sample, shown = inputs.dataset[image], _shown(inputs, inputs.detections[image])
     labels = Labels.of(inputs.dataset.class_names)
-    picture = thumbnail(read_image(sample.path), shown, labels, truths=sample.annotations, min_score=-np.inf)
+    picture = thumbnail(sample_image(sample), shown, labels, truths=sample.annotations, min_score=-np.inf)
     names = ", ".join(f"{labels.names[k]} {score:.2f}" for k, score in zip(shown.labels, shown.scores)) or "nothing"
     return Picture(
         jpeg_bytes(picture), f"Image {sample.image_id}: shown {names}", [sample.image_id, *filter(None, [line])]

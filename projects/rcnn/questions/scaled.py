@@ -13,7 +13,7 @@ from torch import Tensor
 
 from detkit.box_heads.base import BoxHead
 from detkit.box_heads.coding import encode_boxes
-from detkit.data.images import read_image
+from detkit.data.images import sample_image
 from detkit.run.runner import Run
 from detkit.structures import Boxes, Sample
 from detkit.study.learnt import region_network
@@ -74,7 +74,7 @@ def seen_objects(run: Run, layer: str, most: int) -> list[SeenObject]:
             continue
         views = []
         for scale in SCALES:
-            pixels, proposal, goal = at_scale(read_image(sample.path), own[0], scale)
+            pixels, proposal, goal = at_scale(sample_image(sample), own[0], scale)
             views.append(View(pixels, proposal, goal, network.of_image(pixels, proposal, [layer])[layer]))
         seen.append(SeenObject(image, own[1], views))
     return seen
