@@ -10,6 +10,7 @@ from detkit.errors import ConfigError
 BUILT_IN = (
     "detkit.data.voc",
     "detkit.data.coco",
+    "detkit.data.yolo",
     "detkit.data.shapes",
     "detkit.data.image_folders",
     "detkit.proposals.selective_search",

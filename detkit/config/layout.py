@@ -24,6 +24,8 @@ from detkit.registry import (
 )
 
 Tree = dict[str, "Field | Tree"]
+DEFAULT = "default"
+"""What stands in EVALUATORS for those that the data set names."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +33,8 @@ class DataKeys:
     """What DATA holds beside the data set itself.
 
     Args:
+        root: a folder of which the data set is recognised: NAME and that data set's ROOT follow. Where NAME is set
+            later or beside it, this is the ROOT of that one.
         finetune: split or splits that the network is fine-tuned on.
         train: split or splits for classifiers and box heads.
         val: split or splits that settings are chosen on, for stages that ask for one; empty for none.
@@ -40,6 +44,7 @@ class DataKeys:
         max_bad: share of a role's images that may be left out, one image always; a run with more is refused.
     """
 
+    root: str = ""
     finetune: str | list[str] = "trainval"
     train: str | list[str] = "trainval"
     val: str | list[str] = ""
@@ -218,7 +223,7 @@ def layout() -> Tree:
         "OUTPUT_DIR": Field(str, ""),
         "ARTIFACTS": Field(str, ""),
         "STAGES": Field(list[Any], []),
-        "EVALUATORS": Field(Annotated[list[str], Filled], ["VOC"]),
+        "EVALUATORS": Field(Annotated[list[str], Filled], [DEFAULT]),
         "EVALUATION": _nodes(EVALUATORS),
     }
     for key, slot in SLOTS.items():

@@ -10,11 +10,12 @@ from typing import Any
 from detkit.components import load_components
 from detkit.config.bases import leaves_of
 from detkit.config.check import checked
-from detkit.config.layout import SLOTS, Tree, layout
+from detkit.config.layout import DEFAULT, SLOTS, Tree, layout
 from detkit.config.node import Config
 from detkit.config.overrides import override_leaves
 from detkit.config.paths import found, recipes_folder
 from detkit.config.project import with_projects
+from detkit.config.recognised import take_recognised
 from detkit.config.renamed import RENAMED
 from detkit.config.schema import Field
 from detkit.config.stage_list import StageEntry, stage_entries
@@ -53,11 +54,14 @@ def config_of(leaves: Iterable[Leaf]) -> Config:
     origins: dict[str, str] = {}
     for leaf in leaves:
         _set(tree, values, leaf)
+        origins.pop(leaf.key, None)  # behind those that were set before
         origins[leaf.key] = leaf.origin
+    take_recognised(values["DATA"], origins)
     for slot, spec in SLOTS.items():
         _known(spec.registry.get, values[slot]["NAME"], origins.get(f"{slot}.NAME"))
-    if "EVALUATORS" not in origins:
-        values["EVALUATORS"] = list(DATASETS.get(values["DATA"]["NAME"]).evaluators)
+    own = DATASETS.get(values["DATA"]["NAME"]).evaluators
+    told = [name for word in values["EVALUATORS"] for name in (own if word == DEFAULT else [word])]
+    values["EVALUATORS"] = list(dict.fromkeys(told))
     for name in values["EVALUATORS"]:
         _known(EVALUATORS.get, name, origins.get("EVALUATORS"))
     _known(stage_entries, values["STAGES"], origins.get("STAGES"))

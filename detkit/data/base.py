@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import ClassVar
 
 from detkit.structures import Sample
@@ -22,15 +23,26 @@ class Dataset(ABC):
         skipped: one line for each image left out under ``on_bad="skip"``.
         warnings: one line for each oddity that was repaired, for example an image size that differs from its XML.
         num_size_differences: how many of them are such sizes.
+        located_by: its config keys that say where its files lie: ROOT, which DATA.ROOT sets; it empties the others.
         evaluators: names of the evaluators that judge detections in it where EVALUATORS is not set.
     """
 
     evaluators: ClassVar[tuple[str, ...]] = ("VOC",)
+    located_by: ClassVar[tuple[str, ...]] = ()
 
     class_names: tuple[str, ...]
     skipped: list[str]
     warnings: list[str]
     num_size_differences: int = 0
+
+    @classmethod
+    def recognises(cls, root: Path) -> str:
+        """Why a folder is one of this data set, for DATA.ROOT; empty where it is not, or where nobody can tell.
+
+        Raises:
+            DataError: it is, but cannot be used.
+        """
+        return ""
 
     @property
     def problems(self) -> Sequence[str]:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import functools
-import glob
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal
 
+from detkit.config.ranges import Fraction, NonNegative
 from detkit.data.classes import Classes, Others, refuse_repeated_names
-from detkit.data.coco_json import COCOFile, COCOImage, COCOTruth, read_coco_json
+from detkit.data.coco_json import COCOFile, COCOImage, COCOTruth
+from detkit.data.coco_splits import EXPECTED, found_parts, listed_part
+from detkit.data.exif import Exif
 from detkit.data.images import MAX_MEGAPIXELS, Megapixels
+from detkit.data.labels.formats import sign_of
 from detkit.data.listed import Entry, ListedDataset
 from detkit.data.repairs import cut_to_image, every
-from detkit.data.splits import no_split
+from detkit.data.splits import Fractions
 from detkit.errors import ConfigError, DataError
 from detkit.registry import DATASETS, nearest
 from detkit.structures import Annotations
@@ -27,14 +30,25 @@ class COCO(ListedDataset):
     ``annotations/instances_{split}.json``; a data set of one file has the one split ``all``. The image id is the
     file name without its suffix.
 
+    Instead of both, ``root`` names a folder in one of the usual layouts, which has a split for each of its instances
+    files. Where one of VOC's names is missing, others stand in for it, with a warning, as of ``VOC``. A folder with one
+    file has train, val, trainval, test and all, drawn from ``split_seed``.
+
     Args:
         splits: names of splits, joined in this order.
         on_bad: stop at a broken image or annotation, or leave the image out.
+        root: the folder in which annotations and images are found, where ``annotations`` is empty.
         annotations: the instances JSON file; one without "annotations" gives images without ground truths.
         images: the folder of the images.
         classes: names of categories in the order of their labels; empty takes all, in the order of their numbers.
         other_classes: an object of none of ``classes`` is a mistake (stop), keeps its image but is neither learnt from
             nor judged (ignore), or counts as background (drop).
+        draw_splits: draw the splits of a ``root`` that has its own, from all its images.
+        val_fraction: share of the images in val where splits are drawn.
+        test_fraction: share of them in test.
+        split_seed: which images these are.
+        exif: what becomes of the rotation that EXIF notes: ignore it, turn image and boxes, or turn the image because
+            the boxes are those of the upright photograph.
         max_megapixels: an image of more million pixels is broken; it is never decoded.
 
     Attributes:
@@ -59,6 +73,7 @@ class COCO(ListedDataset):
     """
 
     evaluators = ("COCO",)
+    located_by = ("ROOT", "ANNOTATIONS", "IMAGES")
 
     def __init__(
         self,
@@ -66,38 +81,51 @@ class COCO(ListedDataset):
         splits: tuple[str, ...],
         on_bad: Literal["stop", "skip"],
         needs_images: bool,
+        root: str = "",
         annotations: str = "",
         images: str = "",
         classes: tuple[str, ...] = (),
         other_classes: Others = "stop",
+        draw_splits: bool = False,
+        val_fraction: Annotated[float, Fraction] = 0.2,
+        test_fraction: Annotated[float, Fraction] = 0.2,
+        split_seed: Annotated[int, NonNegative] = 0,
+        exif: Exif = "ignore",
         max_megapixels: Annotated[float, Megapixels] = MAX_MEGAPIXELS,
     ) -> None:
         for key, value in (("ANNOTATIONS", annotations), ("IMAGES", images)):
-            if not value and (key == "ANNOTATIONS" or needs_images):
-                raise ConfigError(f"DATA.COCO.{key} is empty; set it to the {_EXPECTED[key]}")
+            if not value and (annotations or not root) and (key == "ANNOTATIONS" or needs_images):
+                raise ConfigError(f"DATA.COCO.{key} is empty; set it to the {EXPECTED[key]}, or set DATA.COCO.ROOT")
+        fractions = Fractions("DATA.COCO", val_fraction, test_fraction, split_seed)
         refuse_repeated_names(classes, "DATA.COCO")
         self.warnings = []
+        if annotations:
+            place, parts = annotations, [listed_part(split, annotations, images) for split in splits]
+        else:
+            place, parts = root, found_parts(root, splits, draw_splits, fractions, self.warnings)
         entries, numbers = [], {}
-        categories: dict[int, str] | None = None
-        for split in splits:
-            _check_split(split, annotations, images)
-            file = read_coco_json(Path(annotations.replace("{split}", split)))
-            if categories is not None and file.categories != categories:
-                raise DataError(f"{file.path}: its categories are not those of split {splits[0]}")
-            categories = file.categories
-            for image in file.images:
-                path = Path(images.replace("{split}", split), image.file_name)
+        self._names: dict[int, str] = parts[0].file.categories if parts else {}
+        for part in parts:
+            if part.file.categories != self._names:
+                raise DataError(f"{part.file.path}: its categories are not those of {parts[0].file.path}")
+            for image in part.file.images:
                 image_id = PurePosixPath(image.file_name).with_suffix("").as_posix()
-                annotate = functools.partial(self._annotate, file, image)
-                entries.append(Entry(image_id, path, annotate, functools.partial(_declared_size, image)))
-                numbers[image_id] = image.number
-        self._names = categories or {}
-        self.category_ids = _chosen(self._names, classes, annotations)
+                if part.ids is None or image_id in part.ids:
+                    annotate = functools.partial(self._annotate, part.file, image)
+                    path = part.images / image.file_name
+                    entries.append(Entry(image_id, path, annotate, functools.partial(_declared_size, image)))
+                    numbers[image_id] = image.number
+        self.category_ids = _chosen(self._names, classes, place)
         self.class_names = tuple(self._names[number] for number in self.category_ids)
         self._classes = Classes(self.class_names, other_classes, "DATA.COCO")
-        self._open(entries, on_bad, needs_images, max_megapixels)
-        self.warnings += [f"{annotations}: {line}" for line in self._classes.summary()]
+        self._open(entries, on_bad, needs_images, max_megapixels, exif)
+        self.warnings += [f"{place}: {line}" for line in self._classes.summary()]
         self.image_numbers = tuple(numbers[sample.image_id] for sample in self)
+
+    @classmethod
+    def recognises(cls, root: Path) -> str:
+        """Why a folder is COCO's, or nothing."""
+        return sign_of("coco", root)
 
     def _annotate(self, file: COCOFile, image: COCOImage, size: tuple[int, int]) -> Annotations | None:
         self._compare_size(f"{file.path}: image {image.number}", image.size, size)
@@ -138,23 +166,3 @@ def _chosen(names: Mapping[int, str], classes: Sequence[str], file: str) -> tupl
 
 def _declared_size(image: COCOImage) -> tuple[int, int] | None:
     return image.size
-
-
-_EXPECTED = {
-    "ANNOTATIONS": "instances JSON file, for example data/coco/annotations/instances_{split}.json",
-    "IMAGES": "folder of the images, for example data/coco/{split}",
-}
-
-
-def _check_split(split: str, annotations: str, images: str) -> None:
-    if "{split}" not in annotations + images and split != "all":
-        raise DataError(
-            f"data set COCO: no split {split!r}: DATA.COCO.ANNOTATIONS names one file, whose only split is 'all'; "
-            "write {split} into its path to have several, as in instances_{split}.json"
-        )
-    before, _, after = annotations.partition("{split}")
-    if not Path(annotations.replace("{split}", split)).exists() and "{split}" not in after:
-        there = sorted(glob.glob(f"{glob.escape(before)}*{glob.escape(after)}"))  # noqa: PTH207 (may be absolute)
-        if there:
-            known = [path[len(before) : len(path) - len(after)] for path in there]
-            raise no_split("COCO", split, f"for DATA.COCO.ANNOTATIONS {annotations}", known)

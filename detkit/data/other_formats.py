@@ -12,8 +12,8 @@ DEPTH = 3
 """Levels of folders that are looked at: dataset/labels/train is the deepest that is usual."""
 _MASK_FOLDERS = ("mask", "segmentation", "label", "annotation")
 _EXPECTED = (
-    "Detkit reads PASCAL VOC's XML files (DATA.NAME=VOC) and COCO's instances JSON "
-    "(DATA.NAME=COCO DATA.COCO.ANNOTATIONS=FILE DATA.COCO.IMAGES=FOLDER); convert other annotations to one of them"
+    "Detkit trains on PASCAL VOC's XML files, COCO's instances JSON and YOLO's text files (DATA.ROOT=FOLDER recognises "
+    "them); detkit data convert makes VOC of LabelMe, CVAT and Open Images"
 )
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 
-from detkit.errors import DataError
+from detkit.errors import ConfigError, DataError
 from detkit.registry import nearest
 
 
@@ -15,17 +16,29 @@ def stand_ins(split: str, known: Collection[str]) -> tuple[str, ...]:
     What is learnt from never holds what is tested: val stands for test only beside a train of its own, and then it is
     no part of trainval.
 
+    train2017 is train, and valid is val, where no other name means the same.
+
     Args:
         split: the name that is asked for.
         known: the splits that are there.
     """
-    if split == "train" and "trainval" in known and "val" not in known:
-        return ("trainval",)
-    if split == "trainval" and "train" in known:
-        return ("train", "val") if {"val", "test"} <= set(known) else ("train",)
-    if split == "test" and {"train", "val"} <= set(known) and "trainval" not in known:
-        return ("val",)
+    meant = [_plain(name) for name in known]
+    own = {plain: name for plain, name in zip(meant, known) if meant.count(plain) == 1}
+    if split in own:
+        return (own[split],)
+    if split == "train" and "trainval" in own and "val" not in own:
+        return (own["trainval"],)
+    if split == "trainval" and "train" in own:
+        return (own["train"], own["val"]) if {"val", "test"} <= set(own) else (own["train"],)
+    if split == "test" and {"train", "val"} <= set(own) and "trainval" not in own:
+        return (own["val"],)
     return ()
+
+
+def _plain(name: str) -> str:
+    """VOC's own name for a split that is called a little otherwise."""
+    plain = name.lower().rstrip("0123456789")
+    return {"valid": "val", "validation": "val", "training": "train", "testing": "test"}.get(plain, plain)
 
 
 def no_split(kind: str, split: str, where: str, known: Sequence[str], draw: str = "") -> DataError:
@@ -56,6 +69,72 @@ def _first(known: Sequence[str], names: Sequence[str], beginnings: Sequence[str]
     named = [name for name in names if name in known]
     similar = [name for beginning in beginnings for name in known if name.lower().startswith(beginning)]
     return next(iter([*named, *similar]), "")
+
+
+@dataclass(frozen=True)
+class Fractions:
+    """How splits are drawn.
+
+    Args:
+        section: the config section that says so, for messages.
+        val: share of the images in val.
+        test: share of them in test.
+        seed: which images these are.
+
+    Raises:
+        ConfigError: nothing would be left to train on.
+    """
+
+    section: str
+    val: float
+    test: float
+    seed: int
+
+    def __post_init__(self) -> None:
+        if self.val + self.test >= 1:
+            raise ConfigError(
+                f"{self.section}: VAL_FRACTION {self.val} and TEST_FRACTION {self.test} leave nothing to train on; "
+                "their sum must be less than 1"
+            )
+
+
+def ids_of_split(
+    kind: str,
+    split: str,
+    listed: Mapping[str, Sequence[str]],
+    image_ids: Sequence[str],
+    fractions: Fractions,
+    where: str,
+    warnings: list[str],
+) -> list[str]:
+    """The images of a split: its own, those of splits that stand in for it, or drawn where there is one split or none.
+
+    Args:
+        kind: the data set's name in the registry.
+        split: the name that is asked for.
+        listed: the images of each split that is there.
+        image_ids: all images.
+        fractions: how splits are drawn.
+        where: the folder, for messages.
+        warnings: takes a line where others stand in, or where a single split is divided.
+
+    Raises:
+        DataError: there is no such split; the message has the words that choose from those that are there.
+    """
+    if len(listed) < 2:
+        drawn = drawn_splits(list(image_ids), fractions.val, fractions.test, fractions.seed)
+        if split not in drawn:
+            raise no_split(kind, split, f"of {where}, whose splits are drawn", list(drawn))
+        for own in listed:
+            line = f"{where}: {own!r} is its only split; train, val and test are drawn from it"
+            warnings += [line] if line not in warnings else []
+        return drawn[split]
+    names = (split,) if split in listed else stand_ins(split, listed)
+    if not names:
+        raise no_split(kind, split, f"in {where}", list(listed), draw=f"{fractions.section}.DRAW_SPLITS=true")
+    if names != (split,):
+        warnings.append(f"{where}: no split {split!r}; instead of it: {', '.join(names)}")
+    return list(dict.fromkeys(image_id for name in names for image_id in listed[name]))
 
 
 def drawn_splits(image_ids: list[str], val_fraction: float, test_fraction: float, seed: int) -> Mapping[str, list[str]]:

@@ -9,11 +9,13 @@ from typing import Annotated, Literal
 
 from detkit.config.ranges import Fraction, NonNegative
 from detkit.data.classes import Classes, Others, refuse_repeated_names
+from detkit.data.exif import Exif
 from detkit.data.images import MAX_MEGAPIXELS, Megapixels
+from detkit.data.labels.formats import sign_of
 from detkit.data.listed import Entry, ListedDataset
 from detkit.data.other_formats import found_instead, other_annotations
 from detkit.data.repairs import cut_to_image, every
-from detkit.data.splits import drawn_splits, no_split
+from detkit.data.splits import Fractions, drawn_splits, no_split
 from detkit.data.voc_files import VOCFiles, find_voc_files, listed_ids, listed_splits
 from detkit.data.voc_xml import VOCAnnotation, read_voc_xml
 from detkit.errors import ConfigError, DataError
@@ -44,6 +46,8 @@ class VOC(ListedDataset):
         val_fraction: share of the images in val where splits are drawn.
         test_fraction: share of them in test.
         split_seed: which images these are.
+        exif: what becomes of the rotation that EXIF notes: ignore it, turn image and boxes, or turn the image because
+            the boxes are those of the upright photograph.
         max_megapixels: an image of more million pixels is broken; it is never decoded.
 
     Raises:
@@ -65,6 +69,8 @@ class VOC(ListedDataset):
         (('cat',), [[10.0, 5.0, 40.0, 25.0]])
     """
 
+    located_by = ("ROOT",)
+
     def __init__(
         self,
         *,
@@ -78,15 +84,12 @@ class VOC(ListedDataset):
         val_fraction: Annotated[float, Fraction] = 0.2,
         test_fraction: Annotated[float, Fraction] = 0.2,
         split_seed: Annotated[int, NonNegative] = 0,
+        exif: Exif = "ignore",
         max_megapixels: Annotated[float, Megapixels] = MAX_MEGAPIXELS,
     ) -> None:
         if not root:
             raise ConfigError("DATA.VOC.ROOT is empty; set it to the folder that holds Annotations and JPEGImages")
-        if val_fraction + test_fraction >= 1:
-            raise ConfigError(
-                f"DATA.VOC: VAL_FRACTION {val_fraction} and TEST_FRACTION {test_fraction} leave nothing to train on; "
-                "their sum must be less than 1"
-            )
+        Fractions("DATA.VOC", val_fraction, test_fraction, split_seed)
         refuse_repeated_names(classes, "DATA.VOC")
         self.warnings = []
 
@@ -110,8 +113,13 @@ class VOC(ListedDataset):
                 file = xml.get(image_id, files.annotations / f"{image_id}.xml") if labelled else None
                 declared = functools.partial(_declared_size, read, file)
                 entries.append(Entry(image_id, image, functools.partial(self._annotate, read, file), declared))
-        self._open(entries, on_bad, needs_images, max_megapixels)
+        self._open(entries, on_bad, needs_images, max_megapixels, exif)
         self.warnings += [f"{root}: {line}" for line in self._classes.summary()]
+
+    @classmethod
+    def recognises(cls, root: Path) -> str:
+        """Why a folder is VOC's, or nothing."""
+        return sign_of("voc", root)
 
     def _listed_ids(self, lists: Path, split: str) -> list[str]:
         names = listed_splits(lists, split)

@@ -17,7 +17,7 @@ import torch
 
 from detkit.config.schema import given_of
 from detkit.data.base import Dataset, WithoutTruths
-from detkit.data.images import read_image
+from detkit.data.images import sample_image
 from detkit.errors import DetkitError
 from detkit.testing.expect import expect, expect_raises
 
@@ -37,6 +37,9 @@ def _write(folder: Path) -> dict[str, Any]:
         (folder / "Annotations" / f"{name}.xml").write_text(xml)
         records["images"].append({"id": number, "file_name": f"{name}.png"})
         records["annotations"].append({"id": number, "image_id": number, "category_id": 1, "bbox": [1, 2, 29, 38]})
+        (folder / "JPEGImages" / f"{name}.txt").write_text("0 0.25 0.525 0.475 0.95\n")
+    (folder / "list.txt").write_text("JPEGImages/b.png\nJPEGImages/a.png\n")
+    (folder / "data.yaml").write_text("train: list.txt\nval: list.txt\nnames: [cat]\n")
     (folder / "train.json").write_text(json.dumps(records))
     images = str(folder / "JPEGImages")
     return {"root": str(folder), "annotations": str(folder / "{split}.json"), "images": images, "train_images": 3}
@@ -86,7 +89,7 @@ def sizes_are_those_of_the_decoded_images(make: Any) -> None:
     """(height, width)."""
     with _opener(make) as opened:
         for sample in opened():
-            shape = read_image(sample.path).shape[:2]
+            shape = sample_image(sample).shape[:2]
             expect(shape == sample.size, f"image {sample.image_id}: size {sample.size}, its pixels are {shape}")
 
 

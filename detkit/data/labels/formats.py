@@ -37,12 +37,9 @@ def recognised(place: Path) -> dict[str, str]:
     Raises:
         DataError: there is no such place.
     """
-    if place.is_file():
-        return _of_file(place)
-    if not place.is_dir():
+    if not place.exists():
         raise DataError(f"{place}: no such folder (looked in {place.absolute()})")
-    signs = {"voc": sign_of_voc, "coco": sign_of_coco, "yolo": sign_of_yolo, **_SIGNS}
-    return {name: why for name, sign in signs.items() if (why := sign(place))}
+    return {name: why for name in READERS if (why := sign_of(name, place))}
 
 
 def read_labels(place: Path, name: str = "") -> tuple[LabelSet, str]:
@@ -72,7 +69,12 @@ def read_labels(place: Path, name: str = "") -> tuple[LabelSet, str]:
     return READERS[name](place), why
 
 
-def sign_of_voc(root: Path) -> str:
+def sign_of(name: str, place: Path) -> str:
+    """Why a folder or file that is there is of one format, or nothing."""
+    return _of_file(place).get(name, "") if place.is_file() else _SIGNS[name](place)
+
+
+def _sign_of_voc(root: Path) -> str:
     """Why a folder is VOC's, or nothing."""
     if (root / "ImageSets" / "Main").is_dir():
         return "it has ImageSets/Main"
@@ -83,13 +85,13 @@ def sign_of_voc(root: Path) -> str:
     return ""
 
 
-def sign_of_coco(root: Path) -> str:
+def _sign_of_coco(root: Path) -> str:
     """Why a folder is COCO's, or nothing."""
     found = find_coco_files(root)
     return f"{found[0].annotations} is an instances file" if found else ""
 
 
-def sign_of_yolo(root: Path) -> str:
+def _sign_of_yolo(root: Path) -> str:
     """Why a folder is YOLO's, or nothing."""
     if (file := yolo_description(root)) is not None:
         return f"{file} has names"
@@ -125,7 +127,14 @@ def _sign_of_open_images(root: Path) -> str:
     return f"{files[0]} has the columns ImageID and XMin" if files else ""
 
 
-_SIGNS = {"labelme": _sign_of_labelme, "cvat": _sign_of_cvat, "open_images": _sign_of_open_images}
+_SIGNS = {
+    "voc": _sign_of_voc,
+    "coco": _sign_of_coco,
+    "yolo": _sign_of_yolo,
+    "labelme": _sign_of_labelme,
+    "cvat": _sign_of_cvat,
+    "open_images": _sign_of_open_images,
+}
 
 
 def _of_file(file: Path) -> dict[str, str]:

@@ -50,10 +50,12 @@ def read_labelme(root: Path) -> LabelSet:
         LabelledImage(ids[path], path, functools.partial(read_labelme_file, file), functools.partial(_size, file))
         for file, path in of.items()
     ]
-    missing = len(set(images) - set(of.values()))
-    notes = (
-        [f"{root}: {counted(missing, 'image')} without a JSON file: left out as not labelled yet"] if missing else []
-    )
+    missing, others = len(set(images) - set(of.values())), len(texts) - len(files)
+    notes = []
+    if missing:
+        notes.append(f"{root}: {counted(missing, 'image')} without a JSON file: left out as not labelled yet")
+    if others:
+        notes.append(f"{root}: {counted(others, 'JSON file')} of another format: left out")
     return LabelSet("labelme", root, found, notes=notes)
 
 

@@ -1,0 +1,106 @@
+"""Data sets that are laid out for YOLO."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import Annotated, Literal
+
+from detkit.config.ranges import Fraction, NonNegative
+from detkit.data.classes import Classes, Others, refuse_repeated_names
+from detkit.data.exif import Exif
+from detkit.data.images import MAX_MEGAPIXELS, Megapixels
+from detkit.data.labels.form import LabelledImage
+from detkit.data.labels.formats import sign_of
+from detkit.data.labels.yolo import read_yolo
+from detkit.data.listed import Entry, ListedDataset
+from detkit.data.repairs import cut_to_image, every
+from detkit.data.splits import Fractions, ids_of_split
+from detkit.errors import ConfigError, DataError
+from detkit.registry import DATASETS
+from detkit.structures import Annotations
+
+
+@DATASETS.register()
+class YOLO(ListedDataset):
+    """Photographs with a text file each, whose rows hold a class number and a box as shares of the image.
+
+    A folder with data.yaml has the splits that it names, as Ultralytics and Roboflow write it; one without has a
+    classes.txt and the splits of its folders. Where one of VOC's names is missing, others stand in for it, with a
+    warning, as of ``VOC``. A folder with one split, or none, has train, val, trainval, test and all, drawn from
+    ``split_seed``. An image without a text file has no objects.
+
+    Args:
+        splits: names of splits, joined in this order.
+        on_bad: stop at a broken image or label, or leave the image out.
+        root: the folder, or its YAML file.
+        classes: class names in the order of their labels; empty takes all, in the order of their numbers.
+        other_classes: an object of none of ``classes`` is a mistake (stop), keeps its image but is neither learnt from
+            nor judged (ignore), or counts as background (drop).
+        draw_splits: draw the splits of a folder that has its own, from all its images.
+        val_fraction: share of the images in val where splits are drawn.
+        test_fraction: share of them in test.
+        split_seed: which images these are.
+        exif: what becomes of the rotation that EXIF notes: ignore it, turn image and boxes, or turn the image because
+            the boxes are those of the upright photograph.
+        max_megapixels: an image of more million pixels is broken; it is never decoded.
+
+    Raises:
+        ConfigError: no root, a class name twice, or nothing left to train on.
+        DataError: a folder, split, image or label file that is missing or cannot be used.
+    """
+
+    located_by = ("ROOT",)
+
+    def __init__(
+        self,
+        *,
+        splits: tuple[str, ...],
+        on_bad: Literal["stop", "skip"],
+        root: str = "",
+        classes: tuple[str, ...] = (),
+        other_classes: Others = "stop",
+        draw_splits: bool = False,
+        val_fraction: Annotated[float, Fraction] = 0.2,
+        test_fraction: Annotated[float, Fraction] = 0.2,
+        split_seed: Annotated[int, NonNegative] = 0,
+        exif: Exif = "ignore",
+        max_megapixels: Annotated[float, Megapixels] = MAX_MEGAPIXELS,
+    ) -> None:
+        if not root:
+            raise ConfigError("DATA.YOLO.ROOT is empty; set it to the folder that holds data.yaml, images and labels")
+        fractions = Fractions("DATA.YOLO", val_fraction, test_fraction, split_seed)
+        refuse_repeated_names(classes, "DATA.YOLO")
+        if not Path(root).exists():
+            raise DataError(
+                f"data set YOLO: no folder {root} (looked in {Path(root).absolute()}); set DATA.YOLO.ROOT to the one "
+                "that holds data.yaml, images and labels"
+            )
+        found = read_yolo(Path(root), classes)
+        self.warnings = list(found.notes)
+        self.class_names = tuple(classes) or tuple(found.class_names)
+        self._classes = Classes(self.class_names, other_classes, "DATA.YOLO")
+        images = {image.image_id: image for image in found.images}
+        entries = []
+        for split in splits:
+            listed = {} if draw_splits else found.splits
+            for image_id in ids_of_split("YOLO", split, listed, list(images), fractions, root, self.warnings):
+                image = images[image_id]
+                entries.append(Entry(image_id, image.path, functools.partial(self._annotate, image)))
+        self._open(entries, on_bad, max_megapixels=max_megapixels, exif=exif)
+        self.warnings += [f"{root}: {line}" for line in self._classes.summary()]
+
+    @classmethod
+    def recognises(cls, root: Path) -> str:
+        """Why a folder is YOLO's, or nothing."""
+        return sign_of("yolo", root)
+
+    def _annotate(self, image: LabelledImage, size: tuple[int, int]) -> Annotations | None:
+        if image.read is None:
+            return None
+        found = image.read(size)
+        labels = every(functools.partial(self._classes.label, thing.name, thing.where) for thing in found.objects)
+        kept = [(thing, label) for thing, label in zip(found.objects, labels) if label is not None]
+        boxes, cut = cut_to_image([thing.box for thing, _ in kept], [thing.where for thing, _ in kept], size)
+        self.warnings += cut
+        return Annotations.of(boxes, [label for _, label in kept], area=[thing.area for thing, _ in kept])
