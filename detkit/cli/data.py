@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from detkit.cli import data_check, data_convert
+from detkit.cli import data_check, data_convert, data_get, data_show
 
-ACTIONS = (data_check, data_convert)
+ACTIONS = (data_check, data_convert, data_show, data_get)
 
 
 def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:

@@ -1,4 +1,4 @@
-"""``detkit list``: the registered components and their keys."""
+"""``detkit list``: the registered components and their keys, and the recipes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     """Declares the command."""
-    parser = commands.add_parser("list", help="registered components; with a name, its config keys")
+    parser = commands.add_parser("list", help="registered components and recipes; with a name, its config keys")
     parser.add_argument("registry", nargs="?", help="for example BACKBONES")
     parser.add_argument("name", nargs="?", help="for example TorchvisionBackbone")
     parser.add_argument("--project", metavar="FOLDER", help="the components of this project in place of bundled ones")
@@ -20,6 +20,7 @@ def run(args: argparse.Namespace) -> int:
     """Prints what is registered."""
     from detkit.components import load_components
     from detkit.config.project import bundled_projects, import_named
+    from detkit.config.recipes import recipes
     from detkit.errors import ConfigError
     from detkit.registry import ALL_REGISTRIES, STAGES, nearest
 
@@ -30,6 +31,8 @@ def run(args: argparse.Namespace) -> int:
     if args.registry is None:
         for name, registry in registries.items():
             print(f"{name}: {', '.join(registry.names())}")
+        for recipe, text in recipes().items():
+            print(f"{recipe}: {text}")
         return 0
     if args.registry.upper() not in registries:
         hint = nearest(args.registry, registries)

@@ -11,7 +11,9 @@ import numpy as np
 
 from detkit.config.load import config_of
 from detkit.config.node import Config
+from detkit.config.recognised import claims_on
 from detkit.data.base import Dataset
+from detkit.data.exif import STORED, orientation_name, orientation_of
 from detkit.data.fingerprint import ImageFacts, inspect_images
 from detkit.data.left_out import left_out
 from detkit.errors import DataError, one_line
@@ -48,6 +50,7 @@ class SplitReport:
         problems: each broken image or annotation, and what makes the whole split unusable.
         stops: whether training would stop at them; it would not where ON_BAD leaves broken images out.
         warnings: what was repaired or looks odd.
+        taken_for: for a folder that was recognised, the data set that it was taken for, and why.
     """
 
     roles: tuple[str, ...]
@@ -64,6 +67,7 @@ class SplitReport:
     problems: Sequence[str] = ()
     stops: bool = False
     warnings: Sequence[str] = ()
+    taken_for: str = ""
 
     @property
     def name(self) -> str:
@@ -116,10 +120,18 @@ def check_data(config: Config) -> list[SplitReport]:
         out_of_reach = unreached(config, dataset) if slot == "DATA" and proposes else 0
         warnings = [*seen_in_training(found), *([unreached_line(config, out_of_reach)] if out_of_reach else [])]
         report = _report(dataset, tuple(using), splits, _unlike(unusable), stops, warnings, seen)
-        reports.append(replace(report, num_unreachable=out_of_reach))
+        taken_for = _taken_for(config) if slot == "DATA" else ""
+        reports.append(replace(report, num_unreachable=out_of_reach, taken_for=taken_for))
     if is_unset:
         reports.append(SplitReport(roles=("PRETRAIN_DATA",), splits=(), warnings=[_UNSET]))
     return reports
+
+
+def _taken_for(config: Config) -> str:
+    """What DATA.ROOT was recognised as, with the reason; empty where it is not set."""
+    root, name = config.DATA.ROOT, config.DATA.NAME
+    why = claims_on(Path(root)).get(name, "as DATA.NAME says") if root else ""
+    return f"DATA.ROOT {root}: {name} ({why})" if root else ""
 
 
 def _opened(datasets: Datasets, role: str) -> Dataset | DataError:
@@ -187,6 +199,7 @@ def _report(
             *map(one_line, dataset.warnings),
             *(f"class {name} has no object to learn from" for name in missing if truths),
             *_repeated_images(dataset, f"{'+'.join(splits)}", seen),
+            *_turned_images(dataset),
         ],
     )
 
@@ -206,6 +219,17 @@ def _quantiles(dataset: Dataset) -> dict[str, list[float]]:
         "image height": sizes[:, 0],
     }
     return {name: np.quantile(column, SHARES).round(2).tolist() for name, column in columns.items() if len(column)}
+
+
+def _turned_images(dataset: Dataset) -> list[str]:
+    """A line for each photograph that EXIF turns and that is taken as it is stored."""
+    found = ((s.image_id, orientation_of(s.path)) for s in dataset if s.orientation == STORED)
+    return [
+        f"image {one_line(image_id)}: EXIF notes that it is to be {orientation_name(orientation)}; its pixels are "
+        "taken as they are stored, see the key EXIF of the data set"
+        for image_id, orientation in found
+        if orientation != STORED
+    ]
 
 
 def _repeated_images(dataset: Dataset, split: str, seen: dict[str, tuple[str, Path]]) -> list[str]:

@@ -10,7 +10,8 @@ from detkit.report.data_check import SHARES, SplitReport
 
 def report_text(reports: Sequence[SplitReport]) -> str:
     """The reports for a reader: objects of each class, sizes, then each problem and warning in a line."""
-    parts = [_counts(reports)]
+    parts = list(dict.fromkeys(report.taken_for for report in reports if report.taken_for))
+    parts.append(_counts(reports))
     for report in reports:
         if report.quantiles:
             heads = [f"pixels in {report.name}", *("least" if s == 0 else f"{s:.0%}" for s in SHARES)]

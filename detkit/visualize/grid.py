@@ -47,7 +47,7 @@ def picture_grid(
         thumbnail(image, found, labels, truths=truth, side=cell, min_score=min_score, most=most)
         for image, found, truth in zip(images, detections, known, strict=True)
     ]
-    return _sheet(pictures, columns, cell)
+    return sheet(pictures, columns, cell)
 
 
 def thumbnail(
@@ -91,7 +91,7 @@ def _scaled(boxes: Boxes, x: float, y: float) -> Boxes:
     return Boxes(boxes.tensor * boxes.tensor.new_tensor([x, y, x, y]))
 
 
-def _sheet(pictures: Sequence[np.ndarray], columns: int, cell: int) -> np.ndarray:
+def sheet(pictures: Sequence[np.ndarray], columns: int, cell: int) -> np.ndarray:
     """Pictures centred in square cells; a row is no higher than its highest picture."""
     rows = [pictures[i : i + columns] for i in range(0, len(pictures), columns)] or [[]]
     width = max(map(len, rows), default=1) or 1

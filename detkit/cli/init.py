@@ -1,0 +1,44 @@
+"""``detkit init``: a recipe of one's own for the data in a folder."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from detkit.cli.options import check_output
+
+
+def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
+    """Declares the command."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "init",
+        help="write a commented recipe for the data in a folder",
+        description="Recognises the data set, reads all of it, and writes a recipe with its classes and splits that "
+        "says what can be changed.",
+    )
+    parser.add_argument("root", metavar="FOLDER", help="photographs with VOC, COCO or YOLO labels")
+    parser.add_argument("--output", default="", metavar="FILE", help="recipe to write (FOLDER's name and .yaml)")
+    parser.add_argument(
+        "--base",
+        default="projects/rcnn/custom.yaml",
+        metavar="RECIPE",
+        help="recipe to stand on (projects/rcnn/custom.yaml)",
+    )
+    parser.set_defaults(places="--output and DETKIT_CACHE")
+    return parser
+
+
+def run(args: argparse.Namespace) -> int:
+    """Writes the recipe and prints what to type next."""
+    from detkit.errors import DataError
+    from detkit.report.new_recipe import new_recipe
+    from detkit.system.files import write_atomically
+
+    root = Path(args.root)
+    file = Path(args.output or f"{root.resolve().name}.yaml")
+    check_output("--output", str(file))
+    if file.exists():
+        raise DataError(f"{file}: is there already; name another with --output")
+    write_atomically(file, new_recipe(root, file, args.base).encode())
+    print(f"{file}: written; next:\ndetkit data show --config {file}\ndetkit train --config {file}")
+    return 0
