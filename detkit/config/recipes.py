@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 
 from detkit.config.paths import recipes_folder
@@ -16,5 +17,6 @@ def recipes() -> dict[str, str]:
 
 def _first_sentence(text: str) -> str:
     """Of the comment at the top; a full stop within a name, as of "custom.yaml", ends none."""
-    lines = [line.removeprefix("#").strip() for line in re.match(r"(?:#.*\n)*", text)[0].splitlines()]
-    return re.split(r"(?<=\.)\s", " ".join(lines), maxsplit=1)[0].rstrip(".")
+    head = itertools.takewhile(lambda line: line.startswith("#"), text.splitlines())
+    words = " ".join(line.removeprefix("#").strip() for line in head)
+    return re.split(r"(?<=\.)\s", words, maxsplit=1)[0].rstrip(".")
