@@ -91,8 +91,7 @@ class ListedDataset(Dataset):
     def _compare_size(self, where: Path | str, told: tuple[int, int] | None, size: tuple[int, int]) -> None:
         """Warns of, and counts, an annotation whose (height, width) is not the image's."""
         if told is not None and told != size:
-            turned = "; if EXIF turns it, the boxes are those of the upright photograph: EXIF=upright"
-            self.warnings.append(size_differs(where, told, size) + (turned if told == size[::-1] else ""))
+            self.warnings.append(size_differs(where, told, size))
             self.num_size_differences += 1
 
     def __len__(self) -> int:

@@ -31,8 +31,8 @@ def new_recipe(root: Path, file: Path, base: str) -> str:
         ConfigError: the base cannot be read, or several data sets know the folder.
         DataError: no data set knows the folder, or its data cannot be used; it says what lies there.
     """
-    claims = claims_on(root)
     config = load_config(base, ["DATA.ROOT", value_text(str(root))])
+    claims = claims_on(root)
     datasets = Datasets(config)
     learnt = datasets("TRAIN")
     tested = datasets("TEST")

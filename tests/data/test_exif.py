@@ -67,7 +67,7 @@ def test_image_and_boxes_are_turned_alike(folder):
 def test_boxes_of_the_upright_photograph_stay(folder):
     size = "<size><width>20</width><height>40</height></size>"
     put(folder, {"a.xml": voc_file(voc_object("cat", (15, 4, 18, 10)), size=size)})
-    assert "EXIF=upright" in opened(folder).warnings[0]
+    assert opened(folder).warnings == [f"{folder}/a.xml: gives 20x40 pixels, its image has 40x20"]
     (sample,) = data = opened(folder, exif="upright")
     assert sample.annotations.boxes.tensor.tolist() == [[15, 4, 18, 10]]
     assert data.warnings == ["EXIF: upright: 1 photograph turned upright, the first: a"]

@@ -3,7 +3,9 @@ import pytest
 from detkit.data.voc import VOC
 from detkit.errors import DataError
 
-EXPECTED = "Detkit reads PASCAL VOC's XML files (DATA.NAME=VOC) and COCO's instances JSON (DATA.NAME=COCO"
+EXPECTED = (
+    "Detkit trains on PASCAL VOC's XML files, COCO's instances JSON and YOLO's text files (DATA.ROOT=FOLDER recognises"
+)
 YOLO = "2 text files with the names of images, as YOLO writes them"
 
 

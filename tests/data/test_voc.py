@@ -195,7 +195,7 @@ LEARN = "DATA.FINETUNE={0} DATA.TRAIN={0} DATA.TEST={1}, or add DATA.VOC.DRAW_SP
     ("listed", "asked", "words"),
     [
         ("train val trainval", "test", LEARN.format("train", "val")),
-        ("train valid", "test", LEARN.format("train", "valid")),
+        ("train dev", "test", LEARN.format("train", "dev")),
         (
             "default",
             "train",

@@ -102,7 +102,8 @@ def test_images(voc, row):
     found = voc(data, name=f"bad{suffix}")
     assert found[0] == code, found[1]
     assert message in found[1]
-    assert ("bad: " in found[1]) == (code == STOPS)
+    assert ("left out: bad: " in found[1] or "stops: bad: " in found[1]) == (code == STOPS)
+    assert ("image bad: EXIF notes that it is to be turned" in found[1]) == (row[-6:] in ("exif 3", "exif 6", "exif 8"))
     assert counted(found[1]) == ((2, 2) if code == FINE else (1, 1))
 
 

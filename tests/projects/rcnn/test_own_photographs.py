@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from detkit.cli.main import main
+from detkit.data.labels.convert import convert
 from tests.data.conftest import VOCFolder
 from tests.test_readme import README, commands
 
@@ -80,3 +81,15 @@ def test_a_folder_with_splits_of_its_own_trains_from_readmes_own_words(
     assert results["data"]["TRAIN"]["num_skipped"] == num_skipped
     assert set(results["metrics"]["VOC07"]["AP"]) == classes
     assert Path("runs/photos/model/model.yaml").is_file()
+
+
+@pytest.mark.parametrize("layout", ["coco", "yolo"])
+def test_public_layouts_of_other_formats_train_without_a_key_that_names_them(tmp_path, monkeypatch, layout):
+    monkeypatch.chdir(tmp_path)
+    many_small_objects(VOCFolder(tmp_path / "voc"))
+    convert(tmp_path / "voc", tmp_path / "photos", layout)
+    assert main([*TRAIN, *TINY]) == 0
+    results = json.loads(Path("runs/photos/results.json").read_text())
+    assert (results["dataset"], results["split"], results["num_images"]) == (layout.upper(), "test", 2)
+    # COCO's data are judged by COCO's numbers alone
+    assert ("VOC07" in results["metrics"], "COCO" in results["metrics"]) == (layout == "yolo", True)

@@ -35,8 +35,8 @@ SMALL = (
 
 def test_all_recipes_of_the_paper_are_there():
     alexnets = ["imagenet", "softmax", "svm", "tiny_imagenet", "voc2012"]
-    others = ["caffenet_115px_svm", "caffenet_svm", "custom", "mobilenet_svm", "paper_tiny"]
-    others += ["photographs", "photographs_fast", "quick", "squeezenet_svm", "vgg16_svm"]
+    others = ["caffenet_115px_svm", "caffenet_svm", "coco_classes", "coco_squeezenet", "custom", "mobilenet_svm"]
+    others += ["paper_tiny", "photographs", "photographs_fast", "quick", "squeezenet_svm", "vgg16_svm"]
     assert RECIPES == [*(f"alexnet_{name}.yaml" for name in alexnets), *(f"{name}.yaml" for name in others)]
 
 
