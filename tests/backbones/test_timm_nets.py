@@ -18,7 +18,6 @@ SMALL = ("lcnet_035", "mobilenetv3_small_050", "resnet10t", "tf_mobilenetv3_smal
 FAMILIES = (
     "convnext_atto",
     "densenet121",
-    "dla34",
     "edgenext_xx_small",
     "fbnetc_100",
     "ghostnet_050",
@@ -30,6 +29,7 @@ FAMILIES = (
     "regnetx_002",
     "regnety_002",
     "resnet10t",
+    "lcnet_035",
     "seresnet18",
     "spnasnet_100",
     "tf_efficientnet_lite0",
