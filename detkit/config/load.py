@@ -60,8 +60,9 @@ def config_of(leaves: Iterable[Leaf]) -> Config:
     for slot, spec in SLOTS.items():
         _known(spec.registry.get, values[slot]["NAME"], origins.get(f"{slot}.NAME"))
     own = DATASETS.get(values["DATA"]["NAME"]).evaluators
-    told = [name for word in values["EVALUATORS"] for name in (own if word == DEFAULT else [word])]
-    values["EVALUATORS"] = list(dict.fromkeys(told))
+    asked = values["EVALUATORS"]
+    more = [name for name in own if name not in asked]
+    values["EVALUATORS"] = [name for word in asked for name in (more if word == DEFAULT else [word])]
     for name in values["EVALUATORS"]:
         _known(EVALUATORS.get, name, origins.get("EVALUATORS"))
     _known(stage_entries, values["STAGES"], origins.get("STAGES"))

@@ -96,6 +96,8 @@ class COCO(ListedDataset):
         for key, value in (("ANNOTATIONS", annotations), ("IMAGES", images)):
             if not value and (annotations or not root) and (key == "ANNOTATIONS" or needs_images):
                 raise ConfigError(f"DATA.COCO.{key} is empty; set it to the {EXPECTED[key]}, or set DATA.COCO.ROOT")
+        if root and not Path(root).exists():
+            raise DataError(f"data set COCO: no folder {root} (looked in {Path(root).absolute()}); set DATA.COCO.ROOT")
         fractions = Fractions("DATA.COCO", val_fraction, test_fraction, split_seed)
         refuse_repeated_names(classes, "DATA.COCO")
         self.warnings = []

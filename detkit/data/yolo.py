@@ -48,6 +48,19 @@ class YOLO(ListedDataset):
     Raises:
         ConfigError: no root, a class name twice, or nothing left to train on.
         DataError: a folder, split, image or label file that is missing or cannot be used.
+
+    Example:
+        >>> import tempfile
+        >>> import numpy as np
+        >>> from detkit.visualize import write_image
+        >>> root = Path(tempfile.mkdtemp())
+        >>> write_image(root / "images" / "7.png", np.zeros((60, 90, 3), np.uint8))
+        >>> for file, text in (("classes.txt", "cat"), ("labels/7.txt", "0 0.5 0.5 0.2 0.5")):
+        ...     (root / file).parent.mkdir(exist_ok=True)
+        ...     _ = (root / file).write_text(text)
+        >>> yolo = YOLO(splits=("all",), on_bad="stop", root=str(root))
+        >>> yolo.class_names, yolo[0].annotations.boxes.tensor.tolist()
+        (('cat',), [[36.0, 15.0, 54.0, 45.0]])
     """
 
     located_by = ("ROOT",)

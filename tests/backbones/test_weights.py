@@ -190,7 +190,7 @@ def test_unreadable_files_are_named(tmp_path, name, content, text):
 def test_missing_file_says_where_it_was_looked_for(tmp_path):
     with pytest.raises(
         WeightsError,
-        match=rf"no such file \(looked at {tmp_path}/net.pth\); allowed: .*torchvision:DEFAULT; .* \"random\"",
+        match=rf"no such file \(looked at {tmp_path}/net.pth\); allowed: .* or timm:DEFAULT; .* \"random\"",
     ):
         load_weights(tiny(), str(tmp_path / "net.pth"))
 

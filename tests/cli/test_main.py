@@ -137,7 +137,7 @@ def test_a_full_disk_is_answered_with_where_the_command_writes(capsys, tmp_path,
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr("detkit.cli.config.read_config", full)
-    monkeypatch.setattr("detkit.cli.data.read_config", full)
+    monkeypatch.setattr("detkit.cli.data_check.read_config", full)
     for words, places in (
         (["config"], "OUTPUT_DIR, ARTIFACTS and DETKIT_CACHE"),
         (["data", "check"], "--json and DETKIT_CACHE"),

@@ -152,7 +152,7 @@ def test_a_model_with_parts_of_such_a_project_is_loaded_without_an_option(bundle
     [
         ("run/model/model.yaml", "is a file; did you mean the folder run/model?"),
         ("run", "no model.yaml there; did you mean run/model?"),
-        ("elsewhere", "no model.yaml there; expected a folder that training wrote"),
+        ("elsewhere", "no such folder, and no installed model."),
     ],
 )
 def test_a_path_near_a_model_is_answered_with_the_models_folder(write, model, message):

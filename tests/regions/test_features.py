@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from detkit.backbones.tiny import TinyNet
-from detkit.data.images import read_image
+from detkit.data.images import read_image, sample_image
 from detkit.regions.features import ComputedFeatures
 from detkit.regions.index import RegionIndex
 from detkit.regions.network import RegionNetwork
@@ -34,11 +34,11 @@ def computed(tmp_path):
 def test_an_image_of_several_passes_is_decoded_once(computed, monkeypatch):
     seen = []
 
-    def read(path):
-        seen.append(path.stem)
-        return read_image(path)
+    def read(sample):
+        seen.append(sample.path.stem)
+        return sample_image(sample)
 
-    monkeypatch.setattr("detkit.regions.features.read_image", read)
+    monkeypatch.setattr("detkit.regions.features.sample_image", read)
     sizes = [(image, len(layers["fc7"])) for image, layers in computed.images(computed.every_row(), ["fc7"])]
     assert sizes == [(0, 5), (1, 1)]
     assert seen == ["a", "b"]

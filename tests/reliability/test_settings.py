@@ -22,7 +22,7 @@ TABLE = [
     ("DATA", "bxCRKDE", {"TRAIN": "val"}),
     ("DATA", "cyDE", {"TEST": "val"}),
     ("DATA", "FxyCRKDE", {"TRAIN_DIFFICULT": "ignore"}),
-    ("DATA", "", {"NAME": None, "ON_BAD": "skip", "VAL": None, "MAX_BAD": 0.5}),
+    ("DATA", "", {"NAME": None, "ROOT": None, "ON_BAD": "skip", "VAL": None, "MAX_BAD": 0.5}),
     ("DATA.Shapes", "abcFxyCRKDE", {"WIDTH": 80, "MAX_SHAPES": 3, "SEED": 1, "FRAMED": True}),
     ("DATA.Shapes", "abFxyCRKDE", {"TRAIN_IMAGES": 3}),
     ("DATA.Shapes", "FxyCRKDE", {"SHUFFLE_LABELS": True}),
@@ -102,6 +102,7 @@ NOT_TRIED = {
     "DATA.VAL": "thresholds are then learnt from other images, in a step of another name",
     "DATA.NAME": "the content of the images is hashed, whatever they come from",
     "PRETRAIN_DATA.NAME": "likewise",
+    "DATA.ROOT": "chooses a data set by what lies in a folder; see tests/config/test_recognised.py",
     "PRETRAIN_DATA.Shapes.FRAMED": "scenes of several shapes are refused",
     "COMPUTE.COMPILE": "hashed as it works out on the machine; see test_compute",
 }

@@ -24,12 +24,23 @@ MAT += ["PROPOSALS.Precomputed.ORDER=y1x1y2x2", "PROPOSALS.Precomputed.BASE=1"]
 COCO = ["DATA.NAME=COCO", "DATA.COCO.ANNOTATIONS={split}.json", "DATA.COCO.IMAGES=flat/JPEGImages", *DATA]
 PRETRAIN_COCO = ["PRETRAIN_DATA.NAME=COCO", "PRETRAIN_DATA.TRAIN=trainval", "PRETRAIN_DATA.VAL=test"]
 PRETRAIN_COCO += ["PRETRAIN_DATA.COCO.ANNOTATIONS={split}.json", "PRETRAIN_DATA.COCO.IMAGES=flat/JPEGImages"]
+YOLO = ["DATA.YOLO.ROOT=yolo", "DATA.NAME=YOLO", *DATA]
+PRETRAIN_YOLO = ["PRETRAIN_DATA.YOLO.ROOT=yolo", "PRETRAIN_DATA.NAME=YOLO"]
 PRETRAIN_FOLDERS = ["PRETRAIN_DATA.NAME=ImageFolders", "PRETRAIN_DATA.ImageFolders.ROOT=folders"]
 SQUEEZENET = ["BACKBONE.NAME=TorchvisionBackbone", "BACKBONE.TorchvisionBackbone.ARCH=squeezenet1_1"]
 SQUEEZENET += ["CLASSIFIER.LAYER=pool5", "FEATURES.LAYERS=[pool5]"]
 TIMM = ["BACKBONE.NAME=TimmBackbone", "CLASSIFIER.LAYER=final", "FEATURES.LAYERS=[pool5, final]"]
 WINDOWS = ["PROPOSALS.NAME=SlidingWindow"]
 CAFFE = {"DROPOUT": 0.1, "INIT": "he", "INPUT_SIZE": 115, "LEVELS": [1, 2]}
+OF_ROOT = {
+    "ROOT": "flat",
+    "DRAW_SPLITS": True,
+    "VAL_FRACTION": 0.4,
+    "TEST_FRACTION": 0.4,
+    "SPLIT_SEED": 1,
+    "EXIF": "turn",
+}
+"""Annotations are given here, so a root, and how it would be split, change nothing."""
 ALL, NETWORK = "abcFxyCRKDE", "PFxyCRKDE"
 
 # What chooses a component; its section; the steps that a key changes; the keys, each with another legal value.
@@ -97,17 +108,26 @@ TABLE = [
     ),
     (FLAT, "DATA.VOC", ALL, {"ROOT": "other", "SPLIT_SEED": 1, "TEST_FRACTION": 0.4}),
     (FLAT, "DATA.VOC", "FxyCRKDE", {"CLASSES": ["square", "circle"]}),
-    (FLAT, "DATA.VOC", "", {"OTHER_CLASSES": "drop", "DRAW_SPLITS": True, "MAX_MEGAPIXELS": 1.0}),
+    (FLAT, "DATA.VOC", "", {"OTHER_CLASSES": "drop", "DRAW_SPLITS": True, "MAX_MEGAPIXELS": 1.0, "EXIF": "turn"}),
     ([*FLAT, "DATA.FINETUNE=val"], "DATA.VOC", "aFxyCRKDE", {"VAL_FRACTION": 0.4}),
     (COCO, "DATA.COCO", ALL, {"IMAGES": "other/JPEGImages", "ANNOTATIONS": "fewer_{split}.json"}),
     (COCO, "DATA.COCO", "FxyCRDE", {"CLASSES": ["square", "circle"]}),
-    (COCO, "DATA.COCO", "", {"OTHER_CLASSES": "drop", "MAX_MEGAPIXELS": 1.0}),
+    (COCO, "DATA.COCO", "", {"OTHER_CLASSES": "drop", "MAX_MEGAPIXELS": 1.0, **OF_ROOT}),
+    (YOLO, "DATA.YOLO", ALL, {"ROOT": "yolo_other", "SPLIT_SEED": 1, "TEST_FRACTION": 0.4}),
+    (YOLO, "DATA.YOLO", "FxyCRKDE", {"CLASSES": ["square", "circle"]}),
+    (YOLO, "DATA.YOLO", "", {"OTHER_CLASSES": "drop", "DRAW_SPLITS": True, "MAX_MEGAPIXELS": 1.0, "EXIF": "turn"}),
+    ([*YOLO, "DATA.FINETUNE=val"], "DATA.YOLO", "aFxyCRKDE", {"VAL_FRACTION": 0.4}),
     (PRETRAIN_FLAT, "PRETRAIN_DATA.VOC", NETWORK, {"ROOT": "other", "SPLIT_SEED": 1, "VAL_FRACTION": 0.4}),
     (PRETRAIN_FLAT, "PRETRAIN_DATA.VOC", NETWORK, {"TEST_FRACTION": 0.4, "CLASSES": ["square", "circle"]}),
     (PRETRAIN_FLAT, "PRETRAIN_DATA.VOC", "", {"OTHER_CLASSES": "drop", "DRAW_SPLITS": True, "MAX_MEGAPIXELS": 1.0}),
+    (PRETRAIN_FLAT, "PRETRAIN_DATA.VOC", "", {"EXIF": "turn"}),
     (PRETRAIN_COCO, "PRETRAIN_DATA.COCO", NETWORK, {"IMAGES": "other/JPEGImages", "ANNOTATIONS": "fewer_{split}.json"}),
     (PRETRAIN_COCO, "PRETRAIN_DATA.COCO", NETWORK, {"CLASSES": ["square", "circle"]}),
-    (PRETRAIN_COCO, "PRETRAIN_DATA.COCO", "", {"OTHER_CLASSES": "drop", "MAX_MEGAPIXELS": 1.0}),
+    (PRETRAIN_COCO, "PRETRAIN_DATA.COCO", "", {"OTHER_CLASSES": "drop", "MAX_MEGAPIXELS": 1.0, **OF_ROOT}),
+    (PRETRAIN_YOLO, "PRETRAIN_DATA.YOLO", NETWORK, {"ROOT": "yolo_other", "SPLIT_SEED": 1, "VAL_FRACTION": 0.4}),
+    (PRETRAIN_YOLO, "PRETRAIN_DATA.YOLO", NETWORK, {"TEST_FRACTION": 0.4, "CLASSES": ["square", "circle"]}),
+    (PRETRAIN_YOLO, "PRETRAIN_DATA.YOLO", "", {"OTHER_CLASSES": "drop", "DRAW_SPLITS": True, "MAX_MEGAPIXELS": 1.0}),
+    (PRETRAIN_YOLO, "PRETRAIN_DATA.YOLO", "", {"EXIF": "turn"}),
     (PRETRAIN_FOLDERS, "PRETRAIN_DATA.ImageFolders", NETWORK, {"ROOT": "folders_other"}),
     (PRETRAIN_FOLDERS, "PRETRAIN_DATA.ImageFolders", "", {"MAX_MEGAPIXELS": 1.0}),
 ]
@@ -128,6 +148,12 @@ def draw_data(folder: Path) -> None:
         for i in range(8):
             root = folder / ("folders" if name == "flat" else "folders_other")
             write_picture(root / ("train", "val")[i // 4] / KINDS[i % 2] / f"{i}.png", value=shade + i)
+        yolo = folder / ("yolo" if name == "flat" else "yolo_other")
+        for i in range(12):
+            write_picture(yolo / f"images/p{i:02d}.png", value=shade * (i % 12 + 1))
+            (yolo / "labels").mkdir(exist_ok=True)
+            (yolo / f"labels/p{i:02d}.txt").write_text(f"{i % 2} 0.4 0.45 0.5 0.6\n")
+        (yolo / "classes.txt").write_text("\n".join(KINDS))
     categories = [{"id": k + 1, "name": kind} for k, kind in enumerate(KINDS)]
     for split, numbers in (("trainval", range(8)), ("test", range(8, 12))):
         for name, some in ((split, numbers), (f"fewer_{split}", numbers[:-1])):

@@ -82,8 +82,8 @@ def test_fine_tuning_uses_the_extractor_for_training(toy, tune):
 
 
 def test_every_image_is_decoded_once_and_in_rgb(toy, monkeypatch):
-    paths, read = [], objective_module.read_image
-    monkeypatch.setattr(objective_module, "read_image", lambda path: paths.append(path) or read(path))
+    paths, read = [], objective_module.sample_image
+    monkeypatch.setattr(objective_module, "sample_image", lambda sample: paths.append(sample.path) or read(sample))
     batches(toy, Fixed([0, 1, 2, 3, 4, 5, 6]))(0)
     assert paths == [toy.samples[0].path, toy.samples[1].path]
     red, green = (image for image, _, _ in toy.extractor.seen)
