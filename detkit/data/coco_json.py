@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import itertools
-import json
 from collections import Counter
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -13,7 +12,7 @@ from typing import Any
 
 from detkit.data.repairs import every
 from detkit.errors import DataError
-from detkit.system.reading import MIB, bounded_json
+from detkit.system.reading import MIB, bounded_json, told
 
 MAX_BYTES = 4096 * MIB
 LIMIT = 1e30
@@ -116,7 +115,12 @@ def read_coco_json(path: Path, *, everything: bool = False) -> COCOFile:
         DataError: no such file, no JSON, no instances file, or a key, number or name that stands there twice;
             ``problems`` has every mistake of its images, categories and annotations.
     """
-    data = _load(path, dict if everything else _without_mask)
+    missing = (
+        f"data set COCO: no file {path} (looked in {path.absolute().parent}); get it from "
+        "https://cocodataset.org, unpack it and set DATA.COCO.ANNOTATIONS and DATA.COCO.IMAGES"
+    )
+    with told(path, "annotations", "COCO annotations in JSON", form="JSON", missing=missing):
+        data = bounded_json(path, MAX_BYTES, dict if everything else _without_mask)
     if not isinstance(data, dict) or not all(_is_records(data.get(key)) for key in ("images", "categories")):
         raise DataError(f"{path}: not an instances file; expected a JSON object with the lists images and categories")
     images, categories = data["images"], data["categories"]
@@ -147,24 +151,6 @@ def read_coco_json(path: Path, *, everything: bool = False) -> COCOFile:
         {key: value for key, value in data.items() if everything and key not in _OF_A_FILE},
         tuple(key for raw in categories for key in raw if key not in ("id", "name")),
     )
-
-
-def _load(path: Path, of_object: Callable[[dict[str, Any]], Any]) -> Any:
-    try:
-        return bounded_json(path, MAX_BYTES, of_object)
-    except FileNotFoundError:
-        raise DataError(
-            f"data set COCO: no file {path} (looked in {path.absolute().parent}); get it from https://cocodataset.org, "
-            "unpack it and set DATA.COCO.ANNOTATIONS and DATA.COCO.IMAGES"
-        ) from None
-    except OSError as error:
-        raise DataError(f"{path}: cannot read the annotations: {error.strerror or error}") from None
-    except json.JSONDecodeError as error:
-        raise DataError(f"{path}:{error.lineno}: not readable as JSON: {error.msg}") from None
-    except UnicodeDecodeError:
-        raise DataError(f"{path}: not a text file in UTF-8; expected COCO annotations in JSON") from None
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{path}: not readable as JSON: {error}") from None
 
 
 def _without_mask(raw: dict[str, Any]) -> dict[str, Any]:

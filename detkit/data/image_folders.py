@@ -11,7 +11,7 @@ from detkit.data.listed import Entry, ListedDataset
 from detkit.errors import ConfigError, DataError
 from detkit.registry import DATASETS, nearest
 from detkit.structures import Annotations, Boxes
-from detkit.system.reading import MIB, bounded_text, entries
+from detkit.system.reading import MIB, bounded_text, entries, told
 
 MAX_BYTES = 16 * MIB
 
@@ -112,12 +112,8 @@ def _classes(top: Path) -> tuple[str, ...]:
     file = top / "classes.txt"
     if not file.exists() and not file.is_symlink():
         return tuple(sorted({folder.name for split in _folders(top) for folder in _folders(split)}))
-    try:
+    with told(file, "classes", "a class folder a line"):
         lines = bounded_text(file, MAX_BYTES).splitlines()
-    except OSError as error:
-        raise DataError(f"{file}: cannot read the classes: {error.strerror or error}") from None
-    except UnicodeDecodeError:
-        raise DataError(f"{file}: not a text file in UTF-8; expected a class folder a line") from None
     names = tuple(line.split()[0] for line in lines if line.strip())
     if len(set(names)) < len(names):
         repeated = next(name for name in names if names.count(name) > 1)

@@ -10,7 +10,7 @@ from detkit.data.images import IMAGE_SUFFIXES
 from detkit.data.other_formats import found_instead
 from detkit.data.splits import no_split, stand_ins
 from detkit.errors import DataError
-from detkit.system.reading import MIB, bounded_text, entries
+from detkit.system.reading import MIB, bounded_text, entries, told
 
 MAX_BYTES = 256 * MIB
 _FLAG = re.compile(r"\s+(-1|0|1)$")
@@ -115,9 +115,5 @@ def listed_ids(lists: Path, split: str) -> list[str]:
 
 
 def _lines(file: Path) -> list[str]:
-    try:
+    with told(file, "list", "an image id a line"):
         return bounded_text(file, MAX_BYTES).splitlines()
-    except OSError as error:
-        raise DataError(f"{file}: cannot read the list: {error.strerror or error}") from None
-    except UnicodeDecodeError:
-        raise DataError(f"{file}: not a text file in UTF-8; expected an image id a line") from None

@@ -5,13 +5,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from typing import Any
-from xml.etree.ElementTree import Element, ParseError, TreeBuilder, XMLParser
+from xml.etree.ElementTree import Element, TreeBuilder, XMLParser
 
-from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import DefusedXMLParser
 
-from detkit.errors import DataError
-from detkit.system.reading import MIB, bounded_bytes
+from detkit.system.reading import MIB, bounded_bytes, told
 
 MAX_BYTES = 16 * MIB
 _OTHER_ENCODING = re.compile(rb"<\?xml[^>]*encoding(?!\s*=\s*[\"'](?i:utf-8|us-ascii)[\"'])")
@@ -23,7 +21,8 @@ def parse_xml(file: Path, tag: str) -> tuple[Element, list[int]]:
     Raises:
         DataError: there is no such file, it cannot be read or parsed, or it declares entities.
     """
-    try:
+    missing = f"{file}: no such annotation file; an image without objects needs one without <object>"
+    with told(file, "annotation", "a VOC annotation", form="XML", missing=missing):
         data = bounded_bytes(file, MAX_BYTES)
         if _is_plain(data):
             parser = XMLParser()
@@ -33,16 +32,6 @@ def parse_xml(file: Path, tag: str) -> tuple[Element, list[int]]:
             if len(lines) == len(root.findall(tag)):
                 return root, lines
         return _slowly(data, tag)
-    except FileNotFoundError:
-        raise DataError(
-            f"{file}: no such annotation file; an image without objects needs one without <object>"
-        ) from None
-    except OSError as error:
-        raise DataError(f"{file}: cannot read the annotation: {error.strerror or error}") from None
-    except ParseError as error:
-        raise DataError(f"{file}:{error.position[0]}: not readable as XML: {error}") from None
-    except (DefusedXmlException, LookupError, ValueError) as error:
-        raise DataError(f"{file}: not readable as XML: {error}") from None
 
 
 def _is_plain(data: bytes) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 from detkit.data.base import Dataset
 from detkit.errors import DataError
 from detkit.structures import Boxes, Detections
-from detkit.system.reading import MIB, bounded_json
+from detkit.system.reading import MIB, bounded_json, told
 
 MAX_BYTES = 4096 * MIB
 LIMIT = 1e30  # The corners of a box must fit into float32; NaN and infinity fail the comparison as well.
@@ -46,18 +46,9 @@ def read_coco(file: Path, dataset: Dataset) -> list[Detections]:
         DataError: no JSON list of results, a key twice in one, an image or category that the data set does not have, or
             numbers that are none; the message names the position in the list, from 0.
     """
-    try:
+    missing = f"{file}: no such file; expected a COCO results file"
+    with told(file, "results", "COCO results, a JSON list", form="JSON", missing=missing):
         entries = bounded_json(file, MAX_BYTES)
-    except FileNotFoundError:
-        raise DataError(f"{file}: no such file; expected a COCO results file") from None
-    except json.JSONDecodeError as error:
-        raise DataError(f"{file}:{error.lineno}: not readable as JSON: {error.msg}") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{file}: not a text file in UTF-8; expected COCO results, a JSON list") from error
-    except OSError as error:
-        raise DataError(f"{file}: cannot read the results: {error.strerror or error}") from None
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{file}: not readable as JSON: {error}") from error
     if not isinstance(entries, list):
         raise DataError(f"{file}: holds a JSON {type(entries).__name__}; expected COCO results, a list of {_shape()}")
     images: dict[str | int, int] = {image: row for row, image in enumerate(_image_ids(dataset))}

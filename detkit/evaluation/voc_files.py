@@ -15,7 +15,7 @@ from detkit.data.base import Dataset
 from detkit.errors import DataError
 from detkit.registry import nearest
 from detkit.structures import Boxes, Detections
-from detkit.system.reading import MIB, bounded_text
+from detkit.system.reading import MIB, bounded_text, told
 
 MAX_BYTES = 1024 * MIB
 LIMIT = 1e30  # Boxes are float32; NaN and infinity fail the comparison as well.
@@ -163,12 +163,8 @@ def in_file_name(name: str) -> str:
 
 
 def _lines(file: Path) -> list[str]:
-    try:
+    with told(file, "detections", "lines of image score x1 y1 x2 y2"):
         return bounded_text(file, MAX_BYTES).splitlines()
-    except OSError as error:
-        raise DataError(f"{file}: cannot read the detections: {error.strerror or error}") from None
-    except UnicodeDecodeError as error:
-        raise DataError(f"{file}: not a text file in UTF-8; expected lines of image score x1 y1 x2 y2") from error
 
 
 def _parse(line: str, images: Mapping[str, int], where: str) -> tuple[int, float, list[float]]:

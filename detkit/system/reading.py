@@ -6,9 +6,11 @@ import errno
 import json
 import stat
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from xml.etree.ElementTree import ParseError
 from zipfile import ZipFile
 
 from detkit.errors import DataError
@@ -78,6 +80,36 @@ def bounded_json(file: Path, most: int, of_object: Callable[[dict[str, Any]], An
         return of_object(found)
 
     return json.loads(bounded_text(file, most), object_pairs_hook=checked)
+
+
+@contextmanager
+def told(file: Path, what: str, expected: str, *, form: str = "text", missing: str = "") -> Iterator[None]:
+    """Turns what reading and parsing a file raise into one line that names the file.
+
+    Args:
+        file: what is read inside.
+        what: what it holds, as in "cannot read the labels".
+        expected: what it should hold.
+        form: "text", "JSON" or "XML".
+        missing: the whole message where there is no such file; empty says the system's reason.
+
+    Raises:
+        DataError: the file is not there, cannot be read, or is not of that form.
+    """
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise DataError(missing or f"{file}: cannot read the {what}: {error.strerror or error}") from None
+    except OSError as error:
+        raise DataError(f"{file}: cannot read the {what}: {error.strerror or error}") from None
+    except UnicodeDecodeError:
+        raise DataError(f"{file}: not a text file in UTF-8; expected {expected}") from None
+    except json.JSONDecodeError as error:
+        raise DataError(f"{file}:{error.lineno}: not readable as JSON: {error.msg}; expected {expected}") from None
+    except ParseError as error:
+        raise DataError(f"{file}:{error.position[0]}: not readable as XML: {error}; expected {expected}") from None
+    except (LookupError, ValueError, RecursionError) as error:
+        raise DataError(f"{file}: not readable as {form}: {error}; expected {expected}") from None
 
 
 def refuse_bomb(file: Path) -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
-from xml.etree.ElementTree import Element, ParseError
+from xml.etree.ElementTree import Element
 
 from detkit.errors import DataError
-from detkit.system.reading import MIB, bounded_bytes, bounded_json, bounded_text
+from detkit.system.reading import MIB, bounded_bytes, bounded_json, bounded_text, told
 
 MAX_BYTES = 512 * MIB
 NUMBER_LIMIT = 1e9
@@ -24,12 +23,8 @@ def read_text(file: Path, expected: str) -> str:
     Raises:
         DataError: it cannot be read, or is no text.
     """
-    try:
+    with told(file, "labels", expected):
         return bounded_text(file, MAX_BYTES)
-    except OSError as error:
-        raise DataError(f"{file}: cannot read the labels: {error.strerror or error}") from None
-    except UnicodeDecodeError:
-        raise DataError(f"{file}: not a text file in UTF-8; expected {expected}") from None
 
 
 def read_json(file: Path, expected: str) -> Any:
@@ -38,16 +33,8 @@ def read_json(file: Path, expected: str) -> Any:
     Raises:
         DataError: it cannot be read, or is no JSON.
     """
-    try:
+    with told(file, "labels", expected, form="JSON"):
         return bounded_json(file, MAX_BYTES)
-    except OSError as error:
-        raise DataError(f"{file}: cannot read the labels: {error.strerror or error}") from None
-    except json.JSONDecodeError as error:
-        raise DataError(f"{file}:{error.lineno}: not readable as JSON: {error.msg}; expected {expected}") from None
-    except UnicodeDecodeError:
-        raise DataError(f"{file}: not a text file in UTF-8; expected {expected}") from None
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{file}: not readable as JSON: {error}") from None
 
 
 def read_xml(file: Path, expected: str) -> Element:
@@ -56,18 +43,11 @@ def read_xml(file: Path, expected: str) -> Element:
     Raises:
         DataError: it cannot be read, or is no XML.
     """
-    from defusedxml import DefusedXmlException
     from defusedxml.ElementTree import fromstring
 
-    try:
+    with told(file, "labels", expected, form="XML"):
         root: Element = fromstring(bounded_bytes(file, MAX_BYTES))
         return root
-    except OSError as error:
-        raise DataError(f"{file}: cannot read the labels: {error.strerror or error}") from None
-    except ParseError as error:
-        raise DataError(f"{file}:{error.position[0]}: not readable as XML: {error}; expected {expected}") from None
-    except (DefusedXmlException, LookupError, ValueError) as error:
-        raise DataError(f"{file}: not readable as XML: {error}; expected {expected}") from None
 
 
 def number(value: Any, where: str) -> float:
