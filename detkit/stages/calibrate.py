@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,7 +19,6 @@ from detkit.detection.postprocess import Postprocess
 from detkit.errors import ConfigError
 from detkit.evaluation.curves import Matches
 from detkit.progress import Progress, progress
-from detkit.regions.features import StoredFeatures
 from detkit.registry import STAGES
 from detkit.run.artifacts import read_result
 from detkit.run.kinds import (
@@ -33,7 +32,14 @@ from detkit.run.kinds import (
 )
 from detkit.run.shards import save_tensors
 from detkit.run.stage import Context, Need, Reads, Stage
-from detkit.stages.common import FEATURE_SECTIONS, new_crops, region_features, region_index, stored_features
+from detkit.stages.common import (
+    FEATURE_SECTIONS,
+    new_crops,
+    region_features,
+    region_index,
+    stored_features,
+    with_layers,
+)
 from detkit.stages.detect import load_scorer
 from detkit.structures.state import read_tensors
 from detkit.system.files import write_json
@@ -106,10 +112,7 @@ class Calibrate(Stage):
         names = context.dataset(role).class_names
         scorer = load_scorer(config, inputs["classifier"], inputs["box_head"], len(names))
         features = region_features(context, index)
-        boxes = features
-        if isinstance(features, StoredFeatures) and not features.holds(scorer.box_layer):
-            without = {label: path for label, path in inputs.items() if label != "features"}
-            boxes = region_features(replace(context, inputs=without), index)
+        boxes = with_layers(context, features, scorer.box_layer)
         settings = config.settings("POSTPROCESS", Postprocess)
         crops = new_crops(context, boxes, scorer.layers, settings)
         judge = Judge(scorer, features, boxes, names, settings, crops)

@@ -178,6 +178,13 @@ def region_features(context: Context, index: RegionIndex) -> RegionFeatures:
     return ComputedFeatures(index, region_network(context), workers=context.workers)
 
 
+def with_layers(context: Context, features: RegionFeatures, *layers: str) -> RegionFeatures:
+    """The features, or, where stored ones lack one of the layers, features of the same regions that are computed."""
+    if isinstance(features, StoredFeatures) and not all(features.holds(layer) for layer in layers):
+        return ComputedFeatures(features.index, region_network(context), workers=context.workers)
+    return features
+
+
 def region_network(context: Context) -> RegionNetwork:
     """What computes features, of the input ``network``."""
     backbone = load_network(context)

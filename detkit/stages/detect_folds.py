@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
@@ -16,7 +16,7 @@ from detkit.detection.postprocess import Postprocess, finish
 from detkit.detection.scorer import Candidates, RegionScorer
 from detkit.errors import ConfigError
 from detkit.progress import Progress
-from detkit.regions.features import RegionFeatures, StoredFeatures
+from detkit.regions.features import RegionFeatures
 from detkit.regions.source import LinearHead, SomeImages
 from detkit.registry import STAGES
 from detkit.run.kinds import DETECTIONS, DETECTIONS_FILE, NETWORK, PROPOSALS, UNREFINED_FILE
@@ -30,6 +30,7 @@ from detkit.stages.common import (
     region_features,
     region_index,
     stored_features,
+    with_layers,
 )
 from detkit.structures import Detections
 from detkit.system.seeding import rng_for
@@ -92,10 +93,7 @@ class DetectFolds(Stage):
         config, most = context.config, context.config.PROPOSALS.TRAIN_MAX_BOXES
         index = region_index(context, context.role, with_truths=True, max_boxes=most)
         layers = [build_reader(config, slot, 1)[1] for slot in ("CLASSIFIER", "BOX_HEAD")]
-        features = region_features(context, index)
-        if isinstance(features, StoredFeatures) and not all(features.holds(layer) for layer in layers):
-            without = {label: path for label, path in context.inputs.items() if label != "features"}
-            features = region_features(replace(context, inputs=without), index)
+        features = with_layers(context, region_features(context, index), *layers)
         settings = config.settings("POSTPROCESS", Postprocess)
         fold = image_folds(index.num_images, config.HELD_OUT.FOLDS, rng_for(config.SEED, "held out"))
         found: dict[int, tuple[Detections, Detections]] = {}
