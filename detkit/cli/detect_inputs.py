@@ -1,0 +1,141 @@
+"""What ``detkit detect`` is asked for: which objects, of which images and videos, and what is written of them."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from detkit.errors import ConfigError
+
+if TYPE_CHECKING:
+    from detkit.data.image_files import ImageFiles
+    from detkit.data.video import Video
+    from detkit.detection.choice import MinScore
+    from detkit.detection.detector import Detector, How
+    from detkit.report.detect_images import Outputs
+    from detkit.system.clock import Clock
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What of the objects is shown.
+
+    Args:
+        min_score: as ``Detector.detect`` takes it.
+        how: the same.
+    """
+
+    min_score: MinScore
+    how: How
+
+    @classmethod
+    def of(cls, args: argparse.Namespace) -> Asked:
+        """What the options say.
+
+        Raises:
+            ConfigError: a value cannot be used.
+        """
+        if args.max is not None and args.max < 1:
+            raise ConfigError(f"--max {args.max}: expected 1 or more objects")
+        classes = None if args.classes is None else tuple(name.strip() for name in args.classes.split(","))
+        how: How = {"classes": classes, "most": args.max, "one_class_per_region": args.one_class_per_region}
+        return cls(_min_score(args.min_score), how)
+
+
+def _min_score(words: Sequence[str]) -> MinScore:
+    """One score for all classes, or some by class name; None where nothing is asked for."""
+    scores: dict[str, float] = {}
+    for word in words:
+        name, _, text = word.rpartition("=")
+        try:
+            scores[name] = float(text)
+        except ValueError:
+            scores[name] = math.nan
+        if not math.isfinite(scores[name]):
+            raise ConfigError(f"--min-score {word}: expected a finite number, such as 0.5, or CLASS=0.5")
+    if "" in scores and len(scores) > 1:
+        raise ConfigError(f"--min-score: {scores['']:g} is of every class; give it alone, or CLASS=X of some classes")
+    return scores.get("", scores or None)
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What is looked at, and what is written of it.
+
+    Args:
+        images: the image files, and what lies beside them that is none.
+        videos: names and videos.
+        output: the folder of all that is written but ``proposals``.
+        pictures: whether pictures and videos with boxes are written.
+        crops: a folder for the objects, cut out; None for nowhere.
+        proposals: one for the regions of each image; None for nowhere.
+    """
+
+    images: ImageFiles
+    videos: list[tuple[str, Video]]
+    output: Path
+    pictures: bool
+    crops: Path | None
+    proposals: Path | None
+
+    @classmethod
+    def of(cls, args: argparse.Namespace, output: Path) -> Inputs:
+        """What the words and options name.
+
+        Raises:
+            ConfigError: an option's value cannot be used, or an output would replace an image.
+            DataError: there is no image.
+        """
+        from detkit.data.image_files import ImageFiles, image_files, numbered
+        from detkit.data.video import VIDEO_SUFFIXES, Video
+
+        if args.every < 1:
+            raise ConfigError(f"--every {args.every}: expected 1 for every frame, or more")
+        is_video = [Path(word).suffix.lower() in VIDEO_SUFFIXES and Path(word).is_file() for word in args.images]
+        words = [word for word, video in zip(args.images, is_video) if not video]
+        images = image_files(words, output) if words else ImageFiles([], Counter())
+        named = numbered([(Path(word).name, Path(word)) for word, video in zip(args.images, is_video) if video])
+        videos = [(name, Video(path, args.every)) for name, path in named]
+        if videos and args.save_proposals:
+            raise ConfigError("--save-proposals: is for images; write the frames as images first")
+        crops = output / "crops" if args.crops else None
+        proposals = Path(args.save_proposals) if args.save_proposals else None
+        inputs = cls(images, videos, output, not args.no_pictures, crops, proposals)
+        read = {path.resolve() for path in (*(p for _, p in images.named), *(v.path for _, v in videos))}
+        for path in (output / "detections.json", *inputs.written()):
+            if path.resolve() in read:
+                raise ConfigError(
+                    f"--output {path.parent}: {path.name} there is one of the images; choose another folder"
+                )
+        return inputs
+
+    def written(self) -> list[Path]:
+        """Files that are written, crops left out."""
+        files = self._outputs().files(self.images.named)
+        endings = (".jsonl", ".mp4") if self.pictures else (".jsonl",)
+        return files + [self.output / f"{name}{ending}" for name, _ in self.videos for ending in endings]
+
+    def detected(self, detector: Detector, asked: Asked, workers: int) -> tuple[list[dict[str, Any]], list[Clock]]:
+        """What the JSON says, and the time of each image and frame."""
+        from detkit.report.detect_images import detected
+        from detkit.report.detect_video import VideoOutputs, detected_in_video
+
+        how: dict[str, Any] = {"min_score": asked.min_score, "how": asked.how, "workers": workers}
+        entries, clocks = detected(detector, self.images.named, self._outputs(), **how)
+        for name, video in self.videos:
+            picture = self.output / f"{name}.mp4" if self.pictures else None
+            outputs = VideoOutputs(self.output / f"{name}.jsonl", picture, self.crops)
+            entry, frames = detected_in_video(detector, video, outputs, **how)
+            entries.append(entry)
+            clocks += frames
+        return entries, clocks
+
+    def _outputs(self) -> Outputs:
+        from detkit.report.detect_images import Outputs
+
+        return Outputs(self.output if self.pictures else None, self.crops, self.proposals)
