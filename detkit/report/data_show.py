@@ -29,7 +29,9 @@ from detkit.visualize.labels import Labels, class_color
 from detkit.visualize.palette import rgb
 
 What = Literal["truths", "proposals", "regions"]
-SIDE, CROP, COLUMNS = 400, 160, 4
+SIDE, CROP = 400, 160
+WIDTH = 1720
+"""Pixels of a sheet, at most, unless one picture is wider."""
 DRAWN_PROPOSALS = 60
 Shown = tuple[str, np.ndarray]
 """A name and a picture."""
@@ -60,9 +62,8 @@ def show_data(config: Config, what: What, role: str, count: int, output: Path) -
     samples = [dataset[row] for row in rows]
     pictures = _DRAWN[what](config, dataset, samples)
     if output.suffix:
-        write_image(
-            output, sheet([picture for _, picture in pictures], COLUMNS, max(max(p.shape[:2]) for _, p in pictures))
-        )
+        cell = max(max(picture.shape[:2]) for _, picture in pictures)
+        write_image(output, sheet([picture for _, picture in pictures], max(1, WIDTH // cell), cell))
     else:
         with replacing_folder(output) as partial:
             for n, (name, picture) in enumerate(pictures):
