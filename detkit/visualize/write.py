@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+PNG_LEVEL = 1
+"""Of zlib: the first takes a quarter of the time of the sixth, for a file that is 3 to 17 percent larger."""
+
+
 def jpeg_bytes(image: np.ndarray, quality: int = 80) -> bytes:
     """An (H, W, 3) uint8 RGB image as a JPEG file, at a quality of 1 to 95."""
     out = io.BytesIO()
@@ -38,11 +42,11 @@ def write_image(path: Path, image: np.ndarray) -> None:
         raise DataError(f"{path}: cannot write pictures that end in {path.suffix!r}; use .png or .jpg")
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as partial:
-        Image.fromarray(image).save(partial, formats[path.suffix.lower()])
+        Image.fromarray(image).save(partial, formats[path.suffix.lower()], compress_level=PNG_LEVEL)
 
 
 def write_figure(path: Path, figure: Figure, dpi: int = 110) -> None:
     """Writes a matplotlib figure as PNG; the folder of the path is made where it does not exist."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as partial:
-        figure.savefig(partial, format="png", dpi=dpi)
+        figure.savefig(partial, format="png", dpi=dpi, pil_kwargs={"compress_level": PNG_LEVEL})
