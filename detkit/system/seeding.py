@@ -23,8 +23,11 @@ def torch_seed(seed: int, *names: str | int) -> Iterator[None]:
     Because the state depends on seed and names alone, a run that resumes at step t draws what an uninterrupted one
     draws there. Outside, torch's state is as it was before.
     """
-    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
-        torch.manual_seed(_number(seed, names) % 2**63)
+    devices = range(torch.cuda.device_count())
+    # torch.manual_seed writes down its whole call stack for a CUDA that is not there: milliseconds of every step.
+    manual_seed = torch.manual_seed if devices else torch.default_generator.manual_seed
+    with torch.random.fork_rng(devices=devices):
+        manual_seed(_number(seed, names) % 2**63)
         yield
 
 
