@@ -66,6 +66,11 @@ class Step:
         return self.data[role] if role in self.reads.annotated else WithoutTruths(self.data[role])
 
     @cached_property
+    def view(self) -> Config:
+        """The config as far as the stage sees it while it runs."""
+        return self.config.restricted((*self.reads.keys, "RUNTIME"))
+
+    @cached_property
     def digest(self) -> str:
         """The hash under which its result lies."""
         return digest_of(self.description)
@@ -143,6 +148,11 @@ class PlannedStage:
     roles: list[str] = field(default_factory=list)
     givers: dict[str, dict[str, tuple[PlannedStage, Need]]] = field(default_factory=dict)
 
+    @cached_property
+    def heads(self) -> Mapping[str, str]:
+        """Those that the stage leaves, and the layer that each stands on; several stages ask for them."""
+        return self.stage.heads(self.config)
+
 
 def planned_stages(config: Config, *, complete: bool = True) -> list[PlannedStage]:
     """The stages of a recipe with their roles, found backwards from the stages that nothing later needs.
@@ -201,7 +211,7 @@ def _giver(one: PlannedStage, label: str, need: Need, before: Sequence[PlannedSt
     for other in reversed(before):
         if source not in (None, other.entry.id) or other.stage.gives != need.kind:
             continue
-        if need.heads.items() <= other.stage.heads(other.config).items():
+        if need.heads.items() <= other.heads.items():
             return other
     return None
 

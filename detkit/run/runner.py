@@ -286,7 +286,7 @@ class Run:
         """What a step may see; its folder is the one to work in, whether the step is finished or not."""
         found = {label: self.result(s) for label, s in {**step.inputs, **step.caches}.items()}
         return Context(
-            config=step.config.restricted((*step.reads.keys, "RUNTIME")),
+            config=step.view,
             content=step.content,
             role=step.role,
             roles=step.reads.roles,
