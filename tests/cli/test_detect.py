@@ -57,7 +57,7 @@ def model(tmp_path, monkeypatch):
     compute = Compute.resolve(dtype="float32", device="cpu")
     detector = Detector(
         class_names=("cat", "dog"),
-        generator=SlidingWindow(),
+        generator=SlidingWindow(scales=(0.5, 0.8), ratios=(1.0,)),
         network=RegionNetwork(backbone, WarpedCrops(input_size=32, padding=4), compute=compute, batch=16),
         scorer=RegionScorer(classifier, "fc7", Identity(num_classes=2, feature_dim=8), "fc7"),
         settings=Postprocess(),

@@ -21,6 +21,7 @@ from typing import Any
 
 import cv2
 import torch
+from PIL import Image
 from safetensors import safe_open
 
 from detkit.backbones.tiny import TinyNet
@@ -43,6 +44,7 @@ PRETRAIN: {ITERATIONS: 3, BATCH_SIZE: 4, CHECKPOINT_EVERY: 1}
 FINETUNE: {ITERATIONS: 3, LR: 0.01, CHECKPOINT_EVERY: 2}
 REGION_SAMPLER: {FixedFraction: {BATCH_SIZE: 8}}
 CLASSIFIER: {LAYER: fc7}
+CALIBRATE: {FOLDS: 2}
 RUNTIME: {WORKERS: 0, BATCH: 32, THREADS: 1, REPORT: false}
 ARTIFACTS: artifacts
 OUTPUT_DIR: run
@@ -88,10 +90,6 @@ class Started:
 
     number: int
     pipe: int
-
-    def runs(self) -> bool:
-        """Whether it has not ended yet."""
-        return os.waitid(os.P_PID, self.number, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
 
 
 @dataclass(frozen=True)
@@ -315,6 +313,7 @@ def warm_up() -> None:
     load_components()
     for module in ("detkit.report.outputs", "sklearn.svm", "torchvision"):
         importlib.import_module(module)
+    Image.init()
     with torch.device("meta"):
         TinyNet()
 

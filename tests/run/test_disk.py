@@ -78,9 +78,8 @@ def test_training_stops_before_finetuning_where_the_features_do_not_fit_and_asks
     )  # headers of the files
 
 
-def test_training_asks_for_its_network_and_two_checkpoints(recipe, capsys):
-    config = load_config(str(recipe))
-    assert main(["train", "--config", str(recipe), "--until", "finetune"]) == 0
+def test_training_asks_for_its_network_and_two_checkpoints(trained):
+    config = load_config(str(trained))
     (network,) = Path("artifacts/finetune").glob("*/network.safetensors")
     # The file, and twice weights and velocities.
     assert network_bytes(config) == pytest.approx(network.stat().st_size, rel=0.05)

@@ -40,14 +40,14 @@ def test_a_classifier_that_fires_for_none_of_its_own_objects_is_refused_by_name(
         refuse_silent(silent, source)
 
 
-def test_a_run_whose_classes_never_fire_ends_with_one_line(recipe, capsys, monkeypatch):
+def test_a_run_whose_classes_never_fire_ends_with_one_line(trained, capsys, monkeypatch):
     monkeypatch.setattr(LinearSVM, "fit", lambda self, *given, **options: self)
-    assert main(["train", "--config", str(recipe)]) == 2
+    assert main(["train", "--config", str(trained), "--from", "classify"]) == 2
     (line,) = [line for line in capsys.readouterr().err.splitlines() if "learnt no class" in line]
     assert "LinearSVM has learnt no class: each scores -inf for all of 16 ground truths of DATA.TRAIN" in line
     assert "check DATA.TRAIN, PROPOSALS and the keys of CLASSIFIER.LinearSVM" in line
 
 
-def test_a_run_with_a_negative_iou_of_zero_learns_its_classes(recipe, capsys):
-    assert main(["train", "--config", str(recipe), "CLASSIFIER.LinearSVM.NEGATIVE_IOU=0"]) == 0
+def test_a_run_with_a_negative_iou_of_zero_learns_its_classes(trained, capsys):
+    assert main(["train", "--config", str(trained), "CLASSIFIER.LinearSVM.NEGATIVE_IOU=0"]) == 0
     assert "never fires" not in capsys.readouterr().out

@@ -21,6 +21,7 @@ TINY = [
     *(
         "PROPOSALS.SelectiveSearch.MODE=single",
         "PROPOSALS.SelectiveSearch.WIDTH=0",
+        "CALIBRATE.FOLDS=2",
         "COMPUTE.COMPILE=false",
         "COMPUTE.DTYPE=float32",
     ),

@@ -97,6 +97,7 @@ SMALL = (
     "PRETRAIN_DATA.Shapes.VAL_IMAGES=8",
     "FINETUNE.ITERATIONS=3",
     "PROPOSALS.SelectiveSearch.MODE=single",
+    "CALIBRATE.FOLDS=2",
     "RUNTIME.WORKERS=0",
     "RUNTIME.REPORT=false",
     "COMPUTE.DTYPE=float32",
