@@ -37,7 +37,8 @@ class Postprocess:
             probability; 0 leaves scores alone.
         vote_iou: what NMS keeps becomes the weighted mean of all boxes of its class, after the box head, that have at
             least this IoU with it; null keeps it as it is.
-        vote_slope: a box weighs sigmoid(``vote_slope`` x score) in this mean.
+        vote_slope: a box weighs sigmoid(``vote_slope`` x score) in this mean, which suits margins. null takes the score
+            itself, or 0 where it is negative, which suits probabilities.
 
     Source of votes: Gidaris, Komodakis, Object detection via a multi-region & semantic segmentation-aware CNN model,
     2015, section 5.
@@ -52,7 +53,7 @@ class Postprocess:
     rescore: bool = False
     iou_weight: Annotated[float, NonNegative] = 0.0
     vote_iou: Annotated[float, Positive, Fraction] | None = None
-    vote_slope: Annotated[float, NonNegative] = 3.0
+    vote_slope: Annotated[float, NonNegative] | None = None
 
     @property
     def changes_scores(self) -> bool:
@@ -127,12 +128,13 @@ def vote(boxes: Boxes, scores: Tensor, best: Tensor, settings: Postprocess) -> B
         boxes: N candidates of one class.
         scores: (N,).
         best: (B,) rows of the boxes that are kept.
-        settings: least IoU of a box that votes, and the slope of the weights.
+        settings: least IoU of a box that votes, and what it weighs.
     """
     assert settings.vote_iou is not None
     near = boxes[best].iou(boxes) >= settings.vote_iou
-    weights = torch.where(near, torch.sigmoid(settings.vote_slope * scores.double()), 0)
-    # Far below 0 all weights round to 0; a box without area overlaps nothing, not even itself.
+    own, slope = scores.double(), settings.vote_slope
+    weights = torch.where(near, own.clamp(min=0) if slope is None else torch.sigmoid(slope * own), 0)
+    # All weights may be 0; a box without area overlaps nothing, not even itself.
     weights[torch.arange(len(best)), best] += torch.finfo(torch.float64).tiny
     mean = weights @ boxes.tensor.double() / weights.sum(1, keepdim=True)
     return Boxes(mean.float())

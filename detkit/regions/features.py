@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -163,6 +164,28 @@ class StoredFeatures(RegionFeatures):
             start = self.index.rows(image).start
             with safe_open(feature_file(self.folder, image), "pt") as stored:
                 yield image, {layer: _read(stored, layer, torch.from_numpy(rows - start)) for layer in layers}
+
+
+class CompletedFeatures(RegionFeatures):
+    """Stored features where every layer that is asked for is stored, computed ones otherwise.
+
+    Args:
+        stored: some layers.
+        computed: any layer of the same regions.
+    """
+
+    def __init__(self, stored: StoredFeatures, computed: ComputedFeatures) -> None:
+        self.index, self._stored, self._computed = stored.index, stored, computed
+        self._holds = cache(stored.holds)
+
+    def dim(self, layer: str) -> int:
+        """D, from the network."""
+        return self._computed.dim(layer)
+
+    def images(self, requests: Sequence[Request], layers: Sequence[str]) -> Iterator[tuple[int, dict[str, Tensor]]]:
+        """Reads, or computes all of these layers in one pass."""
+        source = self._stored if all(map(self._holds, layers)) else self._computed
+        return source.images(requests, layers)
 
 
 def feature_file(folder: Path, image: int) -> Path:

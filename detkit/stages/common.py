@@ -19,7 +19,7 @@ from detkit.data.images import sample_image
 from detkit.detection.postprocess import Postprocess
 from detkit.detection.scorer import OneImage
 from detkit.errors import ConfigError, DataError
-from detkit.regions.features import ComputedFeatures, RegionFeatures, StoredFeatures
+from detkit.regions.features import CompletedFeatures, ComputedFeatures, RegionFeatures, StoredFeatures
 from detkit.regions.gathered import GatheredFeatures
 from detkit.regions.index import RegionIndex
 from detkit.regions.network import RegionNetwork
@@ -179,9 +179,10 @@ def region_features(context: Context, index: RegionIndex) -> RegionFeatures:
 
 
 def with_layers(context: Context, features: RegionFeatures, *layers: str) -> RegionFeatures:
-    """The features, or, where stored ones lack one of the layers, features of the same regions that are computed."""
+    """The features; where stored ones lack one of the layers, what needs that layer is computed."""
     if isinstance(features, StoredFeatures) and not all(features.holds(layer) for layer in layers):
-        return ComputedFeatures(features.index, region_network(context), workers=context.workers)
+        computed = ComputedFeatures(features.index, region_network(context), workers=context.workers)
+        return CompletedFeatures(features, computed)
     return features
 
 

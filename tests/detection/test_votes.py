@@ -29,6 +29,13 @@ def test_a_kept_box_is_the_weighted_mean_of_the_boxes_around_it():
     assert found.scores.tolist() == pytest.approx([math.log(3), -1.0])
 
 
+def test_without_a_slope_a_box_weighs_its_score_and_nothing_below_zero():
+    # y2 = (.9 * 10 + .1 * 8) / 1 = 9.8, as published; the third box would pull x1 to the left.
+    rows = [[0, 0, 10, 10], [0, 0, 10, 8], [1, 0, 10, 10]]
+    found = finished(rows, [0.9, 0.1, -5.0], vote_iou=0.5)
+    assert_close(found.boxes.tensor, torch.tensor([[0.0, 0, 10, 9.8]]))
+
+
 def test_a_box_that_overlaps_less_has_no_vote():
     # IoU .8, which is .5 or more and less than .9.
     rows = [[0, 0, 10, 10], [0, 0, 10, 8]]
@@ -43,8 +50,9 @@ def test_of_two_classes_each_has_its_own_votes():
     assert found.boxes.tensor.tolist() == boxes.tensor.tolist()
 
 
-def test_scores_far_below_zero_leave_a_box_in_its_place():
-    found = finished([[0, 0, 10, 10]], [-1e6], vote_iou=0.5)
+@pytest.mark.parametrize("slope", [None, 3.0])
+def test_scores_far_below_zero_leave_a_box_in_its_place(slope):
+    found = finished([[0, 0, 10, 10]], [-1e6], vote_iou=0.5, vote_slope=slope)
     assert found.boxes.tensor.tolist() == [[0, 0, 10, 10]]
 
 

@@ -7,10 +7,11 @@ import torch
 
 from detkit.backbones.tiny import TinyNet
 from detkit.data.images import read_image, sample_image
-from detkit.regions.features import ComputedFeatures
+from detkit.regions.features import CompletedFeatures, ComputedFeatures, StoredFeatures, feature_file
 from detkit.regions.index import RegionIndex
 from detkit.regions.network import RegionNetwork
 from detkit.regions.warped_crops import WarpedCrops
+from detkit.run.shards import save_tensors
 from detkit.structures import Boxes, Proposals, Sample
 from detkit.system.compute import Compute
 
@@ -79,3 +80,17 @@ def test_equal_boxes_of_an_image_are_computed_once(computed, rows_computed):
     alone = computed.network.of_image(image, boxes[order], ["fc7"])["fc7"]
     assert sum(rows_computed) == 5
     assert torch.equal(alone, computed.network.of_image(image, boxes, ["fc7"])["fc7"][order])
+
+
+def test_layers_that_are_stored_are_read_and_others_computed_in_one_pass(computed, rows_computed, tmp_path):
+    for image, layers in computed.images(computed.every_row(), ["fc7"]):
+        rows = torch.arange(len(layers["fc7"]))
+        save_tensors(feature_file(tmp_path, image), {"fc7": layers["fc7"].half(), "fc7.rows": rows})
+    rows_computed.clear()
+    features = CompletedFeatures(StoredFeatures(computed.index, tmp_path), computed)
+    read = [layers["fc7"] for _, layers in features.images(computed.every_row(), ["fc7"])]
+    assert not rows_computed
+    both = [layers for _, layers in features.images(computed.every_row(), ["fc7", "pool5"])]
+    assert sum(rows_computed) == 6
+    assert all(torch.equal(one, layers["fc7"]) and "pool5" in layers for one, layers in zip(read, both, strict=True))
+    assert features.dim("pool5") == both[0]["pool5"].shape[1]

@@ -165,7 +165,7 @@ def test_a_run_learns_thresholds_and_its_model_detects_as_it_was_evaluated(calib
         "rescore": False,
         "iou_weight": 0.0,
         "vote_iou": None,
-        "vote_slope": 3.0,
+        "vote_slope": None,
     }
     detector = detkit.load("runs/tiny/model", device="cpu")
     own = load_calibration(made, 4, "margin").state()
