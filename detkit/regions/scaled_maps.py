@@ -17,6 +17,7 @@ from detkit.errors import ConfigError
 from detkit.regions.base import RegionExtractor, RegionInputs, RegionView
 from detkit.regions.passes import device_of, in_passes, no_rows
 from detkit.structures import Boxes
+from detkit.system.memory import FreedMemory
 
 
 class ScaledMaps(RegionExtractor):
@@ -48,6 +49,7 @@ class ScaledMaps(RegionExtractor):
         self.input_size = input_size
         self.short_sides = tuple(short_sides)
         self.long_side = long_side or round(1.5 * longest)
+        self._freed = FreedMemory()
 
     def areas(self, boxes: np.ndarray) -> np.ndarray:
         """(n, 4) float64: the part of the image that each of n regions is pooled from; the region itself."""
@@ -116,6 +118,7 @@ class ScaledMaps(RegionExtractor):
         self, backbone: Backbone, inputs: Sequence[RegionInputs], layers: Sequence[str], pad_to: int = 0
     ) -> dict[str, Tensor]:
         """Each image is convolved once in each scale, as it is, mirrored or both, as its regions there need."""
+        self._freed.bound()
         parts = [self._one_image(backbone, i, layers, pad_to) for i in inputs if len(i["areas"])]
         if not parts:
             return no_rows(backbone, layers)

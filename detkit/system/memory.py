@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import mmap
 import sys
+from pathlib import Path
 
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
 """Source: glibc's malloc.h."""
@@ -24,6 +27,45 @@ def keep_freed_memory() -> None:
         return
     mallopt(M_MMAP_MAX, 0)
     mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
+
+
+class FreedMemory:
+    """Gives freed memory back to the system when much of it has piled up; elsewhere than with glibc nothing happens.
+
+    Passes of one size use again what the last one freed. Passes of many sizes leave gaps between what is held: Fast
+    R-CNN's tuning in three scales held 0.5 GB after 80 steps, beside 2.0 GB of gaps, and they went on growing. To give
+    them back takes time, as the pages are mapped anew when they are written to, so it is not done after every pass.
+
+    Args:
+        most: bytes by which the process may grow between two times.
+    """
+
+    def __init__(self, most: int = 3 * 2**29) -> None:
+        self.most = most
+        self._held = 0
+
+    def bound(self) -> None:
+        """To be called between passes, when the last one's memory is free."""
+        held = _resident()
+        if self._held and held > self._held + self.most:
+            _trim()
+        elif self._held:
+            return
+        self._held = _resident()
+
+
+def _resident() -> int:
+    """Bytes that this process holds in memory; 0 where nothing counts them."""
+    try:
+        pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[1]
+    except OSError:  # not on Linux
+        return 0
+    return int(pages) * mmap.PAGESIZE
+
+
+def _trim() -> None:
+    with contextlib.suppress(AttributeError, OSError, TypeError):  # another C library
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def peak_memory() -> int:

@@ -40,6 +40,41 @@ def test_blocks_are_never_mapped_and_never_given_back(monkeypatch):
     assert sorted(asked) == [(-4, 0), (-1, 2147483647)]
 
 
+GAPS = """
+from detkit.system.memory import FreedMemory, _resident, keep_freed_memory
+keep_freed_memory()
+freed = FreedMemory(most=2**26)
+freed.bound()
+first = _resident()
+held, gone = zip(*[(bytearray(2**10), bytearray(2**20)) for _ in range(200)])  # 200 MB of gaps between small blocks
+del gone
+before = _resident()
+freed.bound()
+once = _resident()
+del held
+held, gone = zip(*[(bytearray(2**10), bytearray(2**20)) for _ in range(40)])
+del gone
+freed.bound()
+print(*(value - first >> 20 for value in (before, once, _resident())))
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc's allocator")
+def test_gaps_go_back_to_the_system_once_they_are_many():
+    ended = subprocess.run([sys.executable, "-c", GAPS], stdout=subprocess.PIPE, text=True, check=True)
+    before, once, few = map(int, ended.stdout.split())
+    # 200 MB are more than the 64 that are allowed, the 40 MB after them are not.
+    assert (before > 190, once < 10, 30 < few < 64) == (True, True, True), ended.stdout
+
+
+def test_without_counts_of_memory_nothing_is_given_back(monkeypatch):
+    monkeypatch.setattr(memory, "_resident", lambda: 0)
+    monkeypatch.setattr(memory, "_trim", lambda: pytest.fail("memory was given back"))
+    freed = memory.FreedMemory(most=0)
+    freed.bound()
+    freed.bound()
+
+
 class Musl:
     """A C library without mallopt."""
 
