@@ -125,18 +125,9 @@ ARTIFACTS: artifacts
 """
 
 
-@pytest.fixture
-def recipe(tmp_path, monkeypatch) -> Path:
-    """A recipe of every stage that runs in a few seconds, in an empty working folder."""
-    monkeypatch.chdir(tmp_path)
-    path = tmp_path / "tiny.yaml"
-    path.write_text(RECIPE, encoding="utf-8")
-    return path
-
-
 @pytest.fixture(scope="session")
 def finished_run(tmp_path_factory) -> Path:
-    """The folder of a finished run of RECIPE; ``trained`` copies it."""
+    """The folder of a finished run of RECIPE; ``trained`` copies it, ``recipe`` its scenes."""
     from detkit.cli.main import main
 
     folder = tmp_path_factory.mktemp("finished")
@@ -146,6 +137,16 @@ def finished_run(tmp_path_factory) -> Path:
         Path("tiny.yaml").write_text(RECIPE, encoding="utf-8")
         assert main(["train", "--config", "tiny.yaml"]) == 0
     return folder
+
+
+@pytest.fixture
+def recipe(tmp_path, monkeypatch, finished_run) -> Path:
+    """A recipe of every stage that runs in a few seconds; beside it lies nothing but the scenes in the cache."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(finished_run / "cache", tmp_path / "cache")
+    path = tmp_path / "tiny.yaml"
+    path.write_text(RECIPE, encoding="utf-8")
+    return path
 
 
 @pytest.fixture

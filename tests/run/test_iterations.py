@@ -14,13 +14,14 @@ from detkit.run.kinds import DETECTIONS_FILE, UNREFINED_FILE
 from detkit.run.plan import Datasets
 from detkit.stages.detect import load_detections
 
+FEW = "DATA.Shapes.TEST_IMAGES=2"
 TWICE = ("POSTPROCESS.REFINE_ITERATIONS=2", "POSTPROCESS.TOP_PER_CLASS=0")
 
 
 def made(name: str, *words: str, root: str = "artifacts") -> Path:
     """The file of detections of a run with these words."""
     before = set(Path(root).glob(f"detect/*/{name}"))
-    assert main(["train", "--config", "tiny.yaml", f"ARTIFACTS={root}", *words]) == 0
+    assert main(["train", "--config", "tiny.yaml", FEW, f"ARTIFACTS={root}", *words]) == 0
     (new,) = set(Path(root).glob(f"detect/*/{name}")) - before
     return new
 
@@ -36,7 +37,7 @@ def test_evaluation_and_the_model_folder_iterate_alike_and_stored_features_chang
     own = load_detections(rescored)
     detector = detkit.load("runs/tiny/model")
     assert (detector.settings.refine_iterations, detector.settings.rescore) == (2, True)
-    for sample, expected in zip(Datasets(load_config("tiny.yaml"))("TEST"), own, strict=True):
+    for sample, expected in zip(Datasets(load_config("tiny.yaml", [FEW]))("TEST"), own, strict=True):
         found = detector.detect(sample.path, min_score=-100.0)
         assert torch.equal(found.labels, expected.labels)
         assert torch.equal(found.scores, expected.scores)

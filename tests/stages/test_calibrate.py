@@ -66,9 +66,9 @@ def mean_f1(matches, thresholds):
 
 
 def test_thresholds_of_folds_are_near_the_best_of_new_images_where_those_of_seen_images_are_not(make_index):
-    train, test = scene(make_index, 60, 0), scene(make_index, 400, 1, truths=False)
+    train, test = scene(make_index, 60, 0), scene(make_index, 200, 1, truths=False)
     svm = fitted(train, target_norm=0.0)
-    new = judge(test, svm).matches([svm], np.zeros(400, int))
+    new = judge(test, svm).matches([svm], np.zeros(200, int))
     best = np.mean([max(own.f1(t) for t in own.scores) for own in new])
     learnt = calibrate_by_folds(judge(train, svm), 5, np.random.default_rng(0))
     of_folds = best - mean_f1(new, learnt.calibration.thresholds)
