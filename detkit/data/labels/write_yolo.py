@@ -18,19 +18,22 @@ _KEYS = {"valid": "val", "validation": "val"}
 def write_yolo(folder: Path, new: NewSet) -> None:
     """Writes data.yaml, images/SPLIT and labels/SPLIT; images and labels alone where the set is not divided.
 
+    Splits that are called alike, such as train2012 and train2017, become one.
     YOLO knows boxes and classes alone: flags, areas and outlines are counted as lost.
 
     Raises:
         DataError: a split that YOLO has no key for.
     """
-    splits = {_key(split): images for split, images in new.elementary_splits().items()}
-    described: dict[str, object] = {f"{key}": f"images/{key}" for key in splits if key}
+    splits: dict[str, dict[str, WrittenImage]] = {}
+    for split, own in new.elementary_splits().items():
+        splits.setdefault(_key(split), {}).update({image.image_id: image for image in own})
+    described: dict[str, object] = {key: f"images/{key}" for key in splits if key}
     described |= {"names": dict(enumerate(new.class_names))}
     labels = {name: number for number, name in enumerate(new.class_names)}
     for key, images in splits.items():
         for name in ("images", "labels"):
             (folder / name / key).mkdir(parents=True)
-        for image in images:
+        for image in images.values():
             new.place(image, folder / "images" / key)
             if image.objects is None:
                 continue

@@ -149,6 +149,14 @@ def test_splits_go_over_and_trainval_is_no_copy(tmp_path):
     ]
 
 
+def test_splits_that_yolo_calls_alike_become_one(tmp_path):
+    files = {f"{folder}/{name}": text for folder, name, text in _voc_layout()}
+    lists = {"train2012": "a\nb\n", "train2017": "b\n"}
+    put(tmp_path / "in", files | {f"ImageSets/Main/{name}.txt": text for name, text in lists.items()})
+    assert convert(tmp_path / "in", tmp_path / "out", "yolo").num_images == 2
+    assert sorted(p.name for p in (tmp_path / "out/images/train").iterdir()) == ["a.png", "b.png"]
+
+
 def _voc_layout():
     for name, content in FORMATS["voc"]().items():
         yield ("JPEGImages" if name.endswith(".png") else "Annotations"), name, content
