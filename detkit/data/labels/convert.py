@@ -28,6 +28,8 @@ WRITERS: Mapping[str, Callable[[Path, NewSet], None]] = {
         (write_yolo, write_yolo.write_yolo),
     )
 }
+NO_SPLIT = "default"
+"""The split of images that a divided set puts in none, as CVAT calls it."""
 Frame = Literal["stored", "upright"]
 """What the boxes of a photograph that EXIF turns refer to: the pixels as stored, or as a viewer shows them."""
 
@@ -98,7 +100,9 @@ def convert(
     if not read.written:
         raise DataError(f"{place}: no image to convert", read.problems)
     class_names = _class_names(labels, read.written)
-    splits = {name: [read.ids[i] for i in ids if i in read.ids] for name, ids in labels.splits.items()}
+    splits: dict[str, list[str]] = {}
+    for name, ids in labels.splits.items():
+        splits.setdefault(name or NO_SPLIT, []).extend(read.ids[i] for i in ids if i in read.ids)
     refuse_unwritable([image.image_id for image in read.written], class_names)
     new = NewSet(read.written, splits, class_names, link, read.lost)
     with replacing_folder(folder) as partial:

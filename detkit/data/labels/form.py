@@ -88,7 +88,7 @@ class LabelSet:
         format: the format's name, as ``detkit data convert --from`` takes it.
         root: the folder.
         images: each once, with different ids.
-        splits: the image ids of each split; empty where the folder is not divided.
+        splits: the image ids of each split, "" for those in none of the others; empty where the folder is not divided.
         class_names: in the order of the format's own numbers; empty where it has none.
         notes: what a reader should know: images without labels, lists that were left out.
         lost: for each kind of thing that stands in no image's labels and cannot be carried over, how often.

@@ -162,6 +162,16 @@ def _voc_layout():
         yield ("JPEGImages" if name.endswith(".png") else "Annotations"), name, content
 
 
+@pytest.mark.parametrize(
+    ("target", "file"), [("voc", "ImageSets/Main/{}.txt"), ("coco", "annotations/instances_{}.json")]
+)
+def test_images_in_no_split_of_a_divided_set_become_one(target, file, tmp_path):
+    text = cvat_file(a="", b="").replace('name="b.png"', 'name="b.png" subset="Train"')
+    put(tmp_path / "in", {**images("images/{}.png"), "annotations.xml": text})
+    assert convert(tmp_path / "in", tmp_path / "out", target).splits == {"default": 1, "train": 1}
+    assert all((tmp_path / "out" / file.format(split)).is_file() for split in ("default", "train"))
+
+
 def test_images_of_one_name_in_two_splits_stay_two(tmp_path):
     files = yolo()
     files["images/val/a.png"], files["labels/val/a.txt"] = files.pop("images/val/b.png"), files.pop("labels/val/b.txt")
