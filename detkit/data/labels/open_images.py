@@ -6,7 +6,7 @@ import csv
 import functools
 import io
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from detkit.data.images import IMAGE_SUFFIXES
@@ -79,34 +79,42 @@ def _descriptions(root: Path) -> dict[str, str]:
     """The name of each label, from a file of label and name without a head."""
     names: dict[str, str] = {}
     for file in sorted(root.rglob("*class-descriptions*.csv")):
-        for row in csv.reader(io.StringIO(read_text(file, "a label and its name a line"))):
+        for _, row in _lines(file, "a label and its name a line"):
             if len(row) == 2 and row[0] != "LabelName":
                 names[row[0]] = row[1]
     return names
 
 
 def _rows(file: Path) -> list[Row]:
-    reader = csv.DictReader(io.StringIO(read_text(file, EXPECTED)), skipinitialspace=True)
-    missing = [name for name in NEEDED if name not in (reader.fieldnames or ())]
+    (_, head), *rows = [*_lines(file, EXPECTED)] or [(0, [])]
+    missing = [name for name in NEEDED if name not in head]
     if missing:
         raise DataError(f"{file}: has no column {', '.join(missing)}; expected {EXPECTED}")
-    try:
-        found: list[Row] = [(reader.line_num, row) for row in reader]
-    except csv.Error as error:
-        raise DataError(f"{file}:{reader.line_num}: not readable as CSV: {error}") from None
-    lines = [
+    found: list[Row] = [(line, dict(zip(head, row))) for line, row in rows]
+    problems = [
         f"{file}:{line}: the row has another number of columns than the head"
-        for line, row in found
-        if None in row or None in row.values()
+        for line, row in rows
+        if len(row) != len(head)
     ]
-    lines += [
+    problems += [
         f"{file}:{line}: ImageID is {row['ImageID']!r:.60}; expected the name of an image without ending"
         for line, row in found
-        if row["ImageID"] is not None and (not row["ImageID"] or {"/", "\\", "\0"} & set(row["ImageID"]))
+        if "ImageID" in row and (not row["ImageID"] or {"/", "\\", "\0"} & set(row["ImageID"]))
     ]
-    if lines:
-        raise DataError(lines[0], lines)
+    if problems:
+        raise DataError(problems[0], problems)
     return found
+
+
+def _lines(file: Path, expected: str) -> Iterator[tuple[int, list[str]]]:
+    """The number and the columns of each line that is not empty."""
+    reader = csv.reader(io.StringIO(read_text(file, expected)), skipinitialspace=True)
+    try:
+        for row in reader:
+            if row:
+                yield reader.line_num, row
+    except csv.Error as error:
+        raise DataError(f"{file}:{reader.line_num}: not readable as CSV: {error}; expected {expected}") from None
 
 
 def _read(file: Path, rows: Sequence[Row], names: Mapping[str, str], size: tuple[int, int]) -> ImageLabels:

@@ -167,6 +167,12 @@ NAMED = [
     ("open_images", "strange flag", rows(row(IsGroupOf="yes")), "IsGroupOf is 'yes'"),
     ("open_images", "row cut off", rows("a,xclick,/m/cat\n"), "boxes.csv:2: the row has another number of columns"),
     ("open_images", "missing column", {"boxes.csv": "ImageID,XMin,XMax\na,0,1\n"}, "has no column LabelName"),
+    (
+        "open_images",
+        "quote that does not end",
+        rows(row()) | {"class-descriptions.csv": '/m/cat,"cat' + "x" * 140_000},
+        "class-descriptions.csv:1: not readable as CSV",
+    ),
     ("open_images", "image is missing", rows(row(ImageID="gone")), "gone.jpg"),
 ]
 
