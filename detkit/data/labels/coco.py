@@ -50,7 +50,7 @@ def read_coco(place: Path) -> LabelSet:
             raise DataError(f"{file.path}: image {image.number}: {path} stands in {of[path]}, too; each may stand once")
         of[path] = file.path
         read = None if file.annotations is None else functools.partial(_read, file, image)
-        images[path] = LabelledImage(ids[path], path, read, functools.partial(_size, image))
+        images[path] = LabelledImage(ids[path], path, read)
         splits.setdefault(split.name, []).append(ids[path])
     lost: Counter[str] = Counter()
     for file in files.values():
@@ -77,10 +77,6 @@ def _found(place: Path, root: Path) -> Sequence[COCOSplit]:
 
 def _stem(image: COCOImage) -> str:
     return PurePosixPath(image.file_name).with_suffix("").as_posix()
-
-
-def _size(image: COCOImage) -> tuple[int, int] | None:
-    return image.size
 
 
 def _read(file: COCOFile, image: COCOImage, size: tuple[int, int]) -> ImageLabels:

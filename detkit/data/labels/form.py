@@ -71,13 +71,11 @@ class LabelledImage:
         image_id: its name without suffix, below the folder of the images.
         path: the image file; it need not be there.
         read: reads its labels; None where the set says nothing of the image.
-        declared_size: gives the (height, width) that the labels tell, or None.
     """
 
     image_id: str
     path: Path
     read: Read | None
-    declared_size: Callable[[], tuple[int, int] | None] = lambda: None
 
 
 @dataclass(frozen=True, eq=False)

@@ -46,10 +46,7 @@ def read_labelme(root: Path) -> LabelSet:
     files = [path for path in texts if path.with_suffix("") in by_name or is_labelme(path)]
     of = {file: _image_of(file, by_name.get(file.with_suffix(""), [])) for file in files}
     ids = distinct_ids([("", path.relative_to(root).with_suffix("").as_posix(), path) for path in of.values()])
-    found = [
-        LabelledImage(ids[path], path, functools.partial(read_labelme_file, file), functools.partial(_size, file))
-        for file, path in of.items()
-    ]
+    found = [LabelledImage(ids[path], path, functools.partial(_read, file)) for file, path in of.items()]
     missing, others = len(set(images) - set(of.values())), len(texts) - len(files)
     notes = []
     if missing:
@@ -69,7 +66,7 @@ def is_labelme(file: Path) -> bool:
     return b'"shapes"' in head or (b'"imagePath"' in head and b'"images"' not in head)
 
 
-def read_labelme_file(file: Path, size: tuple[int, int] | None = None) -> ImageLabels:
+def _read(file: Path, size: tuple[int, int]) -> ImageLabels:
     """The objects of one JSON file; a shape without an area, such as a line, is counted as lost.
 
     Raises:
@@ -89,10 +86,6 @@ def read_labelme_file(file: Path, size: tuple[int, int] | None = None) -> ImageL
     height, width = data.get("imageHeight"), data.get("imageWidth")
     told = (height, width) if isinstance(height, int) and isinstance(width, int) and min(height, width) > 0 else None
     return ImageLabels(tuple(thing for thing in read if thing is not None), lost, told)
-
-
-def _size(file: Path) -> tuple[int, int] | None:
-    return read_labelme_file(file).size
 
 
 def _image_of(file: Path, of_its_name: Sequence[Path]) -> Path:
