@@ -98,7 +98,8 @@ def convert(
     if read.problems and on_bad == "stop":
         raise DataError(read.problems[0], read.problems)
     if not read.written:
-        raise DataError(f"{place}: no image to convert", read.problems)
+        why = f": all are broken, the first: {read.problems[0]}" if read.problems else ""
+        raise DataError(f"{place}: no image to convert{why}")
     class_names = _class_names(labels, read.written)
     splits: dict[str, list[str]] = {}
     for name, ids in labels.splits.items():

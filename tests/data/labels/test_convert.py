@@ -197,6 +197,13 @@ def test_a_mistake_stops_before_anything_is_written_or_leaves_the_image_out(tmp_
     assert list(WRITERS) == ["voc", "coco", "yolo"]
 
 
+def test_the_first_mistake_is_told_where_all_images_are_left_out(tmp_path, capsys):
+    put(tmp_path / "in", {**images(), "a.json": {"shapes": [shape("", (0, 0, 9, 9))] * 2}})
+    assert main(["data", "convert", str(tmp_path / "in"), str(tmp_path / "out"), "--on-bad", "skip"]) == 2
+    (told,) = capsys.readouterr().err.splitlines()
+    assert "no image to convert: all are broken, the first: " in told and "has label ''" in told
+
+
 def test_a_folder_that_is_not_empty_is_not_written_into(tmp_path):
     put(tmp_path, {"in/a.txt": "", "out/mine.txt": "x"})
     with pytest.raises(DataError, match="is there already and is not empty"):
