@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from detkit.data.coco_files import COCOSplit, find_coco_files
-from detkit.data.coco_json import COCOFile, COCOImage, read_coco_json
+from detkit.data.coco_json import COCOFile, COCOImage, COCOTruth, read_coco_json
 from detkit.data.labels.form import ImageLabels, LabelledImage, LabelledObject, LabelSet, distinct_ids, holds, keys_lost
 from detkit.errors import DataError
 
@@ -93,9 +94,15 @@ def _read(file: COCOFile, image: COCOImage, size: tuple[int, int]) -> ImageLabel
             crowd=truth.crowd,
             truncated=truth.truncated,
             occluded={0: False, 1: True}.get(truth.raw.get("occluded", -1)),
-            area=None if truth.raw.get("area") is None else truth.area,
+            area=_area_of_outline(truth),
             outline=truth.raw.get("segmentation") or None,
         )
         for truth in truths
     )
     return ImageLabels(objects, lost, image.size)
+
+
+def _area_of_outline(truth: COCOTruth) -> float | None:
+    """None where it is that of the box, which COCO's files tell of every object."""
+    x1, y1, x2, y2 = truth.box
+    return None if math.isclose(truth.area, (x2 - x1) * (y2 - y1), rel_tol=1e-6) else truth.area

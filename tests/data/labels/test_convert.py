@@ -162,6 +162,13 @@ def _voc_layout():
         yield ("JPEGImages" if name.endswith(".png") else "Annotations"), name, content
 
 
+def test_an_area_that_is_the_boxes_is_not_told_as_an_outlines(tmp_path):
+    put(tmp_path / "in", FORMATS["coco"]())
+    assert convert(tmp_path / "in", tmp_path / "yolo", "yolo").lost == {}
+    convert(tmp_path / "in", tmp_path / "voc", "voc")
+    assert "area" not in (tmp_path / "voc/Annotations/a.xml").read_text()
+
+
 @pytest.mark.parametrize(
     ("target", "file"), [("voc", "ImageSets/Main/{}.txt"), ("coco", "annotations/instances_{}.json")]
 )
