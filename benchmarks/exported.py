@@ -30,7 +30,7 @@ from detkit.structures import Boxes, Detections, Proposals
 
 BATCH = 64
 CALIBRATED_ON, CROPS_OF_EACH = 20, 16
-"""voc.VOC that the ranges of int8 are taken from, and crops of each."""
+"""Photographs that the ranges of int8 are taken from, and crops of each."""
 
 Answers = Callable[[np.ndarray, np.ndarray], list[np.ndarray]]
 """(N, 3, S, S) crops and (N, 4) boxes -> scores (N, K) and boxes (N, K, 4)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from pathlib import Path
 
 
@@ -25,5 +26,5 @@ def run(args: argparse.Namespace) -> int:
     from detkit.data.download import get
 
     root = get(args.name, Path(args.folder))
-    print(f"{root}: ready; detkit train --config projects/rcnn/alexnet_svm.yaml DATA.ROOT={root}")
+    print(f"{root}: ready; detkit train --config projects/rcnn/alexnet_svm.yaml DATA.ROOT={shlex.quote(str(root))}")
     return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from pathlib import Path
 
 from detkit.cli.options import check_output
@@ -40,5 +41,6 @@ def run(args: argparse.Namespace) -> int:
     if file.exists():
         raise DataError(f"{file}: is there already; name another with --output")
     write_atomically(file, new_recipe(root, file, args.base).encode())
-    print(f"{file}: written; next:\ndetkit data show --config {file}\ndetkit train --config {file}")
+    name = shlex.quote(str(file))
+    print(f"{file}: written; next:\ndetkit data show --config {name}\ndetkit train --config {name}")
     return 0

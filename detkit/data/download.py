@@ -91,7 +91,7 @@ def _fetch(archive: Archive, file: Path, wanted: Sequence[Archive]) -> None:
     partial = file.with_name(file.name + ".partial")
     try:
         _continue(archive.url, partial)
-    except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError) as error:
+    except (OSError, http.client.HTTPException) as error:
         files = ", ".join(f"{one.name} (MD5 {one.md5}, {one.url})" for one in wanted)
         raise DataError(
             f"{archive.url}: cannot be fetched: {getattr(error, 'reason', None) or error}; run the command again to go "

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import os
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,8 +94,8 @@ def stored(root: Path) -> list[Stored]:
     found = []
     for folder in root.glob("*/*"):
         if NAME.fullmatch(folder.name) and folder.is_dir() and not folder.is_symlink():
-            files = [file.stat() for file in _files(folder)]
-            written = max([one.st_mtime for one in files], default=folder.stat().st_mtime)
+            files = _files(folder)
+            written = max([one.st_mtime for one in files], default=time.time())
             runs = tuple(dict.fromkeys(users.get(folder.name[:12], ())))
             found.append(Stored(folder.parent.name, folder.name, sum(one.st_size for one in files), written, runs))
     return sorted(found, key=lambda one: (-one.size, one.label))
@@ -152,13 +153,11 @@ def _refuse(what: str) -> None:
     raise ModelError(f"{what}: nothing was removed; wait until it has ended, or leave it out")
 
 
-def _names(one: Stored) -> set[str]:
-    """The words that stand for a result."""
-    return {"all", one.stage, one.label} | (set() if one.runs else {"unused"})
-
-
-def _files(folder: Path) -> Iterator[Path]:
+def _files(folder: Path) -> list[os.stat_result]:
+    """Size and age of each file below a folder."""
+    found = []
     for file in folder.rglob("*"):
         with suppress(OSError):  # a run may finish or remove it meanwhile
             if file.is_file() and not file.is_symlink():
-                yield file
+                found.append(file.stat())
+    return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -13,7 +13,7 @@ from detkit.classifiers.folds import image_folds
 from detkit.config.node import Config
 from detkit.config.ranges import Positive
 from detkit.detection.postprocess import Postprocess, finish
-from detkit.detection.scorer import Candidates, RegionScorer
+from detkit.detection.scorer import Candidates, OneImage, RegionScorer
 from detkit.errors import ConfigError
 from detkit.progress import Progress
 from detkit.regions.features import RegionFeatures
@@ -126,7 +126,7 @@ def _candidates(
     features: RegionFeatures,
     images: np.ndarray,
     settings: Postprocess,
-    crops: object,
+    crops: Callable[[int], OneImage] | None,
     bar: Progress,
 ) -> Iterator[tuple[int, Candidates]]:
     """(image, its candidates): proposals alone, as ground truths are not known at test."""
@@ -136,7 +136,7 @@ def _candidates(
     given = features.images([request for request in requests if len(request[1])], scorer.layers)
     for image, own in requests:
         layers = next(given)[1] if len(own) else {layer: torch.zeros(0, features.dim(layer)) for layer in scorer.layers}
-        new = crops(image) if callable(crops) else None
+        new = crops(image) if crops else None
         yield image, scorer.candidates(index.boxes[own], layers, settings, image=new)
         bar.update()
 

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 
 PNG_LEVEL = 1
-"""Of zlib: the first takes a quarter of the time of the sixth, for a file that is 3 to 17 percent larger."""
+"""Of zlib: against the sixth, the first takes a quarter of the time for drawn shapes and two fifths for photographs.
+Files are 3 to 17 percent larger."""
 
 
 def jpeg_bytes(image: np.ndarray, quality: int = 80) -> bytes:

@@ -59,6 +59,11 @@ def test_init_writes_a_recipe_that_loads(folder, capsys):
     assert "photos.yaml: is there already" in capsys.readouterr().err
 
 
+def test_init_quotes_a_name_that_a_shell_would_split(folder, capsys):
+    assert main(["init", "photos", "--output", "my photos.yaml"]) == 0
+    assert "detkit train --config 'my photos.yaml'" in capsys.readouterr().out
+
+
 def test_init_of_other_labels_says_how_to_convert_them(folder, capsys):
     put(folder / "other", {"a.png": b"", "a.json": {"shapes": [], "imagePath": "a.png"}})
     assert main(["init", "other"]) == 2

@@ -4,6 +4,7 @@ import functools
 import hashlib
 import http.server
 import io
+import ssl
 import tarfile
 import threading
 
@@ -106,6 +107,15 @@ def test_without_network_it_says_what_to_bring_where_to(server, tmp_path, monkey
     assert f"bring trainval.tar (MD5 {one.md5}, {closed.url}) to {tmp_path} and run it again" in str(caught.value)
     (tmp_path / "trainval.tar").write_bytes(TAR)
     assert (get("voc2007", tmp_path) / "Annotations").is_dir()
+
+
+def test_a_connection_that_breaks_in_any_way_is_told_in_one_line(server, tmp_path, monkeypatch):
+    def broken(*given, **more):
+        raise ssl.SSLError("record layer failure")
+
+    monkeypatch.setattr(download.urllib.request, "urlopen", broken)
+    with pytest.raises(DataError, match=r"cannot be fetched: .*record layer failure"):
+        get("voc2007", tmp_path)
 
 
 def test_an_unknown_name_is_answered_with_the_known_ones():

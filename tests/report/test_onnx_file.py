@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import math
 import sys
 from pathlib import Path
 
@@ -95,6 +96,14 @@ def test_file_gives_the_numbers_of_torch_for_one_region_and_for_many(exported, e
             labels = torch.full((rows,), k)
             moved = detector.scorer.refined(Boxes(boxes), own, labels, expected[:, k], detector.settings)
             np.testing.assert_allclose(refined[:, k], moved.tensor, atol=1e-3)
+
+
+@pytest.mark.parametrize("found", [onnx_file.Agreement(0.0, math.nan), onnx_file.Agreement(math.nan, 0.0)])
+def test_numbers_that_are_none_do_not_agree(found, exported, tmp_path, monkeypatch):
+    monkeypatch.setattr(onnx_file, "agreement", lambda file, detector: found)
+    with pytest.raises(ModelError, match="nothing was written"):
+        onnx_file.write_onnx(tmp_path / "model.onnx", exported[0])
+    assert not list(tmp_path.iterdir())
 
 
 def test_metadata_say_what_a_program_must_know(exported, example):
