@@ -94,10 +94,12 @@ def stored(root: Path) -> list[Stored]:
     found = []
     for folder in root.glob("*/*"):
         if NAME.fullmatch(folder.name) and folder.is_dir() and not folder.is_symlink():
-            files = _files(folder)
-            written = max([one.st_mtime for one in files], default=time.time())
-            runs = tuple(dict.fromkeys(users.get(folder.name[:12], ())))
-            found.append(Stored(folder.parent.name, folder.name, sum(one.st_size for one in files), written, runs))
+            with suppress(OSError):  # a run may finish or remove it meanwhile
+                files, written = _files(folder), folder.stat().st_mtime
+                written = max([one.st_mtime for one in files], default=written)
+                runs = tuple(dict.fromkeys(users.get(folder.name[:12], ())))
+                size = sum(one.st_size for one in files)
+                found.append(Stored(folder.parent.name, folder.name, size, written, runs))
     return sorted(found, key=lambda one: (-one.size, one.label))
 
 
