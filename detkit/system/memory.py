@@ -42,16 +42,13 @@ class FreedMemory:
 
     def __init__(self, most: int = 3 * 2**29) -> None:
         self.most = most
-        self._held = 0
+        self._held: int | None = None
 
     def bound(self) -> None:
-        """To be called between passes, when the last one's memory is free."""
-        held = _resident()
-        if self._held and held > self._held + self.most:
+        """To be called between passes, when the last one's memory is free. The first time, older gaps go back, too."""
+        if self._held is None or _resident() > self._held + self.most:
             _trim()
-        elif self._held:
-            return
-        self._held = _resident()
+            self._held = _resident()
 
 
 def _resident() -> int:
