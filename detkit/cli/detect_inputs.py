@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import glob
 import math
 from collections import Counter
 from collections.abc import Sequence
@@ -115,10 +116,14 @@ class Inputs:
         return inputs
 
     def written(self) -> list[Path]:
-        """Files that are written, crops left out."""
+        """Files that are written; of crops, whose number is not known before, those of an earlier run."""
         files = self._outputs().files(self.images.named)
         endings = (".jsonl", ".mp4") if self.pictures else (".jsonl",)
-        return files + [self.output / f"{name}{ending}" for name, _ in self.videos for ending in endings]
+        files += [self.output / f"{name}{ending}" for name, _ in self.videos for ending in endings]
+        if self.crops:
+            names = [name for name, _ in (*self.images.named, *self.videos)]
+            files += [crop for name in names for crop in self.crops.glob(f"{glob.escape(name)}_[0-9]*.png")]
+        return files
 
     def detected(self, detector: Detector, asked: Asked, workers: int) -> tuple[list[dict[str, Any]], list[Clock]]:
         """What the JSON says, and the time of each image and frame."""

@@ -21,11 +21,16 @@ def take_recognised(data: dict[str, Any], origins: Mapping[str, str]) -> None:
         origins: where each key was set, in the order in which they were set.
 
     Raises:
-        ConfigError: several data sets know the folder.
+        ConfigError: it is a file, or several data sets know the folder.
     """
     root, places = data["ROOT"], list(origins)
     if not root:
         return
+    if Path(root).is_file():
+        raise ConfigError(
+            f"{origins['DATA.ROOT']}: DATA.ROOT {root} is a file; give the folder of images and labels, or set "
+            "DATA.COCO.ANNOTATIONS and DATA.COCO.IMAGES"
+        )
     at = places.index("DATA.ROOT")
     if any(f"DATA.{data['NAME']}.{key}" in places[at:] for key in DATASETS.get(data["NAME"]).located_by):
         return

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from detkit.data.coco_files import find_coco_files
 from detkit.data.coco_json import COCOFile, read_coco_json
 from detkit.data.other_formats import found_instead
-from detkit.data.splits import Fractions, ids_of_split, no_split, stand_ins
+from detkit.data.splits import Fractions, ids_of_split, no_split, splits_taken
 from detkit.errors import DataError
 
 EXPECTED = {
@@ -63,11 +63,7 @@ def found_parts(root: str, splits: Sequence[str], draw: bool, fractions: Fractio
             chosen = frozenset(ids_of_split("COCO", split, {}, every_id, fractions, root, warnings))
             parts += [Part(read(name), one.images, chosen) for name, one in there.items()]
             continue
-        names = (split,) if split in there else stand_ins(split, list(there))
-        if not names:
-            raise no_split("COCO", split, f"in {root}", list(there), draw="DATA.COCO.DRAW_SPLITS=true")
-        if names != (split,):
-            warnings.append(f"{root}: no split {split!r}; instead of it: {', '.join(names)}")
+        names = splits_taken("COCO", split, list(there), root, warnings)
         parts += [Part(read(name), there[name].images) for name in names]
     return parts
 

@@ -36,7 +36,9 @@ def orientation_of(path: Path) -> int:
 
     try:
         with Image.open(path) as image:
-            found = image.getexif().get(TAG, STORED)
+            # Pillow decodes the pixels of a PNG, as its tags may stand behind them.
+            is_behind = image.format == "PNG" and b"eXIf" in path.read_bytes()
+            found = (image.getexif() if is_behind else Image.Image.getexif(image)).get(TAG, STORED)
     except Exception:  # Pillow raises whatever a broken header leads to; reading the pixels tells what is wrong
         return STORED
     return found if found in _NAMES else STORED

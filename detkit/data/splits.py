@@ -10,7 +10,31 @@ from detkit.errors import ConfigError, DataError
 from detkit.registry import nearest
 
 
-def stand_ins(split: str, known: Collection[str]) -> tuple[str, ...]:
+def splits_taken(
+    kind: str, split: str, known: Sequence[str], where: object, warnings: list[str], told: Sequence[str] = ()
+) -> tuple[str, ...]:
+    """The splits that make one: itself, else those that stand in for it, which is a warning.
+
+    Args:
+        kind: the data set's name in the registry.
+        split: the name that is asked for.
+        known: the splits that are there.
+        where: the folder, for messages.
+        warnings: takes a line where others stand in.
+        told: those that a message offers, where they are fewer.
+
+    Raises:
+        DataError: there are none; the message has the words that choose from those that are there.
+    """
+    names = (split,) if split in known else _stand_ins(split, known)
+    if not names:
+        raise no_split(kind, split, f"in {where}", told or known, draw=f"DATA.{kind}.DRAW_SPLITS=true")
+    if names != (split,):
+        warnings.append(f"{where}: no split {split!r}; instead of it: {', '.join(names)}")
+    return names
+
+
+def _stand_ins(split: str, known: Collection[str]) -> tuple[str, ...]:
     """The splits that are taken for a split of VOC's own names that is not there; empty where none can be.
 
     What is learnt from never holds what is tested: val stands for test only beside a train of its own, and then it is
@@ -129,11 +153,7 @@ def ids_of_split(
             line = f"{where}: {own!r} is its only split; train, val and test are drawn from it"
             warnings += [line] if line not in warnings else []
         return drawn[split]
-    names = (split,) if split in listed else stand_ins(split, listed)
-    if not names:
-        raise no_split(kind, split, f"in {where}", list(listed), draw=f"{fractions.section}.DRAW_SPLITS=true")
-    if names != (split,):
-        warnings.append(f"{where}: no split {split!r}; instead of it: {', '.join(names)}")
+    names = splits_taken(kind, split, list(listed), where, warnings)
     return list(dict.fromkeys(image_id for name in names for image_id in listed[name]))
 
 

@@ -16,7 +16,7 @@ from detkit.data.listed import Entry, ListedDataset
 from detkit.data.other_formats import found_instead, other_annotations
 from detkit.data.repairs import cut_to_image, every
 from detkit.data.splits import Fractions, drawn_splits, no_split
-from detkit.data.voc_files import VOCFiles, find_voc_files, listed_ids, listed_splits
+from detkit.data.voc_files import VOCFiles, find_voc_files, ids_of_lists
 from detkit.data.voc_xml import VOCAnnotation, read_voc_xml
 from detkit.errors import ConfigError, DataError
 from detkit.registry import DATASETS
@@ -106,7 +106,7 @@ class VOC(ListedDataset):
             drawn = drawn_splits(sorted({*images, *xml}), val_fraction, test_fraction, split_seed)
         entries = []
         for split in splits:
-            ids = self._listed_ids(lists, split) if lists else _drawn_ids(drawn, split)
+            ids = ids_of_lists(lists, split, self.warnings) if lists else _drawn_ids(drawn, split)
             labelled = any(image_id in xml for image_id in ids)
             for image_id in ids:
                 image = images.get(image_id, files.images / f"{image_id}.jpg")
@@ -120,12 +120,6 @@ class VOC(ListedDataset):
     def recognises(cls, root: Path) -> str:
         """Why a folder is VOC's, or nothing."""
         return sign_of("voc", root)
-
-    def _listed_ids(self, lists: Path, split: str) -> list[str]:
-        names = listed_splits(lists, split)
-        if names != (split,):
-            self.warnings.append(f"{lists}: no split {split!r}; instead of it: {', '.join(names)}")
-        return [image_id for name in names for image_id in listed_ids(lists, name)]
 
     def _annotate(
         self, read: Callable[[Path], VOCAnnotation], file: Path | None, size: tuple[int, int]

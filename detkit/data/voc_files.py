@@ -8,7 +8,7 @@ from pathlib import Path
 
 from detkit.data.images import IMAGE_SUFFIXES
 from detkit.data.other_formats import found_instead
-from detkit.data.splits import no_split, stand_ins
+from detkit.data.splits import splits_taken
 from detkit.errors import DataError
 from detkit.system.reading import MIB, bounded_text, entries, told
 
@@ -77,18 +77,16 @@ def _first_folder(root: Path, *names: str) -> Path:
     return next((root / name for name in names if (root / name).is_dir()), root)
 
 
-def listed_splits(lists: Path, split: str) -> tuple[str, ...]:
-    """The lists of ImageSets/Main that make a split: its own, else those that stand in for it.
+def ids_of_lists(lists: Path, split: str, warnings: list[str]) -> list[str]:
+    """The image ids of a split in ImageSets/Main: of its own list, else of those that stand in for it.
 
     Raises:
-        DataError: there are none; the message has the words that choose from those that are there.
+        DataError: there is none, or one cannot be read.
     """
     known = [path.stem for path in entries(lists) if path.suffix == ".txt"]
-    found = (split,) if split in known else stand_ins(split, known)
-    if not found:
-        splits = [name for name in known if "_" not in name] or known
-        raise no_split("VOC", split, f"in {lists}", splits, draw="DATA.VOC.DRAW_SPLITS=true")
-    return found
+    splits = [name for name in known if "_" not in name]
+    names = splits_taken("VOC", split, known, lists, warnings, told=splits)
+    return [image_id for name in names for image_id in listed_ids(lists, name)]
 
 
 def listed_ids(lists: Path, split: str) -> list[str]:

@@ -284,6 +284,18 @@ def test_a_class_that_the_model_has_not_is_named(model, photos, capsys):
     assert not Path("detections").exists()
 
 
+def test_crops_of_an_earlier_run_do_not_stand_beside_new_ones(model, photos):
+    words = [*model, "--workers", "0", "--no-pictures", "--crops", str(photos / "a.png")]
+    assert main([*words, "--max", "3"]) == 0
+    (Path("detections/crops") / "mine.png").write_bytes(b"")
+    assert main([*words, "--max", "1"]) == 0
+    (entry,) = read()
+    assert sorted(c.name for c in Path("detections/crops").iterdir()) == [
+        f"a.png_000_{entry['detections'][0]['class']}.png",
+        "mine.png",
+    ]
+
+
 def test_objects_are_cut_out_and_proposals_are_kept_as_precomputed_reads_them(model, photos):
     words = [*model, "--workers", "0", "--no-pictures", "--max", "3", str(photos / "a.png")]
     assert main([*words, "--crops", "--save-proposals", "kept"]) == 0

@@ -58,3 +58,10 @@ def test_a_folder_of_two_formats_is_refused_with_both(tmp_path):
 def test_a_folder_that_no_data_set_knows_keeps_the_name(tmp_path):
     config = load_config(CUSTOM, ["DATA.ROOT", str(put(tmp_path / "photos", images()))])
     assert config.DATA.NAME == "VOC"
+
+
+def test_a_file_is_answered_with_what_takes_files(tmp_path):
+    put(tmp_path, FORMATS["coco"]())
+    (file,) = tmp_path.rglob("*.json")
+    with pytest.raises(ConfigError, match=r"DATA.ROOT .*\.json is a file; give the folder .* DATA.COCO.ANNOTATIONS"):
+        load_config(CUSTOM, ["DATA.ROOT", str(file)])

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from PIL import Image, ImageOps
+from PIL.PngImagePlugin import PngImageFile
 
 from detkit.cli.main import main
 from detkit.data.exif import orientation_of, upright_boxes, upright_pixels
@@ -97,3 +98,17 @@ def test_convert_asks_what_boxes_refer_to_where_sizes_tell(folder, tmp_path):
     (sample,) = opened(tmp_path / "out", exif="upright")
     assert (sample_image(sample)[4:10, 15:18] == 255).all()
     assert sample.annotations.boxes.tensor.tolist() == [[15, 4, 18, 10]]
+
+
+@pytest.mark.parametrize("is_behind", [False, True])
+def test_a_png_is_decoded_only_where_its_tags_may_stand_behind_its_pixels(is_behind, tmp_path, monkeypatch):
+    photograph(tmp_path / "a.png", 6)
+    content, decoded = (tmp_path / "a.png").read_bytes(), []
+    start = content.index(b"eXIf") - 4
+    chunk = content[start : start + 12 + int.from_bytes(content[start : start + 4], "big")]
+    content = content.replace(chunk, b"")
+    end = content.index(b"IEND") - 4
+    (tmp_path / "a.png").write_bytes(content[:end] + chunk * is_behind + content[end:])
+    load = PngImageFile.load
+    monkeypatch.setattr(PngImageFile, "load", lambda self: decoded.append(1) or load(self))
+    assert (orientation_of(tmp_path / "a.png"), bool(decoded)) == ((6, True) if is_behind else (1, False))

@@ -7,6 +7,7 @@ import torch
 from detkit.backbones.tiny import TinyNet
 from detkit.regions.shared_map import SharedMap
 from detkit.structures import Boxes
+from detkit.system.memory import FreedMemory
 
 BOXES = Boxes.of([[10, 10, 20, 20], [5, 5, 60, 60], [12, 10, 22, 22], [0, 0, 70, 50]])
 
@@ -81,3 +82,13 @@ def test_what_is_shown_of_a_region_is_the_image_in_its_scale_and_the_part_that_i
     assert view.area == pytest.approx(
         [c * s for c, s in zip([-25 / 6, -25 / 6, 415 / 6, 415 / 6], [56 / 141, 40 / 101] * 2)]
     )
+
+
+def test_gaps_in_memory_are_bounded_at_every_pass(backbone, image, monkeypatch):
+    asked = []
+    monkeypatch.setattr(FreedMemory, "bound", lambda self: asked.append(self))
+    extractor = SharedMap(input_size=32, padding=4, short_sides=(80,))
+    inputs = [extractor.prepare(image, BOXES, np.zeros(len(BOXES), bool))]
+    for _ in range(2):
+        extractor.forward(backbone, inputs, ["pool5"])
+    assert len(asked) == 2 and asked[0] is asked[1]

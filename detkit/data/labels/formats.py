@@ -100,8 +100,8 @@ def _sign_of_yolo(root: Path) -> str:
     texts = [path for path in files if path.suffix == ".txt" and path.stem in images]
     if any(path.name in CLASS_FILES for path in files) and texts:
         return f"{counted(len(texts), 'text file')} with names of images, and a file of class names"
-    rows = [path for path in texts if _has_row(path)]
-    return f"{rows[0]} has rows of a class number and four shares" if rows else ""
+    rows = next((path for path in texts if _has_row(path)), None)
+    return f"{rows} has rows of a class number and four shares" if rows else ""
 
 
 def _has_row(path: Path) -> bool:
