@@ -16,7 +16,7 @@ from detkit.structures.state import read_tensors
 
 FOLDER = Path(__file__).resolve().parents[3] / "projects/fast_rcnn"
 RECIPES = sorted(p.name for p in FOLDER.glob("[a-z]*.yaml"))
-PHOTOGRAPHS = ("mobilenet.yaml", "squeezenet.yaml")
+PHOTOGRAPHS = ("mobilenet.yaml", "photographs.yaml", "squeezenet.yaml")
 """Differences of these are rows of the README."""
 README = (FOLDER / "README.md").read_text(encoding="utf-8")
 KEYS = re.findall(r"`([A-Z][A-Z_]+(?:\.\w+)+): ([^`]+)`", README)
@@ -36,7 +36,14 @@ COMPRESSED = "STAGES=[Pretrain,Propose,Finetune,Compress,Classify,Regress,Detect
 
 
 def test_the_recipes_are_there_and_the_readme_names_them():
-    assert RECIPES == ["alexnet.yaml", "mobilenet.yaml", "quick.yaml", "squeezenet.yaml", "vgg16.yaml"]
+    assert RECIPES == [
+        "alexnet.yaml",
+        "mobilenet.yaml",
+        "photographs.yaml",
+        "quick.yaml",
+        "squeezenet.yaml",
+        "vgg16.yaml",
+    ]
     assert set(RECIPES) <= set(re.findall(r"`(\w+\.yaml)`", README))
 
 

@@ -14,10 +14,16 @@ from detkit.data.labels.convert import convert
 from tests.data.conftest import VOCFolder
 from tests.test_readme import README, commands
 
-(TRAIN,) = [words for words in commands(README) if words[:1] == ["train"] and "projects/rcnn/custom.yaml" in words]
+(TRAIN,) = [words for words in commands(README) if words[:1] == ["train"] and "DATA.ROOT=photos" in words]
+RCNN = ["train", "--config", "projects/rcnn/custom.yaml", "DATA.ROOT=photos", "OUTPUT_DIR=runs/photos"]
+OF_RCNN = ["CLASSIFIER.LAYER=fc7", "REGION_SAMPLER.FixedFraction.BATCH_SIZE=16"]
+OF_FAST_RCNN = [
+    *("OBJECTIVE.MultiTask.BOX_LAYER=pool5", "BOX_HEAD.LAYER=pool5", "FINETUNE.TUNE_FROM=conv1"),
+    *("REGION_EXTRACTOR.RoIPool.SHORT_SIDES=[120]", "REGION_SAMPLER.Hierarchical.IMAGES_PER_BATCH=2"),
+]
 TINY = [
     *("BACKBONE.NAME=TinyNet", "BACKBONE.WEIGHTS=random", "BACKBONE.TinyNet.WIDTH=8", "BACKBONE.TinyNet.FC_DIM=16"),
-    *("CLASSIFIER.LAYER=fc7", "FINETUNE.ITERATIONS=2", "REGION_SAMPLER.FixedFraction.BATCH_SIZE=16"),
+    "FINETUNE.ITERATIONS=2",
     *(
         "PROPOSALS.SelectiveSearch.MODE=single",
         "PROPOSALS.SelectiveSearch.WIDTH=0",
@@ -27,7 +33,7 @@ TINY = [
     ),
     *("RUNTIME.WORKERS=0", "RUNTIME.REPORT=false", "ARTIFACTS=artifacts"),
 ]
-"""A small network in place of SqueezeNet, and two steps."""
+"""A small network, and two steps."""
 COLOURS = {"raccoon": (90, 90, 90), "red": (40, 40, 220), "white": (240, 240, 240), "apple": (30, 160, 30)}
 
 
@@ -77,7 +83,7 @@ def test_a_folder_with_splits_of_its_own_trains_from_readmes_own_words(
 ):
     monkeypatch.chdir(tmp_path)
     make(VOCFolder(tmp_path / "photos"))
-    assert main([*TRAIN, *TINY]) == 0
+    assert main([*TRAIN, *TINY, *OF_FAST_RCNN]) == 0
     results = json.loads(Path("runs/photos/results.json").read_text())
     assert results["data"]["TRAIN"]["num_skipped"] == num_skipped
     assert set(results["metrics"]["VOC07"]["AP"]) == classes
@@ -89,7 +95,7 @@ def test_public_layouts_of_other_formats_train_without_a_key_that_names_them(tmp
     monkeypatch.chdir(tmp_path)
     many_small_objects(VOCFolder(tmp_path / "voc"))
     convert(tmp_path / "voc", tmp_path / "photos", layout)
-    assert main([*TRAIN, *TINY]) == 0
+    assert main([*RCNN, *TINY, *OF_RCNN]) == 0
     results = json.loads(Path("runs/photos/results.json").read_text())
     assert (results["dataset"], results["split"], results["num_images"]) == (layout.upper(), "test", 2)
     # COCO's data are judged by COCO's numbers alone
