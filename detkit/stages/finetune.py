@@ -42,7 +42,7 @@ class Finetune(Stage):
         ('network', ['FINETUNE'])
     """
 
-    version = 2
+    version = 3
     gives = NETWORK
     settings = {"FINETUNE": FinetuneSettings}
     shared = True

@@ -42,7 +42,7 @@ class Pretrain(Stage):
         ('network', ['PRETRAIN'])
     """
 
-    version = 2
+    version = 3
     gives = NETWORK
     settings = {"PRETRAIN": PretrainSettings}
     shared = True

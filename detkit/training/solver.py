@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from detkit.backbones.base import Backbone
+from detkit.backbones.fuse import norms_folded
 from detkit.config.ranges import Fraction, NonNegative, Positive
 from detkit.errors import DetkitError, ModelError
 from detkit.system.compute import Compute
@@ -165,7 +166,8 @@ def train(
         Checkpoint(save, settings.checkpoint_every),
         ProgressHook(name),
     ]
-    with closing(in_threads(partial(objective.batch, world=world), start, stop, workers)) as batches:
+    threads = in_threads(partial(objective.batch, world=world), start, stop, workers)
+    with closing(threads) as batches, norms_folded(backbone):
         Trainer(step, hooks if world.is_first else []).run(start, stop)
     net.eval()
 

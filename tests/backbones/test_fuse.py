@@ -1,10 +1,12 @@
+from contextlib import nullcontext
+
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
 
 from detkit.backbones.base import Backbone, LayerSpec
-from detkit.backbones.fuse import fuse_for_inference
+from detkit.backbones.fuse import fuse_for_inference, norms_folded
 from detkit.backbones.preprocessing import Preprocessing
 
 
@@ -106,3 +108,51 @@ def test_what_is_known_is_folded_and_the_numbers_are_the_same(body, left):
 def test_the_weights_of_a_convolution_of_its_own_stay_float32():
     net = fuse_for_inference(Net(nn.Sequential(TripledConv(4, 4, 1), nn.Conv2d(4, 4, 1))), torch.bfloat16)
     assert [conv.weight.dtype for conv in net.body] == [torch.float32, torch.bfloat16]
+
+
+def gradients(net, *, folded):
+    """Output and gradient of each parameter by name, of a network in train mode with frozen statistics."""
+    net.zero_grad()
+    for module in net.train().modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.eval()
+    x = torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(1))
+    with norms_folded(net) if folded else nullcontext():
+        out = net(x, ["pool5"])["pool5"]
+    (out**2).sum().backward()
+    return {"out": out.detach(), **{name: parameter.grad.clone() for name, parameter in net.named_parameters()}}
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_a_step_with_folded_norms_has_the_same_gradients(bias):
+    torch.manual_seed(0)
+    net = Net(nn.Sequential(nn.Conv2d(4, 4, 3, bias=bias), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 4, 3)))
+    names = set(net.state_dict())
+    plain, folded = gradients(net, folded=False), gradients(net, folded=True)
+    assert plain.keys() == folded.keys() == {"out", *(name for name, _ in net.named_parameters())}
+    for name, expected in plain.items():
+        torch.testing.assert_close(folded[name], expected, rtol=1e-4, atol=1e-4)
+    assert set(net.state_dict()) == names
+    assert all("forward" not in vars(module) for module in net.modules())
+
+
+def test_a_step_with_folded_norms_keeps_no_map_between_convolution_and_norm():
+    torch.manual_seed(0)
+    net = Net(nn.Sequential(nn.Conv2d(4, 4, 3), nn.BatchNorm2d(4), nn.ReLU()))
+    kept = {}
+    for folded in (False, True):
+        sizes = []
+        with torch.autograd.graph.saved_tensors_hooks(lambda t, s=sizes: (s.append(t.numel()), t)[1], lambda t: t):
+            gradients(net, folded=folded)
+        kept[folded] = sum(size for size in sizes if size == 2 * 4 * 6 * 6)
+    # plain: what BatchNorm takes and what ReLU gives, 2 x 4 x 6 x 6 numbers each; folded: what ReLU gives
+    assert kept == {False: 2 * 288, True: 288}
+
+
+def test_a_norm_that_learns_statistics_is_not_folded_in_training():
+    torch.manual_seed(0)
+    net = Net(nn.Sequential(nn.Conv2d(4, 4, 3), nn.BatchNorm2d(4))).train()
+    before = net.body[1].running_mean.clone()
+    with norms_folded(net):
+        net(torch.ones(2, 4, 8, 8), ["pool5"])
+    assert not torch.equal(net.body[1].running_mean, before)
