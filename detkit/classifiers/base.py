@@ -24,10 +24,10 @@ class Classifier(Learnt):
     A registered classifier's constructor takes ``num_classes`` and ``feature_dim`` from the builder.
 
     Attributes:
-        score_kind: "margin" (shown from 0) or "probability" (shown from 0.5).
-        reads_features: whether ``fit`` reads its source; where not, no features are extracted for it.
-        needs_head: the head of the tuned network that ``fit`` needs ("class"), or empty.
-        passes: how often ``fit`` goes through all features.
+        score_kind: "margin" or "probability". Pictures show margins from 0 and probabilities from 0.5.
+        reads_features: whether ``fit`` reads its source; if not, no features are extracted for it.
+        needs_head: "class" if ``fit`` needs the class head of the tuned network, else empty.
+        passes: number of times that ``fit`` goes through all features.
     """
 
     score_kind: Literal["margin", "probability"]
@@ -44,27 +44,27 @@ class Classifier(Learnt):
         head: LinearHead | None = None,
         progress: Progress | None = None,
     ) -> Self:
-        """Learns from the regions of ``source.index`` alone; what was learnt before is forgotten.
+        """Learns from the regions of ``source.index`` only, and forgets what it learnt before.
 
         Args:
             source: the features of the classifier's layer.
             rng: the only randomness.
-            head: the fine-tuned head, None where no network was fine-tuned.
-            progress: told of each image that was read.
+            head: the fine-tuned head; None if no network was fine-tuned.
+            progress: updated after each image that was read.
         """
 
     def fit_folds(
         self, source: FeatureSource, fold: np.ndarray, rng: np.random.Generator, *, progress: Progress | None = None
     ) -> Sequence[Self]:
-        """For each fold a classifier like this one that has not learnt from its images; this one stays as it is.
+        """A classifier for each fold, trained without the fold's images; this classifier does not change.
 
-        Here every one is fitted anew, which costs a ``fit`` a fold. Override it where there is a shorter way.
+        This implementation calls ``fit`` once for each fold. Override it if there is a faster way.
 
         Args:
             source: what this classifier was fitted on.
             fold: (I,) int64 fold 0..F-1 of each image.
             rng: the only randomness.
-            progress: told of each image that was read.
+            progress: updated after each image that was read.
         """
         numbers = range(int(fold.max(initial=-1)) + 1)
         sources = [SomeImages(source, np.flatnonzero(fold != number)) for number in numbers]
@@ -74,28 +74,28 @@ class Classifier(Learnt):
     def score(self, features: Tensor) -> Tensor:
         """(N, K) float32 scores of (N, D) float32 features as the extractor gives them; no background column.
 
-        -inf where a class does not fire. A classifier that gives it to all classes of its own training objects is
-        refused once it is learnt, as nothing could be detected with it.
+        A score of -inf says that the region is not of the class. If all training objects score -inf in all classes, the
+        classifier cannot detect anything, and the run stops after training it.
         """
 
     def linear(self) -> LinearHead | None:
-        """The linear map behind the scores, so that each feature's share of them can be told; None where there is none.
+        """The linear map that gives the scores; None if the scores have none. It tells each feature's share of a score.
 
-        Margins are its K outputs. Probabilities are the softmax of its outputs, K or, with background last, K+1.
+        Margins are its K outputs. Probabilities are the softmax of its K outputs, or of K+1 with background last.
         """
         return None
 
 
 def checked_scores(classifier: Classifier, scores: Tensor, count: int) -> Tensor:
-    """What a classifier has answered; the core looks at every answer.
+    """``scores``, after a check. Every result of a classifier passes through it.
 
     Args:
         classifier: named in the message.
-        scores: its answer.
-        count: N, the regions that it was asked about.
+        scores: its result.
+        count: N, the number of regions that it scored.
 
     Raises:
-        ComponentError: it is no (N, K) float32 tensor, or a score is NaN.
+        ComponentError: if ``scores`` is no (N, K) float32 tensor, or a score is NaN.
     """
     where = f"{type(classifier).__name__}.score"
     if not isinstance(scores, Tensor) or scores.dtype != torch.float32 or scores.ndim != 2 or len(scores) != count:

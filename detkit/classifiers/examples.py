@@ -20,12 +20,12 @@ class ExampleRules:
     """Which regions are positives and negatives of each class; see ``svm_labels``.
 
     Args:
-        positive_iou: overlap from which a proposal is a positive; None for ground truths alone.
-        negative_iou: overlap from which a region is no negative.
-        ignore: whether a class's own truths decide, or those of every class.
+        positive_iou: IoU from which a proposal is a positive; None takes ground truths alone.
+        negative_iou: IoU from which a region is no negative.
+        ignore: whether the ground truths of the class alone or those of all classes rule out a negative.
 
     Raises:
-        ConfigError: a region would be positive and negative at once.
+        ConfigError: if ``positive_iou`` is below ``negative_iou``: a region would be positive and negative at once.
     """
 
     positive_iou: float | None = None
@@ -40,7 +40,7 @@ class ExampleRules:
             )
 
     def labels(self, index: RegionIndex, image: int) -> Tensor:
-        """(n, K) int8 labels of an image's rows: +1, -1, 0 for neither."""
+        """(n, K) int8 labels of an image's rows: +1 positive, -1 negative, 0 neither."""
         own = torch.from_numpy(index.truth_label[index.rows(image)])
         return svm_labels(*index.overlaps(image), own, self.negative_iou, self.ignore, self.positive_iou)
 
@@ -55,19 +55,19 @@ class ExampleRules:
         return starts + rows, labels.copy()
 
     def negatives(self, index: RegionIndex) -> Callable[[int], Tensor]:
-        """Of an image (n, K) bool: which rows are negatives of each class."""
+        """A function image -> (n, K) bool: which of the image's rows are negatives of each class."""
         return lambda image: self.labels(index, image) == -1
 
 
 def draw_negatives(
     index: RegionIndex, negatives: Callable[[int], Tensor], counts: Sequence[int], rng: np.random.Generator
 ) -> list[np.ndarray]:
-    """For each class ascending index rows, uniform without repetition over all its negatives of all images.
+    """Index rows of random negatives, ascending, for each class: uniform over all images, without repetition.
 
     Args:
         index: the regions.
         negatives: image -> (n, K) bool: which of the image's rows are negatives of each class.
-        counts: K numbers of rows to draw; of a class with fewer negatives all are taken.
+        counts: K numbers of rows to draw; a class with fewer negatives gets all of its negatives.
         rng: the only randomness.
     """
     images = range(index.num_images)

@@ -1,4 +1,4 @@
-"""How a class does on images that it has not learnt from."""
+"""How well a class is told from background on images that its model has not learnt from."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def image_folds(num_images: int, folds: int, rng: np.random.Generator) -> np.nda
 
 
 def held_out(miner: Miner, fold: np.ndarray) -> dict[str, float | None]:
-    """What models say that are trained, each, on the final cache without one fold, of that fold's examples.
+    """The accuracy of models on held-out folds: each is trained on the final cache without one fold, and tested on it.
 
     Source: rcnn_train.m, whose folds serve to score the training set itself.
 
@@ -24,7 +24,8 @@ def held_out(miner: Miner, fold: np.ndarray) -> dict[str, float | None]:
 
     Returns:
         ``truths_found``: the share of positives with a margin above 0; ``negatives_refused``: the share of cached
-        negatives with a margin of at most 0. A fold whose rest lacks either kind is left out; None where none is left.
+        negatives with a margin of at most 0. A fold is left out if the other folds lack positives or negatives; a share
+        is None if no fold is left.
     """
     examples, num_positives = miner.examples().numpy(), len(miner.positives)
     is_positive = np.arange(len(examples)) < num_positives

@@ -16,7 +16,7 @@ class HingeLoss:
 
     Args:
         c: weight of the losses.
-        positive_weight: further factor on the losses of positives.
+        positive_weight: additional factor on the losses of positives.
         bias_scale: value of the constant feature that carries the bias.
     """
 
@@ -38,11 +38,11 @@ class HingeSolver:
     Args:
         loss: the objective.
         tol: bound on the violation of the optimality conditions.
-        max_iter: most sweeps over the examples.
-        seed: of the order in which coordinates are visited.
+        max_iter: maximal number of sweeps over the examples.
+        seed: seed of the order in which coordinates are visited.
 
     Attributes:
-        unconverged: how many calls ended at ``max_iter``.
+        unconverged: number of calls that stopped at ``max_iter``.
     """
 
     def __init__(self, loss: HingeLoss, *, tol: float = 1e-4, max_iter: int = 1000, seed: int = 0) -> None:

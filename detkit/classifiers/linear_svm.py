@@ -33,10 +33,10 @@ HARDEST = 12
 
 @CLASSIFIERS.register()
 class LinearSVM(Classifier):
-    """One linear SVM per class: ground truths against mined hard negatives, by default.
+    """One linear SVM per class, trained by default on ground truths and mined hard negatives.
 
-    Features are multiplied by ``target_norm`` / (mean norm of a sample of the training regions); the constants of
-    the loss mean nothing without that.
+    Features are multiplied by ``target_norm`` / (mean norm of a sample of the training regions). The constants of the
+    loss, such as ``c``, assume features of this scale.
     Source: R-CNN, section 2.3 and appendix B; rcnn_train.m for the constants.
 
     Args:
@@ -44,31 +44,34 @@ class LinearSVM(Classifier):
         feature_dim: D.
         c: weight of the hinge loss against the norm of w.
         positive_weight: factor on the loss of positives.
-        bias_scale: value of the constant feature that carries the bias; larger means less regularised.
-        target_norm: mean norm that features are scaled to; 0 leaves them as they are.
-        positive_iou: a proposal is a positive, too, of the class that fine-tuning would give it with this as its
-            FOREGROUND_IOU; null learns from ground truths alone. With 0.5 here and in ``negative_iou``, positives and
+        bias_scale: value of the constant feature that carries the bias; a larger value regularises the bias less.
+        target_norm: mean norm that features are scaled to; 0 does not scale them.
+        positive_iou: IoU from which a proposal is a positive, too: of the class of the ground truth that it overlaps
+            best; null takes only ground truths as positives. With 0.5 here and in ``negative_iou``, positives and
             background are those of fine-tuning. All positives are held in memory as float16.
-        negative_iou: a region is a negative of a class when it overlaps each of its truths by less; with 0, when it
-            overlaps none at all.
-        ignore: whether a region is set aside by the truths of the class alone or by those of every class.
-        negatives: "mined" keeps the hard ones. "random" mines as well, then trains each class anew, once, on as many
-            negatives as mining's last training learnt from, drawn uniformly without repetition from all negatives
-            of the class in the split.
+        negative_iou: a region is a negative of a class if its IoU with each ground truth of the class is below this;
+            with 0, if it overlaps none of them.
+        ignore: "per_class" compares a region with the ground truths of the class only; "any_class" compares it with
+            those of all classes, so that an object of another class is no negative.
+        negatives: "mined" trains on hard negatives. "random" mines first, then trains each class once more on negatives
+            drawn uniformly without repetition from all of the class; their number is that of the last training of
+            mining.
         tol: stopping tolerance of the solver.
-        max_iter: most sweeps of the solver.
+        max_iter: maximal number of sweeps of the solver over its examples.
         retrain_after: a class is trained again after more new hard negatives than this.
-        hard_margin: margin from which a negative is hard.
-        evict_below: margin below which a negative leaves the cache.
-        softmax_weight: the score is the margin plus so many times the log odds of the fine-tuned head's softmax; 0 for
-            the margin alone. The head is taken over, so the classifier reads the layer that it stands on.
-        passes: how often mining goes through the images.
-        folds: into how many folds of images the final cache is split, to report how classes do on the fold that they
-            have not learnt from; 0 leaves that out. It changes no classifier.
+        hard_margin: a negative is hard if its margin is above this.
+        evict_below: a negative leaves the cache after a training if its margin is below this.
+        softmax_weight: the score is the margin plus this factor times the log odds of the fine-tuned network's softmax;
+            0 takes the margin alone. Any other value needs a fine-tuned network, and the classifier must read its last
+            layer.
+        passes: number of times that mining goes through all images.
+        folds: number of folds of the images for a check that the report holds: the final cache without one fold trains
+            a classifier, which is tested on that fold; 0 skips the check. The classifier itself stays the same.
 
     Raises:
-        ConfigError: ``evict_below`` is above ``hard_margin``, so evicted negatives would be hard again; there is a
-            single fold, which leaves nothing to learn from; or a region would be positive and negative at once.
+        ConfigError: if ``evict_below`` is above ``hard_margin`` (evicted negatives would be hard again), if ``folds``
+            is 1 (no image is left to learn from), or if ``positive_iou`` is below ``negative_iou`` (a region would be
+            positive and negative at once).
 
     Example:
         >>> import numpy as np
@@ -137,13 +140,14 @@ class LinearSVM(Classifier):
     ) -> Self:
         """Learns the scale from a sample, takes the positives of all images, then mines.
 
-        The head is taken over where SOFTMAX_WEIGHT asks for it.
-
-        The sample and the positives are read in one sweep over the images; each pass of the mining is another.
-        A class without a positive or without a negative keeps the score -inf; ``report`` names it.
+        It reads all images once for the sample and the positives, and once more in each pass of mining. A class without
+        a positive or without a negative scores -inf; ``report`` lists it under ``never_fires``. With ``softmax_weight``
+        above 0 it also keeps a copy of ``head``.
 
         Raises:
-            DataError: the split has no ground truth at all, or a feature is nan or infinite.
+            DataError: if the split has no ground truth, if a feature is nan or infinite, or if one of a positive is
+                beyond float16's range (65504).
+            ConfigError: if ``softmax_weight`` is above 0 and the network has no head for the layer that is read.
         """
         index = source.index
         if not (index.truth_label >= 0).any():
@@ -186,12 +190,15 @@ class LinearSVM(Classifier):
     def fit_folds(
         self, source: FeatureSource, fold: np.ndarray, rng: np.random.Generator, *, progress: Progress | None = None
     ) -> Sequence[Self]:
-        """Mines for all folds together, from this classifier's models on.
+        """A classifier for each fold, trained without the fold's images; all folds are mined together.
 
-        The first pass finds what is hard for these, and ends with a training without each fold. The second finds what
-        is hard for the models of the folds. Mining from nothing for each fold gives the same thresholds, but goes
-        through the images once a fold and trains each class more often. Random negatives are drawn anew for each
-        fold, as many as its mining held.
+        Mining starts from the models of this classifier and makes two passes. The first pass finds the negatives that
+        are hard for these models; then each fold's model is trained without the fold. The second pass finds the
+        negatives that are hard for the fold's model.
+
+        Mining each fold from nothing gives the same thresholds, but it reads all images once a fold and trains each
+        class more often. With ``negatives`` "random", negatives are drawn anew for each fold, as many as the fold's
+        last training of mining had.
         """
         index = source.index
         rows, classes = self.examples.positives(index)
@@ -269,16 +276,16 @@ class LinearSVM(Classifier):
         return margins + self.softmax_weight * log_odds(features @ self.head_.weight.T + self.head_.bias)
 
     def linear(self) -> LinearHead | None:
-        """Weight and bias for features that are not scaled; None where the softmax has a share in the score."""
+        """Weight (K, D) and bias (K,) for unscaled features; None if ``softmax_weight`` is above 0."""
         return None if self.softmax_weight else LinearHead(self.weight_ * self.scale_, self.bias_)
 
     def state(self) -> dict[str, Tensor]:
-        """Weight (K, D) and bias (K,) for scaled features, the scale (), and the head where it has a share."""
+        """Weight (K, D), bias (K,) and scale () for scaled features; the head, too, with ``softmax_weight`` above 0."""
         own = {"weight": self.weight_, "bias": self.bias_, "scale": self.scale_}
         return own | ({"head.weight": self.head_.weight, "head.bias": self.head_.bias} if self.softmax_weight else {})
 
     def load(self, state: Mapping[str, Tensor]) -> None:
-        """Puts back what ``state`` gave."""
+        """Restores what ``state`` returned."""
         shapes: dict[str, tuple[int, ...]]
         shapes = {"weight": (self.num_classes, self.feature_dim), "bias": (self.num_classes,), "scale": ()}
         if self.softmax_weight:
@@ -290,7 +297,7 @@ class LinearSVM(Classifier):
         self.weight_, self.bias_, self.scale_ = loaded["weight"], loaded["bias"], loaded["scale"]
 
     def report(self) -> dict[str, object]:
-        """Lists over the classes, what was learnt from; ``never_fires`` names classes that could not be trained."""
+        """Lists with an entry a class: what it learnt from. ``never_fires`` lists classes that could not be trained."""
         return self._report
 
 

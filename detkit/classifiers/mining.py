@@ -39,22 +39,23 @@ class MiningRules:
 class Miner:
     """One class's positives, its cache of hard negatives and its current model.
 
-    Memory: its cache holds at most what the last training left, ``retrain_after`` regions more and those of one image;
-    their features are in the pool, once for all miners that share it. A training takes 8 D bytes for each example and
-    liblinear's own 16 for each number that is not 0, one miner at a time: scikit-learn trains in double precision only.
+    Memory: the cache holds at most what the last training left, ``retrain_after`` regions more and those of one image.
+    Their features lie in the pool, once for all miners that share it. A training takes 8 D bytes for each example, and
+    liblinear another 16 for each number that is not 0, since scikit-learn trains in double precision only. One miner
+    trains at a time.
 
     Args:
-        positives: (P, D) features; they never leave. Without any, the miner never trains.
-        train: fits a model.
+        positives: (P, D) features, which take part in every training. Without any, the miner never trains.
+        train: fits a model to (n, D) examples, positives first, and their number of positives.
         scale: factor on features, in training and in ``margins``.
         rules: constants of the mining.
-        pool: where cached features lie; None makes one for this miner alone.
+        pool: holds the cached features; None makes a pool for this miner alone.
 
     Attributes:
-        weight: (D,) float32, for scaled features; set it with ``bias`` to mine from a model that is there already.
-        bias: -inf while there is no model, so that nothing fires.
-        objectives: the objective's value after each training, on the cache of that moment.
-        num_negatives: for each training how many negatives it learnt from, those included that were evicted after it.
+        weight: (D,) float32, for scaled features; set it and ``bias`` to start mining from an existing model.
+        bias: -inf while there is no model, so that no region is found.
+        objectives: the value of the objective after each training, on the cache at that time.
+        num_negatives: number of negatives in each training, before the eviction that follows it.
         margins: (n,) float64 margins of ``rows`` under the model of the last training.
     """
 
@@ -87,25 +88,25 @@ class Miner:
 
     @property
     def num_learnt(self) -> int:
-        """Negatives that the last training learnt from."""
+        """Number of negatives in the last training."""
         return self.num_negatives[-1] if self.num_negatives else 0
 
     @property
     def has_model(self) -> bool:
-        """Whether it can tell hard negatives from easy ones."""
+        """Whether there is a model, which tells hard negatives from easy ones."""
         return self.bias > -float("inf")
 
     def see(
         self, start: int, features: Tensor, negatives: np.ndarray, margins: np.ndarray, *, is_last: bool = False
     ) -> None:
-        """Caches the hard ones among an image's negatives and trains when it is time; only new ones are copied.
+        """Caches the hard negatives of an image that are not cached yet, and trains if enough are new.
 
         Args:
             start: index row of the image's first region.
             features: (n, D) of all its regions.
             negatives: (m,) index rows of its negatives.
-            margins: (m,) their margins under the current model; without a model every negative is hard.
-            is_last: whether this is the last image, after which training is forced.
+            margins: (m,) their margins under the current model. Without a model every negative is hard.
+            is_last: whether this is the last image of a pass, after which the model is trained in any case.
         """
         if len(self.positives) == 0:
             return
@@ -120,7 +121,7 @@ class Miner:
 
         Args:
             rows: (n,) index rows that are not cached.
-            features: (n, D) theirs.
+            features: (n, D) features of these rows.
         """
         if len(self.positives):
             self._keep(rows.tolist(), features)
@@ -167,21 +168,21 @@ def mine(
     passes: int = 1,
     progress: Progress | None = None,
 ) -> None:
-    """Feeds every miner with the regions of every image, in list order; one product scores them all.
+    """Gives every miner the regions of every image, in list order.
 
-    A miner takes all negatives of the first image that has any and is trained then, again whenever it has gathered
-    enough hard ones, and at the end of every pass. Miners may be of several classes and of several settings.
+    A miner takes all negatives of the first image that has any, and trains. It trains again whenever it has gathered
+    enough hard negatives, and at the end of every pass. Miners may have different classes and settings.
     Source: R-CNN, appendix B; rcnn_train.m.
 
     Args:
         source: the features.
         miners: M miners; they are changed in place.
         negatives: image -> (n, M) bool: which of the image's rows each miner may learn from as negatives.
-        passes: how often the images are gone through; the paper finds one enough.
-        progress: told of each image of each pass.
+        passes: number of passes over the images; the paper finds one enough.
+        progress: updated after each image of each pass.
 
     Raises:
-        DataError: a feature is nan or infinite.
+        DataError: if a feature is nan or infinite.
     """
     last = int(np.count_nonzero(np.diff(source.index.offsets))) - 1
     for _ in range(passes):

@@ -13,9 +13,9 @@ SLAB = 512
 
 
 class RowPool:
-    """Features of index rows, each held once while anybody keeps it, as float16: sources round to it.
+    """Features of index rows, each held once, as float16, as long as a miner keeps it. Sources round features to it.
 
-    Memory: 2 D bytes for each of the most rows that were ever kept at once; places are used again, not given back.
+    Memory: 2 D bytes for each row, of the largest number of rows that were held at once. Free places are used again.
     """
 
     def __init__(self) -> None:
@@ -29,12 +29,12 @@ class RowPool:
         return len(self._place)
 
     def __getitem__(self, row: int) -> Tensor:
-        """(D,) float16 features of a row that is kept."""
+        """(D,) float16 features of a row that is held."""
         slab, at = divmod(self._place[row], SLAB)
         return self._slabs[slab][at]
 
     def keep(self, row: int, features: Tensor) -> None:
-        """One more keeper of a row; its (D,) features are read when it is the first one."""
+        """Counts one more miner that keeps a row; its (D,) features are copied only for the first one."""
         if row not in self._place:
             if not self._free:
                 self._free = list(range((len(self._slabs) + 1) * SLAB - 1, len(self._slabs) * SLAB - 1, -1))
@@ -44,7 +44,7 @@ class RowPool:
         self._keepers[row] += 1
 
     def release(self, rows: Iterable[int]) -> None:
-        """One keeper less of each of these rows."""
+        """Counts one miner less for each of these rows, and drops rows that no miner keeps."""
         for row in rows:
             self._keepers[row] -= 1
             if self._keepers[row] == 0:

@@ -18,7 +18,7 @@ from detkit.structures.state import checked_state
 
 @CLASSIFIERS.register()
 class Softmax(Classifier):
-    """Class probabilities of the fine-tuned head; nothing is learnt beyond it.
+    """The class probabilities of the fine-tuned network; ``fit`` learns nothing.
 
     Source: R-CNN, appendix B (54.2 -> 50.9 mAP on VOC2007 against the SVMs).
 
@@ -56,10 +56,10 @@ class Softmax(Classifier):
         head: LinearHead | None = None,
         progress: Progress | None = None,
     ) -> Self:
-        """Takes over the head; source, rng and progress are not touched.
+        """Keeps the head of the network; source, rng and progress are not used.
 
         Raises:
-            ConfigError: there is no head, or it stands on another layer.
+            ConfigError: if the network has no head, or its head reads another layer.
         """
         remedy = "fine-tune it or use LinearSVM"
         shape = (self.num_classes + 1, self.feature_dim)
@@ -68,7 +68,7 @@ class Softmax(Classifier):
         return self
 
     def score(self, features: Tensor) -> Tensor:
-        """(N, K) float32 probabilities of (N, D) features; a row's missing share is that of background."""
+        """(N, K) float32 probabilities of (N, D) features; 1 - (sum of a row) is the probability of background."""
         return torch.softmax(features @ self.weight_.T + self.bias_, dim=1)[:, :-1]
 
     def linear(self) -> LinearHead:
@@ -80,7 +80,7 @@ class Softmax(Classifier):
         return {"weight": self.weight_, "bias": self.bias_}
 
     def load(self, state: Mapping[str, Tensor]) -> None:
-        """Puts back what ``state`` gave."""
+        """Restores what ``state`` returned."""
         rows = self.num_classes + 1
         loaded = checked_state("Softmax", state, {"weight": (rows, self.feature_dim), "bias": (rows,)})
         self.weight_, self.bias_ = loaded["weight"], loaded["bias"]
