@@ -10,7 +10,7 @@ from detkit.backbones.base import Backbone
 
 
 class FrozenNorms(Backbone):
-    """A backbone whose BatchNorms use their stored statistics in train mode, too; their weights are trained."""
+    """A backbone whose BatchNorms use their stored statistics in train mode, too. Their weights are trained."""
 
     def train(self, mode: bool = True) -> Self:
         """Train or eval mode for all but BatchNorm, which stays in eval mode."""
@@ -22,7 +22,7 @@ class FrozenNorms(Backbone):
 
 
 def without_numbers(net: nn.Module) -> nn.Module:
-    """A network moved to torch's device "meta", whose BatchNorms keep the shape and do nothing, as they are slow there.
+    """A network on torch's device "meta", without its BatchNorms, which are slow there and keep all shapes.
 
     Args:
         net: changed in place.

@@ -13,7 +13,7 @@ from detkit.backbones.preprocessing import Preprocessing
 
 @dataclass(frozen=True)
 class LayerSpec:
-    """The shape of one named layer's output for one crop, batch dimension left out: (C, H, W) or (D,)."""
+    """The shape of a named layer's output for one crop, without the batch dimension: (C, H, W) or (D,)."""
 
     shape: tuple[int, ...]
 
@@ -29,25 +29,26 @@ class LayerSpec:
 class Backbone(nn.Module, ABC):
     """A network in three parts: ``map`` (convolutions, any image size), ``pool`` (to one size) and ``after_pool``.
 
-    ``advance`` is the last two in turn and ``forward`` on crops is ``advance(map(crops))``, so warped crops, shared
-    maps and regions that were pooled in another way run through the same layers.
-    Train or eval mode is the caller's; BatchNorm statistics stay frozen in either.
+    ``advance`` runs ``pool`` and then ``after_pool``; ``forward`` returns ``advance(map(crops))``. Warped crops, shared
+    maps and regions that another method pooled therefore run through the same layers.
+
+    The caller sets train or eval mode. BatchNorms use their stored statistics in both.
 
     Attributes:
         input_size: side of the square crop in pixels.
         stride: input pixels per map cell.
-        map_origin: pixel coordinate, x and y alike, on which the first cell of an image's map is centred; of a crop's
-            map, which may be another, ``origin_of`` tells.
-        fills_to: images are filled up to multiples of so many pixels, since the padding of some networks, and with it
-            the map's origin, depends on the image's size; 1 for networks that pad all images alike.
+        map_origin: pixel coordinate, the same in x and y, of the centre of the first cell of an image's map. A crop's
+            map may have another one; ``origin_of`` returns it.
+        fills_to: the sides of images are padded to multiples of this number of pixels; 1 does not pad. Some networks
+            need it: their own padding, and so the origin of the map, depends on the size of the image.
         map_size: (height, width) of the map of one crop.
         map_channels: channels of the map.
-        levels: bins on a side of each level of the pyramid of maxima that ``pool`` makes of maps of any size; empty
-            where the network keeps its own pooling.
-        takes_any_map: whether the network pools nothing and ``after_pool`` averages maps of any size.
-        layers: the named layers in forward order; the first is what ``pool`` gives, or, where maps of any size are
-            averaged, their average in a grid; the last one carries the fine-tuning head.
-        preprocessing: how pixels become input; replaced by that of the weights when weights are loaded.
+        levels: bins on a side of each level of the pyramid of maxima to which ``pool`` reduces maps of any size; empty
+            if the network keeps its own pooling.
+        takes_any_map: whether ``pool`` changes nothing and ``after_pool`` averages maps of any size.
+        layers: the named layers in forward order. The first is the output of ``pool``, or, with ``takes_any_map``, the
+            map averaged to a grid. The last carries the head in fine-tuning.
+        preprocessing: how pixels become input. Loading weights replaces it by the preprocessing of the weights.
     """
 
     input_size: int
@@ -66,16 +67,15 @@ class Backbone(nn.Module, ABC):
         """(B, C, h, w) feature map of preprocessed images (B, 3, H, W)."""
 
     def pool(self, maps: Tensor) -> Tensor:
-        """(N, C, h, w): the network's own pooling of maps of the size ``map_size``; the maps where it has none."""
+        """(N, C, h, w): maps of the size ``map_size`` after the network's own pooling; unchanged if it has none."""
         return maps
 
     @abstractmethod
     def after_pool(self, pooled: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
-        """The named layers, each (N, D), of regions that are pooled already. Differentiable.
+        """The named layers, each (N, D), of pooled regions. Differentiable.
 
         Args:
-            pooled: (N, C, h, w) in place of what ``pool`` gives: of the size ``pool_size``, or of any where
-                ``takes_any_map``.
+            pooled: (N, C, h, w), of the size ``pool_size``, or of any size with ``takes_any_map``.
             layers: names from ``layers``.
         """
 
@@ -88,20 +88,20 @@ class Backbone(nn.Module, ABC):
         return self.advance(self.map(crops), layers)
 
     def origin_of(self, side: int) -> float:
-        """Pixel coordinate on which the first cell of the map of an image of that side is centred.
+        """Pixel coordinate, the same in x and y, of the centre of the first cell of the map of a square image.
 
         Args:
-            side: ``input_size``, or a multiple of ``fills_to``.
+            side: side of the image in pixels: ``input_size``, or a multiple of ``fills_to``.
         """
         return self.map_origin
 
     @property
     def pool_size(self) -> tuple[int, int]:
-        """(height, width) of the first layer, to which regions are pooled where this replaces the network's pooling."""
+        """(height, width) of the first layer: the size to which an extractor pools regions in place of ``pool``."""
         _, height, width = next(iter(self.layers.values())).shape
         return height, width
 
     @property
     def last_layer(self) -> str:
-        """The layer on which a classification head stands."""
+        """Name of the last layer, which carries the classification head."""
         return list(self.layers)[-1]

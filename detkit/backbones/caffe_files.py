@@ -33,7 +33,7 @@ class CaffeModel:
     """The weights of a .caffemodel file.
 
     Args:
-        name: the network's, "" where the file has none.
+        name: name of the network; "" if the file has none.
         tensors: float32 by torch's names: ``conv1.weight``, ``conv1.bias``; a third blob is ``NAME.blob2``.
     """
 
@@ -42,12 +42,12 @@ class CaffeModel:
 
 
 def read_caffemodel(path: Path) -> CaffeModel:
-    """The weights of a network, of Caffe's format since 2014 (``layer``) and of the one before (``layers``).
+    """The weights of a network from a .caffemodel file: in the format since 2014 (``layer``) or before (``layers``).
 
     Source: caffe.proto: NetParameter, LayerParameter, V1LayerParameter, BlobProto, BlobShape.
 
     Raises:
-        WeightsError: unreadable, damaged, of the format before these two, or without weights.
+        WeightsError: if the file is unreadable, damaged, in a format before these two, or without weights.
     """
     name, tensors = "", dict[str, Tensor]()
     for field in _message(path).fields():
@@ -69,10 +69,10 @@ def read_caffemodel(path: Path) -> CaffeModel:
 def read_mean_image(path: Path, side: int) -> Tensor:
     """The centre (3, side, side) of a mean image, float32, in the file's channel order (Caffe: BGR).
 
-    Caffe takes its central crop out of the whole picture and its mean out of the same place.
+    Caffe crops the mean image at the same place as the picture.
 
     Raises:
-        WeightsError: unreadable, damaged, or no image of three channels that is large enough.
+        WeightsError: if the file is unreadable or damaged, or holds no image of three channels that is large enough.
     """
     mean = _blob(_message(path))
     if mean.ndim == 4 and mean.shape[0] == 1:

@@ -101,15 +101,15 @@ class _GroupedAlexNet(Backbone):
 
 @BACKBONES.register()
 class CaffeNet(_GroupedAlexNet):
-    """The paper's network: pooling before normalisation, 227 px crops.
+    """The network of the R-CNN paper: pooling before normalisation, 227 px crops.
 
     Args:
-        input_size: side of the crop; at least 55, so that pool5 has a whole window.
-        init: "published" draws Caffe's Gaussians, with biases of 1 behind conv2, conv4, conv5, fc6 and fc7; "he"
-            scales the Gaussians to the fan-in, with biases of 0.
+        input_size: side of the crop in pixels; at least 55, so that pool5 has a whole window.
+        init: first weights: "published" draws Caffe's Gaussians and sets the biases of conv2, conv4, conv5, fc6 and
+            fc7 to 1; "he" scales the Gaussians to the fan-in and sets all biases to 0.
         dropout: share of fc6 and fc7 that is dropped in train mode.
-        levels: pool5 is a pyramid of maxima with so many bins on a side of each level. One level of 6 equals the
-            network's own pooling at 227 px, which an empty list keeps; with others fc6 is a new layer.
+        levels: bins on a side of each level of a pyramid of maxima that replaces pool5; empty keeps the network's own
+            pooling. One level of 6 equals it at 227 px. With other levels, fc6 is a new layer.
 
     Example:
         >>> import torch
@@ -128,12 +128,12 @@ class AlexNet(_GroupedAlexNet):
     """Krizhevsky's network as Caffe trained it: normalisation before pooling, 227 px crops.
 
     Args:
-        input_size: side of the crop; at least 55, so that pool5 has a whole window.
-        init: "published" draws Caffe's Gaussians, with biases of 0.1 behind conv2, conv4, conv5, fc6 and fc7; "he"
-            scales the Gaussians to the fan-in, with biases of 0.
+        input_size: side of the crop in pixels; at least 55, so that pool5 has a whole window.
+        init: first weights: "published" draws Caffe's Gaussians and sets the biases of conv2, conv4, conv5, fc6 and
+            fc7 to 0.1; "he" scales the Gaussians to the fan-in and sets all biases to 0.
         dropout: share of fc6 and fc7 that is dropped in train mode.
-        levels: pool5 is a pyramid of maxima with so many bins on a side of each level. One level of 6 equals the
-            network's own pooling at 227 px, which an empty list keeps; with others fc6 is a new layer.
+        levels: bins on a side of each level of a pyramid of maxima that replaces pool5; empty keeps the network's own
+            pooling. One level of 6 equals it at 227 px. With other levels, fc6 is a new layer.
 
     Example:
         >>> import torch

@@ -19,12 +19,12 @@ def linear_layers(backbone: Backbone) -> dict[str, nn.Linear]:
 def of_rank(layer: nn.Linear, rank: int) -> nn.Sequential:
     """Two layers that give what ``layer`` gives with all but its ``rank`` largest singular values set to 0.
 
-    W = U S V' becomes S_t V_t' without a bias, then U_t with the layer's; nothing stands between them.
+    W = U S V' becomes S_t V_t' without a bias, then U_t with the bias of ``layer``. There is no activation in between.
     Source: Fast R-CNN, section 3.1.
 
     Args:
         layer: (O, D).
-        rank: larger ones than O count as O. Ranks below O D / (O + D) save numbers.
+        rank: number of singular values that are kept, at most O. Ranks below O D / (O + D) save parameters.
     """
     weight = layer.weight.detach()
     # The left singular vectors are the eigenvectors of W W', which is far smaller than W; S V' = U' W.
@@ -40,11 +40,11 @@ def of_rank(layer: nn.Linear, rank: int) -> nn.Sequential:
 
 
 def take_factors(backbone: Backbone, tensors: Mapping[str, Tensor]) -> None:
-    """Gives a backbone two layers where a file holds NAME.0.weight (r, D) and NAME.1.weight (O, r) for its layer NAME.
+    """Replaces the layer NAME by two layers if a file holds NAME.0.weight (r, D) and NAME.1.weight (O, r) for it.
 
     Args:
-        backbone: changed in place; the new layers hold any numbers.
-        tensors: those of the file; others than these are not looked at.
+        backbone: changed in place; the new layers are not filled yet.
+        tensors: tensors of the file by name; all other tensors are ignored.
     """
     for name, layer in linear_layers(backbone).items():
         first, second = (tensors.get(f"{name}.{i}.weight") for i in range(2))
@@ -62,6 +62,6 @@ def take_factors(backbone: Backbone, tensors: Mapping[str, Tensor]) -> None:
 
 
 def replace_layer(backbone: Backbone, name: str, layer: nn.Module) -> None:
-    """Puts another module in the place of the one of this name, "classifier.3" for example."""
+    """Replaces the module of a name, "classifier.3" for example, by another module."""
     parent, _, own = name.rpartition(".")
     setattr(backbone.get_submodule(parent), own, layer)

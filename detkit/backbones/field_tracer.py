@@ -1,4 +1,4 @@
-"""Follows what the cells of maps see through the operations of a network."""
+"""Follows which pixels the cells of maps see, through the operations of a network."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ aten = torch.ops.aten
 
 @dataclass(frozen=True, eq=False)
 class Axis:
-    """The cells of a map along one axis; what it makes of them is of its own class.
+    """The cells of a map along one axis. Its methods return objects of its own class.
 
     Args:
-        spans: (n, 2) first pixel that each cell sees, and the one behind the last.
+        spans: (n, 2) first pixel that each cell sees, and the pixel after the last.
         step: pixels between neighbouring cells.
     """
 
@@ -28,25 +28,25 @@ class Axis:
     step: float
 
     def windows(self, count: int, kernel: int, stride: int, padding: int, dilation: int) -> Axis:
-        """Of a convolution or pooling with so many outputs; what it pads lies as far out as cells would."""
+        """The cells after a convolution or pooling with ``count`` outputs; padded cells lie outside the map."""
         first = np.arange(count) * stride - padding
         last = first + dilation * (kernel - 1)
         return type(self)(np.stack([self._at(first)[:, 0], self._at(last)[:, 1]], 1), self.step * stride)
 
     def bins(self, count: int) -> Axis:
-        """Of an adaptive pooling to so many cells: from floor(i n / count) to ceil((i + 1) n / count)."""
+        """The cells after an adaptive pooling; cell i sees floor(i n / count) to ceil((i + 1) n / count), exclusive."""
         at, length = np.arange(count), len(self.spans)
         first, last = at * length // count, -(-(at + 1) * length // count) - 1
         step = self.step * length / count if count > 1 else 0.0
         return type(self)(np.stack([self.spans[first, 0], self.spans[last, 1]], 1), step)
 
     def whole(self, count: int) -> Axis:
-        """Of cells that see the whole axis."""
+        """Cells that see the whole axis."""
         span = [[self.spans[:, 0].min(), self.spans[:, 1].max()]]
         return type(self)(np.repeat(span, count, 0), 0.0)
 
     def join(self, other: Axis) -> Axis:
-        """Of cells that see what both see; where their numbers differ, each sees all of the shorter one."""
+        """Cells that see what both axes see; if their lengths differ, each cell sees all of the shorter axis."""
         if len(self.spans) != len(other.spans):
             longer, shorter = (self, other) if len(self.spans) > len(other.spans) else (other, self)
             return longer.join(shorter.whole(len(longer.spans)))
@@ -64,10 +64,10 @@ Axes = tuple[Axis, Axis]
 
 
 class Tracer(TorchDispatchMode):
-    """Follows fields through every operation that runs inside.
+    """Follows receptive fields through every operation that runs inside the ``with`` block.
 
     Args:
-        state: the network's tensors by name, by which convolutions are named.
+        state: the network's tensors by name; convolutions are named after their weights.
     """
 
     def __init__(self, state: Mapping[str, Tensor]) -> None:
@@ -78,11 +78,11 @@ class Tracer(TorchDispatchMode):
         self._last = "the input"
 
     def put(self, tensor: Tensor, axes: Axes) -> None:
-        """Says what the cells of a tensor see."""
+        """Sets what the cells of a tensor see."""
         self._held[id(tensor)] = (tensor, axes)
 
     def of(self, tensor: Tensor) -> Axes:
-        """What the cells of a tensor see that an operation has given."""
+        """What the cells of a tensor see, for a tensor that an operation returned."""
         return self._held[id(tensor)][1]
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

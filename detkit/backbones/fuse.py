@@ -23,20 +23,21 @@ from detkit.backbones.torchvision_nets import TorchvisionBackbone
 def fuse_for_inference(backbone: Backbone, dtype: torch.dtype = torch.float32) -> Backbone:
     """A copy in eval mode with BatchNorms folded into the convolutions before them, to be run in ``dtype``.
 
-    It gives the same numbers up to rounding, in fewer passes over memory. The copy has other tensors than the original,
-    so it is for use and not for saving.
+    It returns the same numbers up to rounding, and is faster because it reads memory less often. The copy has other
+    tensors than the original, so use it, but do not save it.
 
-    Folded is what is known to be one linear map: an ``nn.BatchNorm2d`` with stored statistics right behind an
-    ``nn.Conv2d``, in an ``nn.Sequential`` (subclasses that leave its ``forward`` alone, too), in one of torchvision's
-    residual blocks, or wherever a pass through a network of timm shows that it alone reads the convolution.
-    Subclasses of the two may do more than the original and stay as they are, and so does whatever stands in another
-    module with a ``forward`` of its own. Those of timm are known: an activation in a BatchNorm is kept, and a
-    convolution may pad its input first.
+    An ``nn.BatchNorm2d`` with stored statistics right after an ``nn.Conv2d`` is folded in these places:
+    - in an ``nn.Sequential``, and in subclasses that keep its ``forward``;
+    - in one of torchvision's residual blocks;
+    - wherever a pass through a network of timm shows that the BatchNorm alone reads the convolution.
+
+    Modules with a ``forward`` of their own stay as they are. So do subclasses of the two layers, which may do more,
+    except timm's: the activation in a BatchNorm is kept, and a convolution may pad its input first.
 
     Args:
         backbone: a network of float32.
-        dtype: what autocast runs it in. The copy takes input of it and holds in it the weights that autocast would cast
-            anew in every pass, so the numbers are the same to the bit; other weights stay float32.
+        dtype: dtype of autocast and of the copy's input. Weights that autocast would cast in every pass are cast once,
+            here, so the numbers are the same to the bit; other weights stay float32.
     """
     fused = copy.deepcopy(backbone).eval()
     convs = _convolutions(fused)
@@ -51,15 +52,16 @@ def fuse_for_inference(backbone: Backbone, dtype: torch.dtype = torch.float32) -
 
 @contextmanager
 def norms_folded(backbone: Backbone) -> Iterator[None]:
-    """Inside it, each pass multiplies the scales of frozen BatchNorms into the weights of the convolutions before them.
+    """A context in which each pass folds the scales of frozen BatchNorms into the convolutions before them.
 
-    The numbers and the gradients, those of the BatchNorms' weights too, are the same up to rounding. A step neither
-    makes nor keeps the maps between the two: one of 64 crops of MobileNetV2 takes less time and memory. Folded is what
-    ``fuse_for_inference`` folds, where the convolution pads as ``nn.Conv2d`` does and the BatchNorm takes stored
-    statistics in the mode that the backbone is in.
+    The numbers and all gradients, those of the BatchNorms' weights too, are the same up to rounding. A step of 64 crops
+    of MobileNetV2 takes less time and memory, since the maps between the two layers are neither made nor kept.
+
+    The same layers are folded as in ``fuse_for_inference``, on two conditions: the convolution pads as ``nn.Conv2d``
+    does, and the BatchNorm uses stored statistics in the backbone's current mode.
 
     Args:
-        backbone: its parameters stay where they are, so they are trained and saved under their names.
+        backbone: its parameters stay in place, so they are trained and saved under their names.
     """
     modes = [(module, module.training) for module in backbone.modules()]
     pairs = _pairs(backbone.eval(), (nn.Conv2d,))

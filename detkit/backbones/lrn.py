@@ -12,8 +12,8 @@ from detkit.backbones.pieces import pieces
 def local_response_norm(x: Tensor, size: int = 5, alpha: float = 1e-4, k: float = 1.0) -> Tensor:
     """Each value times (k + alpha / size * sum of squares over ``size`` neighbouring channels) ** -0.75.
 
-    Equal to torch's own operator with beta 0.75 and several times as fast: the sums are additions of shifted squares
-    and the power is two square roots. Channels beyond the first and last count as zero. Differentiable.
+    It equals torch's own operator with beta 0.75 and is several times as fast: it adds shifted squares, and takes two
+    square roots for the power. Channels beyond the first and last count as zero. Differentiable.
     Source: Caffe's LRN layer, as CaffeNet and AlexNet set it (Krizhevsky's paper does not divide alpha by ``size``).
 
     Args:

@@ -1,4 +1,4 @@
-"""Where the cells of a network's last map lie in the image."""
+"""The position in the image of the cells of a network's last map."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ class MapGrid:
     """The map of a square image.
 
     Args:
-        channels: numbers of a cell.
+        channels: channels of the map.
         size: (height, width) in cells.
         stride: pixels between neighbouring cells.
-        origin: pixel coordinate, x and y alike, on which the first cell is centred.
+        origin: pixel coordinate, the same in x and y, of the centre of the first cell.
     """
 
     channels: int
@@ -30,14 +30,14 @@ class MapGrid:
 
 
 def map_grid(to_map: Callable[[Tensor], Tensor], side: int) -> MapGrid:
-    """The grid of the map of an image, from a pass without numbers.
+    """The grid of the map of a square image, from a pass on the device "meta".
 
-    A cell stands where the convolutions, poolings and paddings on its way put it. What spreads over the whole map and
-    comes back as a factor or a summand of each cell, such as squeeze and excitation, moves no cell.
+    The convolutions, poolings and paddings on a cell's way give its position. An operation that sees the whole map and
+    returns a factor or a summand for each cell, such as squeeze and excitation, does not move cells.
 
     Args:
         to_map: gives the map (1, C, h, w) of an image (1, 3, side, side), both on torch's device "meta".
-        side: of the image in pixels.
+        side: side of the image in pixels.
     """
     pixels = _MainWay(np.stack([np.arange(side), np.arange(side) + 1], 1).astype(np.float64), 1.0)
     image = torch.empty(1, 3, side, side, device="meta", requires_grad=True)

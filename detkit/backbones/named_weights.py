@@ -1,4 +1,4 @@
-"""Weights by name, out of the collections of torchvision and timm."""
+"""Weights by name from the collections of torchvision and timm."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Collection(ABC):
     """Weights that a library downloads.
 
     Attributes:
-        name: of the library; ``NAME:`` is the prefix of a specification.
+        name: name of the library; ``NAME:`` is the prefix of a specification.
     """
 
     name: str
@@ -24,29 +24,29 @@ class Collection(ABC):
     @property
     @abstractmethod
     def version(self) -> str:
-        """Of the library."""
+        """Version of the library."""
 
     @abstractmethod
     def known(self, arch: str) -> Mapping[str, Any]:
-        """What is needed to download each of an architecture's weights, by their names."""
+        """The weights of an architecture by name, each with what ``download`` needs."""
 
     @abstractmethod
     def download(self, chosen: Any) -> tuple[Mapping[str, Tensor], Preprocessing]:
-        """The tensors of one of them, by the library's names, and how pixels were prepared.
+        """The tensors of one entry of ``known``, by the library's names, and their preprocessing.
 
         Raises:
-            OSError, RuntimeError: it is not to be had.
+            OSError, RuntimeError: if the download fails.
         """
 
     def find(self, spec: str, home: str) -> Any:
-        """What ``known`` has for a specification.
+        """The entry of ``known`` for a specification.
 
         Args:
-            spec: ``NAME:weights``; the weights DEFAULT are the first that the library recommends.
-            home: ``NAME:architecture`` of the backbone, or "" where no collection has it.
+            spec: ``NAME:weights``; the name DEFAULT stands for the weights that the library recommends first.
+            home: ``NAME:architecture`` of the backbone, or "" if no collection has it.
 
         Raises:
-            WeightsError: the collection has none of this backbone, or none of that name.
+            WeightsError: if the collection has no weights of this backbone, or none of that name.
         """
         owner, _, arch = home.partition(":")
         if owner != self.name:
@@ -108,7 +108,7 @@ _COLLECTIONS = {collection.name: collection for collection in (_Torchvision(), _
 
 
 def collection_of(spec: str) -> Collection | None:
-    """The collection that a specification names by its prefix; None for a file."""
+    """The collection of a specification's prefix; None for a file."""
     prefix, colon, _ = spec.partition(":")
     return _COLLECTIONS.get(prefix) if colon else None
 

@@ -1,4 +1,4 @@
-"""Names of networks, and which one a set of tensors belongs to."""
+"""Names of networks, and the network that a set of tensors belongs to."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from detkit.registry import BACKBONES
 
 
 def network_name(backbone: Backbone) -> str:
-    """The component's name, with its architecture where it has several."""
+    """The component's name, with its architecture if it has several."""
     name, arch = type(backbone).__name__, getattr(backbone, "arch", "")
     return f"{name} {arch}" if arch else name
 
 
 def home_of(backbone: Backbone) -> str:
-    """``torchvision:ARCH`` or ``timm:ARCH`` of a network that the library has weights of; else an empty string."""
+    """``torchvision:ARCH`` or ``timm:ARCH`` of a network of the library; else an empty string."""
     collection = getattr(backbone, "collection", "")
     return f"{collection}:{getattr(backbone, 'arch', '')}" if collection else ""
 
 
 def nearest_network(tensors: Mapping[str, Tensor], wanted: Backbone) -> str:
-    """A " The file looks like ..." for the network that has the most of these names and shapes, or an empty string.
+    """The sentence " The file looks like ..." for the network that shares most names and shapes; or an empty string.
 
     Args:
-        tensors: those of the file.
-        wanted: the network that they do not fit; named with its settings where it is the nearest itself.
+        tensors: tensors of the file by name.
+        wanted: the network that they do not fit. If it is the nearest itself, the sentence names its settings, too.
     """
     own, shares = network_name(wanted), {}
     for backbone in _all_networks():

@@ -11,11 +11,11 @@ PIECE_NUMBERS = 1 << 19
 
 
 def pieces(images: Tensor) -> Iterator[slice]:
-    """Slices of (N, ...) images that are worked on one after the other, so that what is made of each stays small.
+    """Slices of (N, ...) images that are processed one after the other, so that intermediate tensors stay small.
 
-    The C library gives memory of more than 32 MB back to the system as soon as it is freed, and every page of the next
-    such tensor is then mapped and cleared anew, which takes longer than the arithmetic; smaller tensors are used again
-    and stay in the processor's cache. A GPU has none of this: there all N are one piece.
+    The C library returns blocks of more than 32 MB to the system as soon as they are freed. The system then maps and
+    clears every page of the next such tensor, which takes longer than the arithmetic. Smaller tensors are used again
+    and stay in the processor's cache. On a GPU all N images are one slice.
     """
     step = len(images)
     if images.device.type == "cpu":

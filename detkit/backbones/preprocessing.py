@@ -1,4 +1,4 @@
-"""How pixels become a network's input."""
+"""The conversion of pixels to a network's input."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ class Preprocessing:
 
     Args:
         order: "RGB" or "BGR".
-        scale: factor on 0..255 pixels before the mean is taken off; 1/255 for torchvision's weights.
+        scale: factor on pixels of 0..255 before the mean is subtracted; 1/255 for torchvision's weights.
         mean: (3,) or (3, S, S) float32, in ``order`` and after ``scale``.
         std: (3,) float32.
-        dtype: of the input that is made; computed in float32 and rounded once.
+        dtype: dtype of the input; it is computed in float32 and rounded once.
     """
 
     order: Literal["RGB", "BGR"]
@@ -32,17 +32,17 @@ class Preprocessing:
 
     @classmethod
     def of(cls, order: Literal["RGB", "BGR"], scale: float, mean: object, std: object) -> Preprocessing:
-        """Preprocessing from plain numbers or arrays."""
+        """Preprocessing from numbers or arrays."""
         mean, std = (torch.as_tensor(np.asarray(v, dtype=np.float32)) for v in (mean, std))
         return cls(order, scale, mean, std)
 
     def __call__(self, pixels: Tensor, valid: Tensor | None = None) -> Tensor:
-        """Network input (N, 3, H, W) of the dtype ``dtype``, in channels-last memory, of pixels.
+        """Network input (N, 3, H, W) of the dtype ``dtype``, in channels-last memory.
 
         Args:
             pixels: (N, H, W, 3) RGB, uint8 or float32 in 0..255.
-            valid: (N, 4) integer rectangles (x1, y1, x2, y2), exclusive: outside them the input is 0, which is what
-                a pixel of the mean gives. None: every pixel counts.
+            valid: (N, 4) integer rectangles (x1, y1, x2, y2), x2 and y2 exclusive. Outside its rectangle the input is
+                0, as for a pixel of the mean colour. None uses every pixel.
         """
         height, width = pixels.shape[1:3]
         # A row's pixels lie in one line, so that no inner loop is as short as the three channels.
@@ -61,7 +61,7 @@ class Preprocessing:
         return out.permute(0, 3, 1, 2)
 
     def without_position(self) -> Preprocessing:
-        """The same with one mean colour, for images of any size; a mean image is averaged over its pixels."""
+        """The same with one mean colour, the average of a mean image over its pixels, for images of any size."""
         mean = self.mean if self.mean.ndim == 1 else self.mean.mean((1, 2))
         return replace(self, mean=mean)
 

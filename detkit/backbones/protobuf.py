@@ -1,4 +1,4 @@
-"""The wire format of protocol buffers, as far as Caffe's files use it, read with every bound checked."""
+"""A reader of protocol buffers, as far as Caffe's files use them; it checks every bound."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from detkit.errors import WeightsError
 
 
 class Wire(IntEnum):
-    """How the content of a field is written."""
+    """The encoding of a field's content."""
 
     VARINT = 0
     FIXED64 = 1
@@ -23,15 +23,15 @@ _WIDTHS = {Wire.FIXED64: 8, Wire.FIXED32: 4}
 
 @dataclass(frozen=True)
 class Message:
-    """A part of a file that is made of fields.
+    """A part of a file that consists of fields.
 
     Source: protobuf.dev, "Encoding".
 
     Args:
         data: the whole file.
         start: the first byte of the part.
-        stop: the byte behind it.
-        source: the file, for messages.
+        stop: the byte after its last.
+        source: path of the file, for messages.
     """
 
     data: memoryview
@@ -40,10 +40,10 @@ class Message:
     source: str
 
     def fields(self) -> Iterator[Field]:
-        """The fields in file order; those of one number need not stand together.
+        """The fields in file order. Fields of one number may be scattered.
 
         Raises:
-            WeightsError: a field reaches beyond the message, or is of a kind that Caffe's files do not have.
+            WeightsError: if a field reaches beyond the message, or has a kind that Caffe's files do not use.
         """
         at = self.start
         while at < self.stop:
@@ -67,7 +67,7 @@ class Message:
             at = stop
 
     def varint(self, at: int) -> tuple[int, int]:
-        """The unsigned 64-bit number that starts at a byte, and the byte behind it."""
+        """The unsigned 64-bit number that starts at a byte, and the byte after it."""
         value = 0
         for i in range(10):
             if at + i >= self.stop:
@@ -81,7 +81,7 @@ class Message:
         return value, at + i + 1
 
     def error(self, at: int, what: str) -> WeightsError:
-        """What is wrong at a byte of the file."""
+        """The error for damage at a byte of the file."""
         return WeightsError(f"weights {self.source}: byte {at}: {what}; the file is damaged or of another kind")
 
 
@@ -90,8 +90,8 @@ class Field:
     """One field.
 
     Args:
-        number: what it means, by the message's definition.
-        wire: how it is written.
+        number: its number in the definition of the message.
+        wire: its encoding.
         content: its bytes.
     """
 

@@ -14,7 +14,7 @@ from detkit.backbones.base import LayerSpec
 def pyramid_pool(maps: Tensor, levels: Sequence[int]) -> Tensor:
     """The maxima of n x n bins of each map, for each n of the levels.
 
-    Of L cells, bin i takes those from floor(i * L / n) to ceil((i + 1) * L / n), the latter not included.
+    On an axis of L cells, bin i holds the cells from floor(i * L / n) to ceil((i + 1) * L / n), exclusive.
     Source: SPP-net, section 2.2.
 
     Args:
@@ -28,6 +28,6 @@ def pyramid_pool(maps: Tensor, levels: Sequence[int]) -> Tensor:
 
 
 def pool5_shape(channels: int, own_side: int, levels: Sequence[int]) -> LayerSpec:
-    """The shape of pool5: of the pyramid, or, without levels, of the network's own pooling."""
+    """The shape of pool5: that of the pyramid, or, without levels, that of the network's own pooling."""
     grid = (sum(n * n for n in levels), 1) if levels else (own_side, own_side)
     return LayerSpec((channels, *grid))

@@ -1,4 +1,4 @@
-"""Which BatchNorm reads a convolution, and nothing else does, as seen in a pass."""
+"""Convolutions that only a BatchNorm reads, found by a pass through the network."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from detkit.backbones.base import Backbone
 
 
 def lone_readers(network: Backbone, convs: tuple[type[nn.Module], ...]) -> list[tuple[str, str]]:
-    """(convolution, BatchNorm) by name: the BatchNorm takes what the convolution gives, and nothing else takes it.
+    """Names of (convolution, BatchNorm) pairs in which the BatchNorm alone reads the convolution's output.
 
-    The network runs once on one crop of zeros. Both modules run once in it, and the statistics are stored ones.
+    The network runs once on one crop of zeros. In it both modules run once, and the BatchNorm uses stored statistics.
 
     Args:
         network: in eval mode; unchanged.
-        convs: the types of convolutions, without their subclasses. BatchNorms are ``nn.BatchNorm2d`` and timm's with an
-            activation.
+        convs: the types of convolutions, which excludes their subclasses. The types of BatchNorms are
+            ``nn.BatchNorm2d`` and timm's with an activation.
     """
     from timm.layers import BatchNormAct2d  # slow to import, and other networks have none
 

@@ -1,4 +1,4 @@
-"""How much of a crop each layer of a network sees, computed from its kernels, strides and paddings."""
+"""The receptive field of each layer of a network, from its kernels, strides and paddings."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from detkit.backbones.field_tracer import Axes, Axis, Tracer
 
 @dataclass(frozen=True, eq=False)
 class ReceptiveField:
-    """What the cells of one layer see of a crop.
+    """The part of a crop that the cells of one layer see.
 
     Args:
         cells: (n, 4) float64 x1, y1, x2, y2 of each cell, rows first; in pixels of the crop, not clipped to it.
-        stride: pixels between neighbouring cells; 0 where every cell sees the same.
-        side: of the crop.
+        stride: pixels between neighbouring cells; 0 if every cell sees the same.
+        side: side of the crop in pixels.
     """
 
     cells: np.ndarray
@@ -29,38 +29,39 @@ class ReceptiveField:
 
     @property
     def size(self) -> int:
-        """Side of the largest cell's field in pixels; it may exceed the crop's."""
+        """Side of the largest cell's field in pixels; it may be larger than the crop."""
         return round(float((self.cells[:, 2:] - self.cells[:, :2]).max()))
 
     @property
     def offset(self) -> float:
-        """Pixel coordinate on which the first cell's field is centred."""
+        """Pixel coordinate of the centre of the first cell's field."""
         return float(self.cells[0, ::2].mean())
 
     @property
     def text(self) -> str:
-        """The size beside the crop's, in words."""
+        """A text with the size of the field and of the crop."""
         return f"{self.size} of {self.side} px" if self.size < self.side else f"the whole crop of {self.side} px"
 
     @property
     def share(self) -> float:
-        """Of the crop's side, 0 to 1."""
+        """Share of the crop's side that the field covers, 0 to 1."""
         return min(1.0, self.size / self.side)
 
 
 def receptive_fields(backbone: Backbone) -> dict[str, ReceptiveField]:
     """The receptive field of each convolution and pooling in the order in which they run, and of each named layer.
 
-    The network runs once on shapes without numbers, and each cell's first and last pixel go through it: where branches
-    meet, a cell sees what any of them sees. An operation that is neither known nor cell by cell counts as one that
-    sees the whole map, so that no field comes out too small. A fully connected layer sees the whole crop and, as
-    padding counts, what the cells at its border would see beyond.
+    The network runs once on the device "meta" and carries each cell's first and last pixel along. Where branches meet,
+    a cell sees what any of the branches sees. An unknown operation that does not work cell by cell counts as seeing the
+    whole map, so no field is too small. A fully connected layer sees the whole crop, and the padding that the cells at
+    its border see.
 
     Args:
-        backbone: on any device, with or without numbers; unchanged.
+        backbone: on any device, "meta" too; unchanged.
 
     Returns:
-        {name: field}: convolutions by their names in the network, poolings as "pool behind NAME", layers by theirs.
+        {name: field}: convolutions by their names in the network, poolings as "pool behind NAME", layers by their
+        names.
     """
     side = backbone.input_size
     state = {

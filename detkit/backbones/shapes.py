@@ -1,4 +1,4 @@
-"""Shapes of the configured backbone, without its numbers."""
+"""Shapes of the configured backbone, without its weights."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from detkit.config.node import Config
 
 
 def shape_of_network(config: Config) -> Backbone:
-    """The backbone on torch's device "meta", to be looked at only; made once for a config and its views."""
+    """The backbone on torch's device "meta", for its shapes only; made once for a config and its views."""
 
     def make() -> Backbone:
         with torch.device("meta"):
@@ -24,10 +24,10 @@ def shape_of_network(config: Config) -> Backbone:
 
 
 def network_layers(config: Config) -> Mapping[str, LayerSpec]:
-    """The layers of the backbone."""
+    """The layers of the backbone by name."""
     return shape_of_network(config).layers
 
 
 def network_bytes(config: Config) -> int:
-    """Bytes of the backbone's file."""
+    """Size of the backbone's file in bytes."""
     return sum(tensor.nbytes for tensor in shape_of_network(config).state_dict().values())

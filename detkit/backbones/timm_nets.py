@@ -24,20 +24,22 @@ from detkit.registry import BACKBONES
 
 @BACKBONES.register()
 class TimmBackbone(FrozenNorms):
-    """A convolutional network of timm without what follows its last map; its tensors keep timm's names.
+    """A convolutional network of timm, up to its last feature map. Tensors keep timm's names.
 
-    Its layers are ``pool5``, the last map averaged to a small grid, and ``final``, its global average.
-    BatchNorm always uses its stored statistics, in train mode too; its weights are trained.
-    Pixels are prepared as timm's settings of the architecture say, until weights are loaded that know better.
-    Needs the extra ``detkit[timm]``.
+    Its layers are ``pool5``, the last map averaged to a small grid, and ``final``, the global average of the map.
+    BatchNorms use their stored statistics in train mode, too; their weights are trained. Pixels are prepared by timm's
+    settings of the architecture, or by those of the loaded weights if these have any.
+
+    It needs the extra ``detkit[timm]``.
 
     Args:
         arch: timm's name of the network, without the tag of its weights.
-        input_size: side of the crop; 0 takes the one that timm gives.
+        input_size: side of the crop in pixels; 0 takes timm's own size of the network.
         grid: cells on each side of ``pool5``.
 
     Raises:
-        ConfigError: timm is not installed or has no such network, it makes no map of cells, or the crop is too small.
+        ConfigError: if timm is not installed or has no such network, if the network has no feature map, or if the crop
+            is too small for it.
 
     Example:
         >>> import torch
@@ -75,17 +77,17 @@ class TimmBackbone(FrozenNorms):
         self.train(self.training)
 
     def map(self, images: Tensor) -> Tensor:
-        """(B, C, h, w): what timm calls the unpooled features."""
+        """(B, C, h, w): the features that timm calls unpooled."""
         maps: Tensor = self._net[0].forward_features(images)
         return maps
 
     def after_pool(self, pooled: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
-        """pool5 and final."""
+        """``pool5`` and ``final``: the map averaged to the grid, and its global average."""
         cells = {"pool5": self.pool_size, "final": (1, 1)}
         return {name: F.adaptive_avg_pool2d(pooled, cells[name]).flatten(1) for name in layers}
 
     def origin_of(self, side: int) -> float:
-        """Of a crop, or of an image whose sides are multiples of ``fills_to``: "same" padding depends on the size."""
+        """The origin of a crop's map or of an image's; the two differ if the network's padding depends on the size."""
         return self.crop_origin if side == self.input_size else self.map_origin
 
     def train(self, mode: bool = True) -> Self:

@@ -18,14 +18,14 @@ from detkit.registry import BACKBONES
 
 @BACKBONES.register()
 class TinyNet(Backbone):
-    """Four convolutions, a pooling after the second, and two fully connected layers, for drawn scenes and tests.
+    """A tiny network for drawn scenes and tests: four convolutions with a pooling after the second, then fc6 and fc7.
 
     Args:
-        input_size: side of the crop; at least 8.
+        input_size: side of the crop in pixels; at least 8.
         width: channels of the last map; the first convolution has half as many.
         fc_dim: length of fc6 and fc7.
         dropout: share of fc6 and fc7 that is dropped in train mode.
-        levels: pool5 is a pyramid of maxima with so many bins on a side of each level; empty pools 2 x 2 cells.
+        levels: bins on a side of each level of a pyramid of maxima that replaces pool5; empty pools 2 x 2 cells.
 
     Example:
         >>> import torch

@@ -50,29 +50,33 @@ _NETS = {
 
 @BACKBONES.register()
 class TorchvisionBackbone(FrozenNorms):
-    """A network of torchvision without its classifier; its tensors keep torchvision's names.
+    """A network of torchvision without its classifier. Tensors keep torchvision's names.
 
-    AlexNet and VGG16 have the layers pool5, fc6 and fc7 (the latter two after ReLU; dropout stands where torchvision
-    has it). The others have ``pool5``, the last map averaged to a small grid, and ``final``, its global average. With
-    ``map_stride`` they also have ``cells``, the last map where ``pool5`` is an earlier one.
-    BatchNorm always uses its stored statistics, in train mode too; its weights are trained.
+    AlexNet and VGG16 have the layers ``pool5``, ``fc6`` and ``fc7``. The latter two are taken after ReLU; dropout is
+    where torchvision has it.
+
+    The other networks have ``pool5``, the map averaged to a small grid, and ``final``, the global average of the last
+    map. With a ``map_stride`` below the network's own stride, ``pool5`` comes from the earlier map, and the additional
+    layer ``cells`` is the last map.
+
+    BatchNorms use their stored statistics in train mode, too; their weights are trained.
 
     Args:
         arch: torchvision's name of the network.
-        input_size: side of the crop; 0 takes 224 for vgg16 and 227 for the others.
+        input_size: side of the crop in pixels; 0 takes 224 for vgg16 and 227 for the others.
         grid: cells on each side of ``pool5`` of a network without fully connected layers.
-        map_stride: pixels of a cell of the map that regions are pooled from; 0 takes the last map. With a smaller
-            number than the network's own stride, the layers behind that map run on each region's ``grid``, as fully
+        map_stride: image pixels per cell of the map that regions are pooled from; 0 takes the last map. With a number
+            below the network's own stride, the layers after that map run on the ``grid`` of each region, as fully
             connected layers do.
-        levels: pool5 is a pyramid of maxima with so many bins on a side of each level, whose mean is ``final`` where
-            there are no fully connected layers; empty keeps the network's own pooling. With levels of other length
-            than the own pooling (6 x 6 of alexnet, 7 x 7 of vgg16), fc6 is a new layer.
+        levels: bins on a side of each level of a pyramid of maxima that replaces pool5; empty keeps the network's own
+            pooling. Without fully connected layers, ``final`` is the mean of the pyramid. With them, fc6 is a new layer
+            if the pyramid and the network's own pooling (6 x 6 of alexnet, 7 x 7 of vgg16) differ in length.
 
     Raises:
-        ConfigError: the crop is too small for the network, or the network has no map of such a stride to pool from.
+        ConfigError: if the crop is too small for the network, or the network has no map of ``map_stride``.
 
-    Source of the layers behind the map: He et al., Deep residual learning (2016), appendix A: regions are pooled from
-    the fourth stage, and the fifth runs on each.
+    Source of layers that run on each region: He et al., Deep residual learning (2016), appendix A. There, regions are
+    pooled from the fourth stage, and the fifth stage runs on each region.
 
     Example:
         >>> import torch
@@ -127,17 +131,17 @@ class TorchvisionBackbone(FrozenNorms):
         self.train(self.training)
 
     def map(self, images: Tensor) -> Tensor:
-        """(B, C, h, w): before the last pooling of AlexNet and VGG16, of the others the map of ``map_stride``."""
+        """(B, C, h, w): for AlexNet and VGG16 the map before the last pooling, for others that of ``map_stride``."""
         return self._through(self._map_layers, images)
 
     def pool(self, maps: Tensor) -> Tensor:
-        """The pyramid, or the last pooling of AlexNet and VGG16 and the average behind it; the maps of the others."""
+        """The pyramid if there are levels; else the own pooling of AlexNet and VGG16, or the maps of the others."""
         if self.levels:
             return pyramid_pool(maps, self.levels)
         return self.avgpool(self.pool5(maps)) if self.has_fc else maps
 
     def after_pool(self, pooled: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
-        """pool5, fc6 and fc7, or averages: pool5, cells where layers stand behind the map, and final."""
+        """``pool5``, ``fc6``, ``fc7`` of AlexNet and VGG16; the averages ``pool5``, ``cells``, ``final`` of others."""
         if not self.has_fc:
             last = self._through(self._region_layers, pooled) if {"cells", "final"} & set(layers) else pooled
             maps = {"pool5": pooled, "cells": last, "final": last}

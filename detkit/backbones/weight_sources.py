@@ -1,4 +1,4 @@
-"""Weights out of files and out of collections."""
+"""Weights from files and from collections."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ class Weights:
 
     Args:
         tensors: every tensor of the source by name; floating-point ones are float32.
-        preprocessing: what the network was trained with, or None where the source does not say.
-        network: ``network_name`` of the backbone they were saved from, or "" where the source does not say.
+        preprocessing: what the network was trained with, or None if the source does not say.
+        network: ``network_name`` of the backbone they were saved from, or "" if the source does not say.
         source: the file or name they came from, for messages.
     """
 
@@ -48,14 +48,14 @@ class Weights:
 
 
 def read_weights(spec: str, home: str = "") -> Weights:
-    """Weights of a file or of a collection.
+    """The weights of a file or of a collection.
 
     Args:
         spec: a .safetensors, .pth, .pt or .caffemodel file, ``torchvision:NAME`` or ``timm:NAME``.
-        home: where such a name is looked up: ``home_of`` the backbone.
+        home: ``home_of`` the backbone, in which such a name is looked up.
 
     Raises:
-        WeightsError: missing, unreadable or not to be downloaded.
+        WeightsError: if the weights are missing, cannot be read or cannot be downloaded.
     """
     if collection := collection_of(spec):
         return _from_collection(collection, spec, home)
@@ -64,14 +64,14 @@ def read_weights(spec: str, home: str = "") -> Weights:
 
 
 def read_outline(spec: str, home: str = "") -> Weights | None:
-    """The weights without their numbers: tensors on the device "meta"; None where only reading everything tells.
+    """The names and shapes of the weights, as tensors on the device "meta"; None if that takes reading the whole file.
 
     Args:
         spec: as for ``read_weights``.
         home: likewise.
 
     Raises:
-        WeightsError: missing, of an unknown kind or name, or with a header that cannot be read.
+        WeightsError: if the weights are missing or of an unknown kind or name, or their header cannot be read.
     """
     if collection := collection_of(spec):
         collection.find(spec, home)
@@ -94,7 +94,7 @@ def existing_file(spec: str) -> Path:
     """The file that a specification names.
 
     Raises:
-        WeightsError: there is none.
+        WeightsError: if there is no such file.
     """
     try:
         path = Path(spec).expanduser()
@@ -110,10 +110,10 @@ def existing_file(spec: str) -> Path:
 
 
 def companion_files(path: Path) -> list[Path]:
-    """The files that are read with a weights file: of a .caffemodel the mean image in the same folder, if there is one.
+    """The files that belong to a weights file: for a .caffemodel the mean image in its folder, if there is one.
 
     Raises:
-        WeightsError: there are several mean images.
+        WeightsError: if there are several mean images.
     """
     found = sorted(path.parent.glob("*.binaryproto")) if path.suffix == ".caffemodel" else []
     if len(found) > 1:

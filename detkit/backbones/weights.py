@@ -1,4 +1,4 @@
-"""Weights of backbones: they travel with the preprocessing that they were trained with."""
+"""Weights of backbones, together with the preprocessing that they were trained with."""
 
 from __future__ import annotations
 
@@ -29,37 +29,38 @@ _log = logging.getLogger(__name__)
 
 
 def load_weights(backbone: Backbone, spec: str) -> None:
-    """Fills a backbone and gives it the preprocessing of its weights, where their source says one.
+    """Loads weights into a backbone, and their preprocessing if their source states one.
 
-    Tensors that the backbone has no place for, as the head of the pre-trained classifier, are left out and named in the
-    log. BatchNorm's counters may be missing. A fully connected layer that the file holds as two becomes two. Where the
-    backbone pools a pyramid of which the weights know nothing, the layer that reads it keeps its random numbers, and
-    the log says so.
+    - Tensors that the backbone does not have, such as the head of the pre-trained classifier, are skipped and logged.
+    - BatchNorm's counters may be missing.
+    - A fully connected layer that the file holds as two layers becomes two layers.
+    - If the backbone pools a pyramid that the weights were not trained with, the layer that reads it keeps its random
+      numbers. The log says so.
 
     Args:
-        backbone: changed in place; its numbers change only when everything fits.
+        backbone: changed in place, and only if all tensors fit.
         spec: a .safetensors, .pth, .pt or .caffemodel file; ``torchvision:NAME`` or ``timm:NAME``, such as
             ``torchvision:DEFAULT``, for weights that the library downloads. A .caffemodel takes the mean image of the
             .binaryproto file in its folder.
 
     Raises:
-        WeightsError: missing, unreadable, of another network, or not to be downloaded.
+        WeightsError: if the weights are missing, unreadable or of another network, or cannot be downloaded.
     """
     _fill(backbone, read_weights(spec, home_of(backbone)))
 
 
 def refuse_misfit(backbone: Backbone, spec: str) -> None:
-    """Refuses weights that cannot fill a backbone, as far as that is known without reading or downloading them.
+    """Refuses weights that do not fit a backbone, as far as a quick look tells.
 
-    Names and shapes are those of a .safetensors file's header; a name of a collection is looked up, and of
-    other files the suffix.
+    It reads names and shapes in the header of a .safetensors file, and looks up a name of a collection. Of other files
+    it checks the suffix only.
 
     Args:
         backbone: may be on the device "meta".
         spec: as for ``load_weights``.
 
     Raises:
-        WeightsError: missing, of another network, or with a header that cannot be read.
+        WeightsError: if the weights are missing or of another network, or their header cannot be read.
     """
     outline = read_outline(spec, home_of(backbone))
     if outline is not None:
@@ -68,12 +69,12 @@ def refuse_misfit(backbone: Backbone, spec: str) -> None:
 
 
 def weights_identity(spec: str) -> str:
-    """What stands for the weights in a hash: the sha256 of the file, or the name and the library's version.
+    """The identity of weights for a hash: the sha256 of the file, or the name and the library's version.
 
-    A mean image beside the file adds its own sha256 behind a "+".
+    A mean image in the file's folder adds "+" and its own sha256.
 
     Raises:
-        WeightsError: there is no such file, or several mean images lie beside it.
+        WeightsError: if there is no such file, or its folder holds several mean images.
     """
     if collection := collection_of(spec):
         return f"{spec} of {collection.name} {collection.version}"
@@ -82,7 +83,7 @@ def weights_identity(spec: str) -> str:
 
 
 def save_weights(path: Path, backbone: Backbone) -> None:
-    """Writes a backbone's tensors and preprocessing to a .safetensors file, which appears when it is complete."""
+    """Writes a backbone's tensors and preprocessing to a .safetensors file, which appears only once it is complete."""
     form = backbone.preprocessing
     tensors = {name: t.detach().cpu().contiguous() for name, t in backbone.state_dict().items()}
     metadata = {

@@ -18,14 +18,14 @@ from detkit.structures.state import Learnt
 
 
 class BoxHead(Learnt):
-    """Moves a scored region onto its object.
+    """Moves the box of a scored region onto its object.
 
     A registered head's constructor takes ``num_classes`` and ``feature_dim`` from the builder.
 
     Attributes:
-        reads_features: whether the head looks at features at all.
-        learns_from_features: whether ``fit`` reads its source, too; where not, no features are extracted for it.
-        needs_head: the head of the tuned network that ``fit`` takes over ("box"), or empty.
+        reads_features: whether the head uses features at all.
+        learns_from_features: whether ``fit`` reads its source, too; if not, no features are extracted for it.
+        needs_head: "box" if ``fit`` needs the box head of the tuned network, else empty.
         example_keys: the config keys that ``example_rows`` depends on.
     """
 
@@ -36,7 +36,7 @@ class BoxHead(Learnt):
 
     @abstractmethod
     def example_rows(self, index: RegionIndex) -> np.ndarray:
-        """The rows that ``fit`` will read, ascending: only these are stored for it."""
+        """The rows of the index that ``fit`` will read, ascending. Only their features are stored for it."""
 
     @abstractmethod
     def fit(
@@ -52,8 +52,8 @@ class BoxHead(Learnt):
         Args:
             source: the features of the head's layer.
             rng: the only randomness.
-            head: the network's head of boxes, (4K, D), None where it has none.
-            progress: told of each class that was learnt.
+            head: the box head of the network, (4K, D); None if it has none.
+            progress: updated after each class that was learnt.
         """
 
     @abstractmethod
@@ -61,15 +61,16 @@ class BoxHead(Learnt):
         """The moved boxes, not clipped.
 
         Args:
-            features: (N, D) float32 as the extractor gives them; (N, 0) where ``reads_features`` is False.
+            features: (N, D) float32 as the extractor returns them; (N, 0) if ``reads_features`` is False.
             boxes: the N regions.
-            labels: (N,) int64 class whose transform is applied.
+            labels: (N,) int64 class whose transform moves each box.
         """
 
     def every_class(self, features: Tensor, corners: Tensor) -> Tensor | None:
-        """(N, K, 4) float32: where the transform of each class moves each box; None where it cannot be told so.
+        """(N, K, 4) float32: each box moved by the transform of each class; None if the head cannot be exported.
 
-        ``detkit export`` writes it as a graph, so plain tensors go in and out and no step may depend on their values.
+        ``detkit export`` writes it as a graph. It therefore takes and returns tensors, and no step may depend on their
+        values.
 
         Args:
             features: (N, D) float32, or (N, 0), as for ``refine``.
@@ -79,15 +80,15 @@ class BoxHead(Learnt):
 
 
 def checked_moves(head: BoxHead, moved: Boxes, count: int) -> Boxes:
-    """Where a box head has moved boxes to; the core looks at every answer.
+    """``moved``, after a check. Every result of a box head passes through it.
 
     Args:
         head: named in the message.
-        moved: its answer.
-        count: N, the boxes that it was given.
+        moved: its result.
+        count: N, the number of boxes that it was given.
 
     Raises:
-        ComponentError: it is no ``Boxes`` of N rows.
+        ComponentError: if ``moved`` is no ``Boxes`` of N rows.
     """
     if not isinstance(moved, Boxes) or len(moved) != count:
         got = f"{len(moved)} of them" if isinstance(moved, Boxes) else type(moved).__name__

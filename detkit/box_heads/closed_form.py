@@ -15,13 +15,14 @@ def solve_ridge(
 ) -> Tensor:
     """The (D, T) float64 coefficients that minimise |X beta - Y|^2 + alpha |beta|^2, by Cholesky.
 
-    The primal solves D unknowns and holds one part of X at a time; the dual solves n and holds X as float32.
+    The primal form solves for D unknowns and holds one part of X at a time. The dual form solves for n unknowns and
+    holds all of X as float32.
 
     Args:
         parts: X, (n, D) float32, in parts of some rows each; n is at least 1.
         targets: Y, (n, T) float64.
         alpha: weight of the norm, greater than 0.
-        form: "auto" takes the smaller system.
+        form: "auto" solves the smaller system.
     """
     parts = iter(parts)
     first = next(parts)

@@ -1,4 +1,4 @@
-"""The regression targets of a box and back."""
+"""Regression targets of boxes, and boxes from them."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def encode_boxes(boxes: Boxes, targets: Boxes, *, inclusive: bool = False, coder
     Args:
         boxes: N regions.
         targets: the N boxes that they should become.
-        inclusive: take the last pixel minus the first for a width, one less than the pixels it holds, as the
-            paper's code does.
+        inclusive: whether a width is the last pixel minus the first, one less than the number of pixels, as in the
+            paper's code.
         coder: what the four numbers are; the paper's by default.
 
     Example:
@@ -66,7 +66,7 @@ def decode_boxes(boxes: Boxes, deltas: Tensor, *, inclusive: bool = False, coder
 
 
 def moved_corners(corners: Tensor, deltas: Tensor, *, inclusive: bool = False, coder: Coder = "log") -> Tensor:
-    """As ``decode_boxes``, of plain tensors (..., 4) that fit each other; nothing in it depends on their values."""
+    """``decode_boxes`` for tensors (..., 4) that broadcast. No step depends on their values, so it can be exported."""
     centre, size = _centre_size(corners, inclusive)
     shift, change = deltas[..., :2].double(), deltas[..., 2:].double()
     if coder == "pixels":

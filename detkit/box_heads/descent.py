@@ -22,16 +22,16 @@ POOL = 16384
 
 @dataclass(frozen=True)
 class Descent:
-    """Stochastic gradient descent with momentum on the mean squared error, the rate falling along half a cosine.
+    """Stochastic gradient descent with momentum on the mean squared error. The rate falls along half a cosine.
 
-    An example's error is that of the four outputs of its class.
+    The error of an example is that of the four outputs of its class.
 
     Args:
         epochs: passes over the examples.
         batch_size: examples of a step.
         lr: first learning rate.
-        momentum: of the gradient.
-        weight_decay: weight of half the squared norm of the weights; biases are free.
+        momentum: momentum of the gradient.
+        weight_decay: weight of half the squared norm of the weights; biases do not decay.
     """
 
     epochs: int
@@ -64,12 +64,12 @@ class Descent:
             examples: what is learnt from.
             rng: orders the examples.
             scale: factor on features.
-            name: of the box head, for the message.
-            num_classes: K, to which progress moves on with the steps.
-            progress: told of it.
+            name: name of the box head, for the message.
+            num_classes: K, the number of units by which progress advances over all steps.
+            progress: updated as the steps advance.
 
         Raises:
-            ConfigError: the error grew without bound.
+            ConfigError: if training diverged: a weight is nan or infinite.
         """
         groups: list[dict[str, Any]] = [
             {"params": list(weights), "weight_decay": self.weight_decay},

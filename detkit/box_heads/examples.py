@@ -16,11 +16,11 @@ from detkit.structures import Boxes
 
 @dataclass(frozen=True, eq=False)
 class BoxExamples:
-    """Regions near a ground truth and how they would have to move.
+    """Regions near a ground truth, and the moves that would put them onto it.
 
     Args:
         rows: (M,) int64 rows of the index, ascending.
-        labels: (M,) int64 class of the ground truth that each overlaps best, whatever its class.
+        labels: (M,) int64 class of the ground truth that each region overlaps best, over all classes.
         targets: (M, 4) float64, as ``encode_boxes`` gives them.
     """
 
@@ -32,7 +32,7 @@ class BoxExamples:
     def collect(
         cls, index: RegionIndex, min_iou: float, *, inclusive: bool = False, coder: Coder = "log"
     ) -> BoxExamples:
-        """Every region whose best IoU over all classes exceeds ``min_iou``, ground truths included (with target 0).
+        """All regions whose best IoU over all classes exceeds ``min_iou``; ground truths are among them, with target 0.
 
         Source: R-CNN, appendix C.
         """

@@ -57,11 +57,11 @@ class Identity(BoxHead):
         return self
 
     def refine(self, features: Tensor, boxes: Boxes, labels: Tensor) -> Boxes:
-        """The boxes as they are."""
+        """The unchanged boxes."""
         return boxes
 
     def every_class(self, features: Tensor, corners: Tensor) -> Tensor:
-        """(N, K, 4) boxes, K times as they are."""
+        """(N, K, 4): each box, unchanged, for each class."""
         return corners[:, None].expand(-1, self.num_classes, -1)
 
     def state(self) -> dict[str, Tensor]:

@@ -24,12 +24,12 @@ NORM_ROWS_STORED = 20
 
 
 class ClassLinear(BoxHead):
-    """Four linear outputs per class on scaled features.
+    """A box head with four linear outputs per class on scaled features.
 
     Args:
         num_classes: K.
         feature_dim: D.
-        inclusive: whether widths leave out the last pixel.
+        inclusive: whether a width is the last pixel minus the first, one less than the number of pixels.
         coder: what the four outputs are.
     """
 
@@ -50,13 +50,13 @@ class ClassLinear(BoxHead):
         return self.every_move(features, corners, self.scale_)
 
     def every_move(self, inputs: Tensor, corners: Tensor, scale: Tensor) -> Tensor:
-        """As ``every_class``, of (N, D) inputs, which are multiplied by the scale ()."""
+        """``every_class`` for (N, D) inputs, which are multiplied by the scale ()."""
         deltas = inputs @ (self.weight_ * scale).flatten(0, 1).T + self.bias_.flatten()
         deltas = deltas.unflatten(1, (self.num_classes, 4))
         return moved_corners(corners[:, None], deltas, inclusive=self.inclusive, coder=self.coder)
 
     def outputs(self, inputs: Tensor, labels: Tensor, scale: Tensor) -> Tensor:
-        """(N, 4) outputs of the class of each of (N, D) inputs, which are multiplied by the scale ()."""
+        """(N, 4) outputs of each row's class for (N, D) inputs, which are multiplied by the scale ()."""
         deltas = torch.zeros(len(labels), 4)
         for k in labels.unique().tolist():
             own = labels == k
@@ -68,21 +68,21 @@ class ClassLinear(BoxHead):
         return {"weight": self.weight_, "bias": self.bias_, "scale": self.scale_}
 
     def load(self, state: Mapping[str, Tensor]) -> None:
-        """Puts back what ``state`` gave."""
+        """Restores what ``state`` returned."""
         shapes = {"weight": (self.num_classes, 4, self.feature_dim), "bias": (self.num_classes, 4), "scale": ()}
         loaded = checked_state(type(self).__name__, state, shapes)
         self.weight_, self.bias_, self.scale_ = loaded["weight"], loaded["bias"], loaded["scale"]
 
 
 class LinearBoxHead(ClassLinear):
-    """Learns its outputs from regions near ground truths; a class without examples leaves its boxes unmoved.
+    """A linear box head that learns from regions near ground truths. A class without examples moves no box.
 
     Args:
         num_classes: K.
         feature_dim: D.
-        min_iou: a region is an example when its best IoU is above this.
-        target_norm: mean norm that features are scaled to; 0 leaves them as they are.
-        inclusive: whether widths leave out the last pixel.
+        min_iou: a region is an example if its best IoU with a ground truth is above this.
+        target_norm: mean norm that features are scaled to; 0 does not scale them.
+        inclusive: whether a width is the last pixel minus the first, one less than the number of pixels.
         coder: what the four outputs are.
     """
 
@@ -106,11 +106,11 @@ class LinearBoxHead(ClassLinear):
         return BoxExamples.collect(index, self.min_iou, inclusive=self.inclusive, coder=self.coder)
 
     def example_rows(self, index: RegionIndex) -> np.ndarray:
-        """The examples, and the sample of all regions whose mean norm sets the scale."""
+        """Ascending rows of the examples, and of the sample of all regions whose mean norm sets the scale."""
         return np.union1d(self.collect(index).rows, self._norm_rows(index))
 
     def read(self, source: FeatureSource, examples: BoxExamples) -> HeldRows:
-        """The features of the examples of all classes, read in one sweep that sets the factor on features, too."""
+        """The features of all examples, read in one sweep over the images; it sets the scale of features, too."""
         sample = self._norm_rows(source.index)
         held = HeldRows(source, np.union1d(examples.rows, sample))
         if self.target_norm:
@@ -118,7 +118,7 @@ class LinearBoxHead(ClassLinear):
         return held
 
     def describe(self, examples: BoxExamples, **settings: float) -> None:
-        """Fills the report."""
+        """Writes the counts of examples and these settings into the report."""
         counts = torch.bincount(examples.labels, minlength=self.num_classes).tolist()
         self._report = {
             "scale": float(self.scale_),
@@ -135,5 +135,5 @@ class LinearBoxHead(ClassLinear):
         return norm_sample(index, np.random.default_rng(NORM_SEED), num_rows=NORM_ROWS_STORED)
 
     def report(self) -> dict[str, object]:
-        """Lists over the classes; ``unmoved`` names classes without examples."""
+        """What was learnt from, in lists with an entry a class; ``unmoved`` lists classes without examples."""
         return self._report

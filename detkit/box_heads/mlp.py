@@ -1,4 +1,4 @@
-"""Bounding-box regression that is not linear."""
+"""Bounding-box regression by a small neural network."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ SAME = 1e-6
 
 @BOX_HEADS.register()
 class MLP(LinearBoxHead):
-    """The targets of ``Ridge`` learnt by one hidden layer of rectified units, which all classes share.
+    """A box head with one hidden layer of ReLU units, which all classes share; it learns the targets of ``Ridge``.
 
-    Each class has four outputs that are linear in the units. They start from the mean of the class's targets, and what
-    is left is divided by its deviation over all classes while it is learnt. R-CNN's regression is linear (appendix C);
-    this is what that is compared with.
+    Each class has four linear outputs on the hidden units. The network learns normalised targets: minus the mean of the
+    class, divided by the standard deviation over all classes. Use it to compare with the linear regression of R-CNN
+    (appendix C).
 
     Args:
         num_classes: K.
@@ -40,13 +40,14 @@ class MLP(LinearBoxHead):
         hidden_dim: units of the hidden layer.
         epochs: passes over the examples.
         batch_size: examples of a step.
-        lr: first learning rate; above about 1 / target_norm^2 it may diverge.
-        momentum: of the gradient.
-        weight_decay: weight of half the squared norm of the weights; biases are free.
-        min_iou: a region is an example when its best IoU with a ground truth is above this.
-        target_norm: mean norm that features are scaled to; 0 leaves them as they are.
-        widths: "exclusive" counts every pixel of a box; "inclusive" is one less, as in the paper's code.
-        coder: what is learnt: "log", "relative" or "pixels", as for ``Ridge``.
+        lr: first learning rate; training may diverge above about 1 / target_norm^2.
+        momentum: momentum of the gradient.
+        weight_decay: weight of half the squared norm of the weights; biases do not decay.
+        min_iou: a region is an example if its best IoU with a ground truth is above this.
+        target_norm: mean norm that features are scaled to; 0 does not scale them.
+        widths: how the width of a box is measured: "exclusive" is its number of pixels; "inclusive" is one less, as in
+            the paper's code.
+        coder: what is learnt: "log", "relative" or "pixels"; see ``Ridge``.
 
     Example:
         >>> import numpy as np
@@ -93,7 +94,7 @@ class MLP(LinearBoxHead):
         """Learns all classes together; the generator draws the first weights and orders the examples.
 
         Raises:
-            ConfigError: the error grew without bound.
+            ConfigError: if training diverged: a weight is nan or infinite.
         """
         examples = self.collect(source.index)
         held = self.read(source, examples)
@@ -153,7 +154,7 @@ class MLP(LinearBoxHead):
         return {**super().state(), "hidden_weight": self.hidden_weight_, "hidden_bias": self.hidden_bias_}
 
     def load(self, state: Mapping[str, Tensor]) -> None:
-        """Puts back what ``state`` gave."""
+        """Restores what ``state`` returned."""
         units, classes = self.hidden_dim, self.num_classes
         shapes = {"hidden_weight": (units, self.feature_dim), "hidden_bias": (units,)}
         shapes |= {"weight": (classes, 4, units), "bias": (classes, 4), "scale": ()}

@@ -23,23 +23,25 @@ CHUNK = 2048
 
 @BOX_HEADS.register()
 class Ridge(LinearBoxHead):
-    """Ridge regression of the four targets, one model per class, in closed form.
+    """Ridge regression of the four targets in closed form, one model per class.
 
-    The paper's code also whitens the targets; with one alpha for all four outputs that changes nothing and is left out.
+    The paper's code also whitens the targets. This class does not: with one alpha for all four outputs it changes
+    nothing.
     Source: R-CNN, appendix C; rcnn_train_bbox_regressor.m for bias, centring and scale.
 
     Args:
         num_classes: K.
         feature_dim: D.
         alpha: weight of the squared norm of the coefficients against the sum of squared errors.
-        min_iou: a region is an example when its best IoU with a ground truth is above this.
-        target_norm: mean norm that features are scaled to; 0 leaves them as they are. Alpha is tied to it.
-        bias: centre the targets and add a constant feature, which is penalised like any other, as the paper's code
-            does; False is eq. 5 as it is printed.
-        widths: "exclusive" counts every pixel of a box; "inclusive" is one less, as in the paper's code.
-        coder: what is learnt. "log": shift of the centre in sides of the box, log of the change of its sides, as the
-            paper does; "relative": the change of a side in sides, Gw / Pw - 1, instead of its log; "pixels": plain
-            differences of centres and sides in pixels.
+        min_iou: a region is an example if its best IoU with a ground truth is above this.
+        target_norm: mean norm that features are scaled to; 0 does not scale them. A good ``alpha`` depends on it.
+        bias: true subtracts the mean of the targets and adds a constant feature, penalised like the others, as the
+            paper's code does; false is eq. 5 of the paper.
+        widths: how the width of a box is measured: "exclusive" is its number of pixels; "inclusive" is one less, as in
+            the paper's code.
+        coder: what is learnt. "log", as in the paper: the shift of the centre divided by the box's side, and log(Gw /
+            Pw) of the sides. "relative": Gw / Pw - 1 instead of the log. "pixels": differences of centres and of sides
+            in pixels.
 
     Example:
         >>> import numpy as np
@@ -76,7 +78,10 @@ class Ridge(LinearBoxHead):
         head: LinearHead | None = None,
         progress: Progress | None = None,
     ) -> Self:
-        """Solves each class in the smaller of primal (D) and dual (examples); nothing is random."""
+        """Solves each class in its primal (D unknowns) or dual form (an unknown an example), whichever is smaller.
+
+        ``rng`` is not used.
+        """
         examples = self.collect(source.index)
         held = self.read(source, examples)
         self.weight_ = torch.zeros(self.num_classes, 4, self.feature_dim)

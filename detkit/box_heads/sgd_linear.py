@@ -18,25 +18,26 @@ from detkit.registry import BOX_HEADS
 
 @BOX_HEADS.register()
 class SGDLinear(LinearBoxHead):
-    """The targets of ``Ridge`` learnt by one linear layer with the mean squared error; the backbone does not change.
+    """One linear layer that learns the targets of ``Ridge`` by gradient descent; the backbone does not change.
 
-    An example's error is that of the four outputs of its class. Stochastic gradient descent with momentum, the rate
-    falling to zero along half a cosine.
+    The loss is the mean squared error of the four outputs of each example's class. Training uses stochastic gradient
+    descent with momentum; the learning rate falls to zero along half a cosine.
 
     Args:
         num_classes: K.
         feature_dim: D.
         epochs: passes over the examples.
         batch_size: examples of a step.
-        lr: first learning rate; above about 1 / target_norm^2 it may diverge.
-        momentum: of the gradient.
-        weight_decay: weight of half the squared norm of the weights; biases are free.
-        min_iou: a region is an example when its best IoU with a ground truth is above this.
-        target_norm: mean norm that features are scaled to; 0 leaves them as they are.
-        widths: "exclusive" counts every pixel of a box; "inclusive" is one less, as in the paper's code.
-        coder: what is learnt. "log": shift of the centre in sides of the box, log of the change of its sides, as the
-            paper does; "relative": the change of a side in sides, Gw / Pw - 1, instead of its log; "pixels": plain
-            differences of centres and sides in pixels.
+        lr: first learning rate; training may diverge above about 1 / target_norm^2.
+        momentum: momentum of the gradient.
+        weight_decay: weight of half the squared norm of the weights; biases do not decay.
+        min_iou: a region is an example if its best IoU with a ground truth is above this.
+        target_norm: mean norm that features are scaled to; 0 does not scale them.
+        widths: how the width of a box is measured: "exclusive" is its number of pixels; "inclusive" is one less, as in
+            the paper's code.
+        coder: what is learnt. "log", as in the paper: the shift of the centre divided by the box's side, and log(Gw /
+            Pw) of the sides. "relative": Gw / Pw - 1 instead of the log. "pixels": differences of centres and of sides
+            in pixels.
 
     Example:
         >>> import numpy as np
@@ -75,10 +76,10 @@ class SGDLinear(LinearBoxHead):
         head: LinearHead | None = None,
         progress: Progress | None = None,
     ) -> Self:
-        """Learns all classes together; the generator orders the examples. Progress moves on with the steps.
+        """Learns all classes together; the generator orders the examples. Progress advances with the steps.
 
         Raises:
-            ConfigError: the error grew without bound.
+            ConfigError: if training diverged: a weight is nan or infinite.
         """
         examples = self.collect(source.index)
         held = self.read(source, examples)

@@ -1,4 +1,4 @@
-"""The boxes of a network that was trained to predict them."""
+"""The box head of a network that was trained to predict boxes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from detkit.registry import BOX_HEADS
 
 @BOX_HEADS.register()
 class TunedBoxes(ClassLinear):
-    """Moves each region by the network's own head of boxes; nothing is learnt beyond it.
+    """The box head that the network was tuned with; ``fit`` learns nothing.
 
     Source: Fast R-CNN, section 2.3 (sibling layers).
 
@@ -52,10 +52,10 @@ class TunedBoxes(ClassLinear):
         head: LinearHead | None = None,
         progress: Progress | None = None,
     ) -> Self:
-        """Takes over the head, (4K, D) with four rows a class; source, rng and progress are not touched.
+        """Keeps the head of the network, (4K, D) with four rows a class; source, rng and progress are not used.
 
         Raises:
-            ConfigError: there is no head, or it stands on another layer.
+            ConfigError: if the network has no box head, or its head reads another layer.
         """
         remedy = "train it with an objective that leaves a head of boxes, or use Ridge"
         shape = (4 * self.num_classes, self.feature_dim)
