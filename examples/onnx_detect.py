@@ -44,17 +44,6 @@ def crops_of(image, boxes, warp, prep):
     return crops
 
 
-def suppressed(boxes, scores, most):
-    """Give the rows that greedy suppression at an IoU above ``most`` keeps, best first."""
-    kept, area = [], (boxes[:, 2:] - boxes[:, :2]).prod(1)
-    for i in np.argsort(-scores, kind="stable"):
-        sides = np.minimum(boxes[kept, 2:], boxes[i, 2:]) - np.maximum(boxes[kept, :2], boxes[i, :2])
-        shared = sides.clip(0).prod(1)
-        if not (shared / (area[kept] + area[i] - shared) > most).any():
-            kept.append(i)
-    return kept
-
-
 def detect(session, image, boxes, batch=64):
     """Find the objects of an (H, W, 3) uint8 RGB image among (N, 4) proposals, N at least 1, best first."""
     meta = {k: json.loads(v) for k, v in session.get_modelmeta().custom_metadata_map.items()}
@@ -63,18 +52,19 @@ def detect(session, image, boxes, batch=64):
     parts = [np.s_[i : i + batch] for i in range(0, len(boxes), batch)]
     answers = [session.run(["scores", "refined"], {"crops": crops[p], "boxes": boxes[p]}) for p in parts]
     scores, refined = (np.concatenate(a) for a in zip(*answers))
-    allowed = np.where(scores >= np.array(meta["thresholds"], np.float32), scores, -np.inf)
+    shown = scores >= np.array(meta["thresholds"], np.float32)
     if after["one_class_per_region"]:
-        allowed[np.arange(len(names)) != allowed.argmax(1)[:, None]] = -np.inf
+        shown &= np.arange(len(names)) == np.where(shown, scores, -np.inf).argmax(1)[:, None]
     for k, name in enumerate(names):
-        rows = np.argsort(-allowed[:, k], kind="stable")[: after["top_per_image"]]
-        rows = rows[allowed[rows, k] > -np.inf]
-        moved = refined[rows, k].clip(0, np.tile(image.shape[1::-1], 2)).astype(np.float32)
-        real = (moved[:, 2:] > moved[:, :2]).all(1)
-        rows, moved = rows[real], moved[real].astype(float)
-        kept = suppressed(moved, scores[rows, k], after["nms_iou"])
-        best = zip(moved[kept].tolist(), scores[rows, k][kept].tolist())
-        found += [{"box": [round(v, 2) for v in box], "class": name, "score": score} for box, score in best]
+        rows = np.flatnonzero(shown[:, k])
+        rows = rows[np.argsort(-scores[rows, k], kind="stable")][: after["top_per_image"]]
+        own, moved = scores[rows, k], refined[rows, k].clip(0, np.tile(image.shape[1::-1], 2))
+        sides = moved[:, 2:] - moved[:, :2]
+        rects, ranks = np.hstack([moved[:, :2], sides]).tolist(), list(range(len(rows), 0, -1))
+        kept = cv2.dnn.NMSBoxes(rects, ranks, 0, after["nms_iou"])  # takes no margin below 0, so ranks
+        for i in (i for i in kept if sides[i].min() > 0):
+            box = [round(float(v), 2) for v in moved[i]]
+            found.append({"box": box, "class": name, "score": float(own[i])})
     return sorted(found, key=lambda one: -one["score"])
 
 
