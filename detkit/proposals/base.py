@@ -15,7 +15,7 @@ from detkit.structures import Boxes, Proposals
 
 
 class ProposalGenerator(ABC):
-    """Finds boxes that may hold an object, whatever its class.
+    """Finds boxes that may hold an object of any class.
 
     Attributes:
         reach_keys: the config keys that ``reach`` depends on, for messages.
@@ -24,13 +24,13 @@ class ProposalGenerator(ABC):
     reach_keys: ClassVar[tuple[str, ...]] = ()
 
     def files(self) -> tuple[Path, ...]:
-        """Files that the proposals depend on beside the image; their content becomes part of the artefact's hash."""
+        """Files that the proposals depend on, besides the image. Their content is part of the artefact's hash."""
         return ()
 
     def reach(self, boxes: Boxes, image_size: tuple[int, int]) -> Tensor:
-        """(N,) the greatest IoU that a proposal can have with each box, whatever the picture shows.
+        """(N,) the greatest IoU that a proposal of any image could have with each box.
 
-        It tells which objects the settings rule out; 1, for all boxes here, rules nothing out.
+        It tells which objects the settings rule out. This implementation returns 1 for all boxes: none is ruled out.
 
         Args:
             boxes: N boxes in the pixels of an image.
@@ -42,26 +42,26 @@ class ProposalGenerator(ABC):
     def propose(self, image: np.ndarray, image_id: str = "") -> Proposals:
         """Candidate boxes of one image.
 
-        The answer depends on the image alone (for stored proposals: on its id), never on earlier calls,
-        the process or the worker count. No proposal at all is a valid answer.
+        The result depends on the image alone (for stored proposals: on its id), never on earlier calls, the process or
+        the number of workers. It may hold no proposal.
 
         Args:
             image: (H, W, 3) uint8 RGB.
-            image_id: the data set's name of the image.
+            image_id: id of the image in the data set.
         """
 
 
 def checked_proposals(generator: ProposalGenerator, found: Proposals, image: np.ndarray, image_id: str) -> Proposals:
-    """What a generator has found in an image; the core looks at every answer.
+    """``found``, after a check. Every result of a generator passes through it.
 
     Args:
         generator: named in the message.
-        found: its answer.
-        image: (H, W, 3), the image that it was asked about.
-        image_id: likewise named.
+        found: its result.
+        image: (H, W, 3), the image that it searched.
+        image_id: named in the message.
 
     Raises:
-        ComponentError: it is no ``Proposals``, or of another size, or a box does not lie inside the image.
+        ComponentError: if ``found`` is no ``Proposals`` or is of another image size, or a box is not inside the image.
     """
     height, width = image.shape[:2]
     where = f"{type(generator).__name__}.propose, image {image_id or f'of {width} x {height} pixels'}"

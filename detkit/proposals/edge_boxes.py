@@ -25,9 +25,9 @@ def gradient_edges(image: np.ndarray, sigma: float = 1.0) -> tuple[np.ndarray, n
         sigma: blur before the gradient, in pixels.
 
     Returns:
-        (H, W) float32 strength, 0.5 at the strongest edge of the image and 0 off the ridges, and (H, W) float32
-        direction across the edge in [0, pi). (Half, because on 25 photographs of animals all of 1 gave recall .944 at
-        IoU .7 in three times the time, and half .972: weak gradients are texture.)
+        (H, W) float32 strength, 0.5 at the strongest edge of the image and 0 off the ridges; and (H, W) float32
+        direction across the edge in [0, pi). The maximum is 0.5, not 1, because weak gradients are texture: on 25
+        photographs of animals, 1 gave a recall of .944 at IoU .7 in three times the time, and 0.5 gave .972.
     """
     smooth = cv2.GaussianBlur(image.astype(np.float32), (0, 0), sigma)
     gx, gy = (cv2.Sobel(smooth, cv2.CV_32F, *order).reshape(smooth.shape) for order in ((1, 0), (0, 1)))
@@ -52,26 +52,27 @@ def _thin(strength: np.ndarray, direction: np.ndarray) -> np.ndarray:
 
 @PROPOSAL_GENERATORS.register()
 class EdgeBoxes(ProposalGenerator):
-    """Boxes that many whole contours lie in, by OpenCV; objectness is its score.
+    """EdgeBoxes by OpenCV: boxes that hold many whole contours. Objectness is OpenCV's score.
 
     Args:
-        model: file of OpenCV's structured-edge model (``model.yml.gz``); empty takes edges from image gradients, which
+        model: file of OpenCV's structured-edge model (``model.yml.gz``); empty takes edges from image gradients and
             needs no file.
-        max_boxes: most boxes of an image, the best ones.
-        alpha: step of the window search, as an IoU.
+        max_boxes: maximal number of boxes of an image; the best are kept.
+        alpha: step of the window search, as the IoU of neighbouring windows.
         beta: IoU above which the worse of two boxes is suppressed.
         eta: rate at which beta shrinks along the list.
-        min_score: boxes under it are left out.
-        edge_min_magnitude: weaker edges do not count.
-        edge_merge_threshold: turn, in radians, up to which edges join into one group.
-        cluster_min_magnitude: weaker edge groups do not count.
-        max_aspect_ratio: longest shape of a window before its sides are refined.
-        min_box_area: least area of a window before its sides are refined, in square pixels; boxes of half of it remain.
-        gamma: how sharply the affinity of edge groups falls with their angle.
-        kappa: how strongly large boxes are damped.
+        min_score: boxes with a lower score are dropped.
+        edge_min_magnitude: weaker edges are ignored.
+        edge_merge_threshold: change of direction, in radians, up to which edges join into one group.
+        cluster_min_magnitude: weaker edge groups are ignored.
+        max_aspect_ratio: largest aspect ratio of a window before its sides are refined.
+        min_box_area: smallest area of a window in square pixels before its sides are refined. Boxes of half of it
+            remain.
+        gamma: how sharply the affinity of edge groups falls with the angle between them.
+        kappa: how strongly the score of large boxes is reduced.
 
     Raises:
-        ConfigError: there is no such model file.
+        ConfigError: if there is no such model file.
 
     Source: Zitnick and Dollar, ECCV 2014; defaults are OpenCV's, with at most 1000 boxes.
 
@@ -128,7 +129,7 @@ class EdgeBoxes(ProposalGenerator):
         return {**self.__dict__, "_loaded": None}
 
     def files(self) -> tuple[Path, ...]:
-        """The edge model, where there is one."""
+        """The file of the edge model, if there is one."""
         return (Path(self.model),) if self.model else ()
 
     def propose(self, image: np.ndarray, image_id: str = "") -> Proposals:

@@ -22,7 +22,7 @@ class Segmentation:
     """The segments of one image in one colour space.
 
     Args:
-        image: (H, W) or (H, W, C) uint8 in the colour space.
+        image: (H, W) or (H, W, C) uint8 in that colour space.
         labels: (H, W) int32 segment of each pixel, 0..n-1.
     """
 
@@ -31,7 +31,7 @@ class Segmentation:
 
     @classmethod
     def of(cls, image: np.ndarray, k: float, min_size: int, sigma: float = 0.8) -> Segmentation:
-        """Felzenszwalb's graph segmentation; ``k`` sets the scale, ``min_size`` the least pixels of a segment."""
+        """Felzenszwalb's graph segmentation. ``k`` sets the scale; segments have at least ``min_size`` pixels."""
         segmentation = require_ximgproc("SelectiveSearch").segmentation
         return cls(image, segmentation.createGraphSegmentation(sigma, float(k), min_size).processImage(image))
 
@@ -40,12 +40,12 @@ class Segmentation:
 
     @cached_property
     def areas(self) -> np.ndarray:
-        """(n, 1) int32 pixels of each segment."""
+        """(n, 1) int32 number of pixels of each segment."""
         return np.bincount(self.labels.ravel(), minlength=len(self)).astype(np.int32)[:, None]
 
     @cached_property
     def boxes(self) -> np.ndarray:
-        """(n, 4) int64 bounding boxes x1, y1, x2, y2, the last two exclusive."""
+        """(n, 4) int64 bounding boxes x1, y1, x2, y2; x2 and y2 are exclusive."""
         height, width = self.labels.shape
         low = np.full((2, len(self)), max(height, width))
         high = np.zeros((2, len(self)), np.int64)
@@ -60,8 +60,8 @@ class Segmentation:
     def neighbours(self) -> np.ndarray:
         """(P, 2) int64 pairs of touching segments a < b, ascending.
 
-        Pixels touch their left, upper and upper left one; pairs within the first row or column do not count, as in
-        OpenCV, so that its grouping is reproduced.
+        A pixel touches its left, upper and upper left neighbour. As in OpenCV, pairs within the first row or column do
+        not count, so that the grouping is the same.
         """
         here = self.labels[1:, 1:].ravel().astype(np.int64)
         codes = []
@@ -91,15 +91,15 @@ class Segmentation:
 
 
 class Similarity:
-    """How alike the regions of one hierarchy are: the sum of its terms, each in [0, 1].
+    """The similarity of the regions of one hierarchy: a sum of terms, each in [0, 1].
 
-    Texture, size and fill are OpenCV's. Colour is counted here: OpenCV scans the whole image once for each segment,
-    which takes minutes for a large photograph.
+    OpenCV computes texture, size and fill. detkit computes colour, because OpenCV scans the whole image once for each
+    segment, which takes minutes for a large photograph.
 
     Args:
-        segmentation: where the regions start.
-        terms: what is summed.
-        texture: OpenCV's texture strategy, shared by the hierarchies of one segmentation: it keeps its histograms.
+        segmentation: the first regions.
+        terms: names of the terms.
+        texture: OpenCV's texture strategy. The hierarchies of one segmentation share it, as it stores their histograms.
     """
 
     def __init__(self, segmentation: Segmentation, terms: Terms, texture: Any) -> None:
@@ -121,7 +121,7 @@ class Similarity:
         self._strategy.setImage(segmentation.image, segmentation.labels, self._areas, image_id=0)
 
     def to(self, region: int, others: list[int]) -> list[float]:
-        """The similarity of a region to each of the others."""
+        """The similarity of a region to each of the other regions."""
         get = self._strategy.get
         values = [self._weight * get(region, other) for other in others]
         if self._colours is not None and others:
@@ -130,7 +130,7 @@ class Similarity:
         return values
 
     def merge(self, a: int, b: int) -> None:
-        """From now on both numbers mean the union of the two regions."""
+        """Merges two regions. From now on both numbers stand for their union."""
         area_a, area_b = int(self._areas[a, 0]), int(self._areas[b, 0])
         self._strategy.merge(a, b)
         if self._colours is not None:
@@ -142,8 +142,8 @@ class Similarity:
 def group(segmentation: Segmentation, similarity: Similarity) -> np.ndarray:
     """The bounding boxes of all regions of a hierarchy: n segments, then one row for each merge, in merge order.
 
-    The two most similar neighbours merge until none touch: n - 1 merges where all segments hang together. Of equal
-    similarities the pair of the lower rows merges first.
+    The two most similar neighbours merge, until no two regions touch: after n - 1 merges if all segments are connected.
+    Of equal similarities, the pair of the lower rows merges first.
 
     Returns:
         (R, 4) int64 x1, y1, x2, y2, n <= R <= 2n - 1.

@@ -37,21 +37,21 @@ _own_generator: ProposalGenerator  # of a worker process, set once when it start
 def propose_many(
     generator: ProposalGenerator, items: Sequence[Item], workers: int, head_start: float = 5.0
 ) -> Iterator[tuple[int, Proposals]]:
-    """Proposals of all images, in list order, whatever the number of workers.
+    """Proposals of all images in list order, for any number of workers.
 
-    The first seconds are worked here, so that a short list never waits for processes to start.
+    This process works alone in the first seconds, so that a short list does not wait for other processes to start.
 
     Args:
         generator: must be picklable when ``workers`` is not 0.
         items: the images.
-        workers: number of processes; with 0 everything is done in this one.
+        workers: number of worker processes; 0 does all work in this process.
         head_start: seconds of work in this process before the workers are started.
 
     Yields:
         (position in ``items``, its proposals).
 
     Raises:
-        DetkitError: what reading or proposing raises, or a worker process was killed; the message names the image.
+        DetkitError: if reading or proposing fails, or a worker process was killed; the message names the image.
     """
     start, done = time.monotonic(), 0
     while done < len(items) and (workers == 0 or time.monotonic() - start < head_start):

@@ -1,4 +1,4 @@
-"""Proposals that were computed elsewhere."""
+"""Proposals that another program computed."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ class Precomputed(ProposalGenerator):
     - a folder of ``<image id>.npz`` (``boxes``, and ``objectness`` if there is any), ``<image id>.mat`` or
       ``<image id>_boxes.mat`` (``boxes``);
     - one ``.npz`` with an array of boxes for each image id;
-    - one ``.mat`` with cell arrays ``images`` (ids) and ``boxes``, as the authors of selective search gave out for
+    - one ``.mat`` with cell arrays ``images`` (ids) and ``boxes``, as the authors of selective search published for
       VOC2007.
 
-    In ``.npz`` boxes are detkit's own: continuous x1, y1, x2, y2 with x2 and y2 exclusive. In ``.mat`` they are
-    inclusive pixels, written as ``order`` and ``base`` say; they have no default, as a wrong one shifts or swaps boxes
-    that may still lie inside the image.
+    Boxes in ``.npz`` are continuous x1, y1, x2, y2 with x2 and y2 exclusive, as everywhere in detkit. Boxes in ``.mat``
+    are inclusive pixels, and need ``order`` and ``base``. These two have no default, since a wrong value moves boxes,
+    which may then still be inside the image.
 
     Args:
         path: the folder or file.
-        order: columns of a ``.mat``; the VOC2007 file and R-CNN's own files have y first.
-        base: the number of the first pixel in a ``.mat``: 1 where MATLAB wrote it, 0 where Python did.
+        order: order of the columns in a ``.mat``; the VOC2007 file and R-CNN's own files have y first.
+        base: number of the first pixel in a ``.mat``: 1 if MATLAB wrote it, 0 if Python did.
 
     Example:
         >>> import tempfile
@@ -63,11 +63,11 @@ class Precomputed(ProposalGenerator):
         return {**self.__dict__, "_table": None}
 
     def files(self) -> tuple[Path, ...]:
-        """The stored proposals.
+        """The files of the stored proposals.
 
         Raises:
-            ConfigError: ``path`` is not set, does not exist or is no such file, or it holds a ``.mat`` and ``order`` or
-                ``base`` is not set.
+            ConfigError: if ``path`` is not set, does not exist or is no such file, or if it holds a ``.mat`` and
+                ``order`` or ``base`` is not set.
         """
         path = self._existing()
         found = tuple(sorted(p for p in path.rglob("*") if p.is_file())) if path.is_dir() else (path,)
@@ -80,7 +80,8 @@ class Precomputed(ProposalGenerator):
 
         Raises:
             ConfigError: as for ``files``.
-            DataError: nothing is stored for the image, a file cannot be read, or a box is not inside the image.
+            DataError: if no proposals are stored for the image, a file cannot be read, or a box is not inside the
+                image.
         """
         file, arrays = self._stored(image_id)
         size = (image.shape[0], image.shape[1])

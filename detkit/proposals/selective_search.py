@@ -60,23 +60,26 @@ RECIPES = {
 
 @PROPOSAL_GENERATORS.register()
 class SelectiveSearch(ProposalGenerator):
-    """Boxes of the regions that grow together in several hierarchical groupings of an image.
+    """Selective search: the boxes of all regions of several hierarchical groupings of an image.
 
-    The segmentation and the similarities are OpenCV's. Objectness is minus the authors' priority: the place in the
-    hierarchy (1 for the last merge, the number of segments for a segment) times a random number from 0 to 1, which is
-    drawn from the image's content: one for each merge of each hierarchy, one for each segment of each segmentation. So
-    proposals come best first, large regions tend to come early, and the same image gives the same list everywhere.
+    The segmentation and the similarities are OpenCV's. Proposals come best first, and large regions tend to come early.
+
+    Objectness is minus the authors' priority: the place in the hierarchy times a random number from 0 to 1. The place
+    is 1 for the last merge, and the number of segments for a segment. There is one random number for each merge of each
+    hierarchy and for each segment of each segmentation. It depends on the image's content, so the same image gives the
+    same list everywhere.
 
     Args:
-        mode: "paper" is what R-CNN ran, the authors' fast mode: HSV and Lab, k 50 and 100 with min_size = k. "single",
-            "fast" and "quality" are OpenCV's modes: k from 150 up and min_size 100, coarser and fewer. (In "quality"
-            the hue channel is the hue; OpenCV writes the blue channel over it.)
-        min_side: boxes with a side under it are dropped, in pixels of the image itself; in every mode. Lower it where
-            objects are small.
-        width: a wider image is scaled to this width before the search, 0 searches every image as it is (as for VOC).
-            Time grows about with the number of pixels: large photographs want 500. Objects that are scaled to a few
-            pixels get no box of their own.
-        max_boxes: 0 keeps all, else the boxes of the best objectness.
+        mode: colour spaces and scales of the groupings. "paper" is what R-CNN ran, the authors' fast mode: HSV and Lab,
+            k of 50 and 100 with min_size = k. "single", "fast" and "quality" are OpenCV's modes, with k from 150 up
+            and min_size 100; they give fewer, coarser boxes. (In "quality", OpenCV overwrites the hue channel with the
+            blue channel; detkit does not.)
+        min_side: boxes with a shorter side are dropped, in every mode; in pixels of the unscaled image. Lower it for
+            small objects.
+        width: an image wider than this number of pixels is scaled to it before the search; 0 never scales (as for
+            VOC). Time grows about with the number of pixels, so use 500 for large photographs. Objects of a few pixels
+            after scaling get no box of their own.
+        max_boxes: number of boxes of the best objectness that are kept; 0 keeps all.
 
     Source: Uijlings et al., IJCV 2013; R-CNN, section 2.2 and selective_search_boxes.m.
 
@@ -107,7 +110,7 @@ class SelectiveSearch(ProposalGenerator):
         self.max_boxes = max_boxes
 
     def propose(self, image: np.ndarray, image_id: str = "") -> Proposals:
-        """The boxes of all groupings, duplicates dropped, best objectness first."""
+        """The boxes of all groupings without duplicates, best objectness first."""
         searched = self._resize(image)
         boxes, priority = self._ranked(searched)
         (height, width), (searched_height, searched_width) = image.shape[:2], searched.shape[:2]
@@ -122,7 +125,7 @@ class SelectiveSearch(ProposalGenerator):
         )
 
     def reach(self, boxes: Boxes, image_size: tuple[int, int]) -> Tensor:
-        """(N,) the greatest IoU with each box of a box without short sides: sides under ``min_side`` grow to it."""
+        """(N,) the greatest IoU of each box with a box of allowed size: its sides, but at least ``min_side`` long."""
         if min(image_size) < self.min_side:
             return torch.zeros(len(boxes), dtype=torch.float64)
         corners = boxes.tensor.double()

@@ -16,23 +16,23 @@ from detkit.structures import Boxes, Proposals
 
 
 def window_starts(length: int, side: float, step: float) -> np.ndarray:
-    """Where windows of this side start along an axis: evenly from 0 to the end, at most ``step`` apart."""
+    """Starts of windows of this side along an axis: evenly spaced from 0 to the end, at most ``step`` apart."""
     return np.linspace(0, length - side, math.ceil((length - side) / step) + 1)
 
 
 @PROPOSAL_GENERATORS.register()
 class SlidingWindow(ProposalGenerator):
-    """Windows of some sizes and shapes at every position of a grid that reaches all four borders.
+    """Windows of several sizes and shapes on a regular grid that reaches all four borders of the image.
 
-    Windows that do not fit into the image are left out. Order: scale, ratio, then row by row.
+    Windows that do not fit into the image are left out. They are ordered by scale, then ratio, then row by row.
 
     Args:
-        scales: square root of the window's area, as fractions of the image's shorter side.
-        ratios: height over width.
-        stride: greatest step between windows as a fraction of the window's own side; a step is at least one pixel.
+        scales: square roots of the windows' areas, as fractions of the image's shorter side.
+        ratios: height over width of the windows.
+        stride: largest step between windows, as a fraction of the window's side; a step is at least one pixel.
 
     Raises:
-        ConfigError: no scale or no ratio.
+        ConfigError: if there is no scale or no ratio.
 
     Example:
         >>> import numpy as np
@@ -58,12 +58,12 @@ class SlidingWindow(ProposalGenerator):
         self.stride = stride
 
     def propose(self, image: np.ndarray, image_id: str = "") -> Proposals:
-        """The windows of an image of this size; its content does not matter."""
+        """The windows of an image of this size. They do not depend on its content."""
         size = (image.shape[0], image.shape[1])
         return Proposals.unranked(self._windows(size), size)
 
     def reach(self, boxes: Boxes, image_size: tuple[int, int]) -> Tensor:
-        """(N,) the greatest IoU with each box that a window has; 0 where no window fits into the image."""
+        """(N,) the greatest IoU of a window with each box; 0 if no window fits into the image."""
         shared = boxes.iou(self._windows(image_size))
         return shared.new_zeros(len(boxes)) if not shared.shape[1] else shared.amax(1)
 

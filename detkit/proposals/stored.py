@@ -23,11 +23,11 @@ _MAT_CELL, _MAT_TEXT = 1, 4
 
 
 def read_npz(file: Path) -> dict[str, np.ndarray]:
-    """All arrays of a file of ``numpy.savez``; what else lies in the archive is none.
+    """All arrays of a file of ``numpy.savez``; other files in the archive are ignored.
 
     Raises:
-        DataError: another kind of file, a broken one, one that unpacks to far more than its size, or one that holds
-            Python objects.
+        DataError: if the file is of another kind, is broken, would unpack to far more than its size, or holds Python
+            objects.
     """
     try:
         refuse_bomb(file)
@@ -38,11 +38,11 @@ def read_npz(file: Path) -> dict[str, np.ndarray]:
 
 
 def read_mat(file: Path) -> dict[str, np.ndarray]:
-    """All variables of a MATLAB file up to version 7; cell arrays are arrays of objects.
+    """All variables of a MATLAB file up to version 7; cell arrays become arrays of objects.
 
     Raises:
-        DataError: another kind of file, a broken one, one that unpacks to far more than its size, one of other arrays
-            than of numbers and text, or version 7.3.
+        DataError: if the file is of another kind or of version 7.3, is broken, would unpack to far more than its size,
+            or holds other arrays than of numbers, text and cells.
     """
     from scipy.io import loadmat  # slow to import, and few runs need it
 

@@ -1,4 +1,4 @@
-"""OpenCV's extra image processing, or one line that says why it is not there."""
+"""OpenCV's module ximgproc, or an error that says why it is missing."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ def require_ximgproc(component: str) -> ModuleType:
         component: the name of the component that needs it, for the message.
 
     Raises:
-        ConfigError: the installed OpenCV has no such module, because only ``opencv-contrib-python`` carries it and
-            any other OpenCV package writes over it.
+        ConfigError: if the installed OpenCV has no such module. Only ``opencv-contrib-python`` has it, and any other
+            OpenCV package overwrites it.
     """
     module = getattr(cv2, "ximgproc", None)
     if module is None or not hasattr(module, "createEdgeBoxes"):

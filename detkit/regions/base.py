@@ -25,8 +25,8 @@ class RegionView:
 
     Args:
         pixels: (h, w, 3) uint8 RGB: a crop, or the scaled image that the region is pooled from.
-        area: (4,) x1, y1, x2, y2 in ``pixels``: the real pixels of a crop, or what is pooled of the scaled image.
-        window: (4,) what ``pixels`` shows of the image, in its pixels; a crop may reach beyond it.
+        area: (4,) x1, y1, x2, y2 in ``pixels``: the real pixels of a crop, or the pooled part of the scaled image.
+        window: (4,) x1, y1, x2, y2 in the image: the part that ``pixels`` shows; a crop may reach beyond the image.
         is_crop: whether the network runs on these pixels alone.
     """
 
@@ -37,16 +37,17 @@ class RegionView:
 
 
 class RegionExtractor(ABC):
-    """Turns regions into features: the one path for fine-tuning, extraction and detection.
+    """Turns regions into features, in the same way for fine-tuning, extraction and detection.
 
     A registered extractor's constructor takes ``input_size`` (the backbone's crop side) from the builder.
 
     Attributes:
-        per_image: True where a step's cost grows with its images (a shared map), False where it grows with its regions.
-        hands_over_images: True where ``prepare`` hands over the image, so that all regions of one are prepared at once;
-            False where it hands over pixels of each region, and a batch may hold regions of several images.
-        feature_keys: config keys that decide features alone and nothing that ``for_training`` gives; a change of them
-            fine-tunes no network again.
+        per_image: True if the cost of a step grows with its number of images (a shared map), False if with its number
+            of regions.
+        hands_over_images: True if ``prepare`` returns the image, so that all regions of an image are prepared at once;
+            False if it returns the pixels of each region, so that a batch may hold regions of several images.
+        feature_keys: config keys that change features, but not the extractor of ``for_training``. After a change of
+            these keys, the network is not fine-tuned again.
     """
 
     per_image: bool
@@ -54,19 +55,19 @@ class RegionExtractor(ABC):
     feature_keys: tuple[str, ...] = ()
 
     def for_training(self) -> RegionExtractor:
-        """The extractor that fine-tuning uses: this one, unless a network is tuned on regions of another kind."""
+        """The extractor for fine-tuning: this one, unless a network is tuned on regions of another kind."""
         return self
 
     def describe(self, layers: Mapping[str, LayerSpec]) -> Mapping[str, LayerSpec]:
-        """The shapes of a region's features by layer: the given ones of the backbone, with channels that it adds."""
+        """The shapes of a region's features by layer: the backbone's ``layers``, with channels that this class adds."""
         return layers
 
     def run_on(self, device: torch.device) -> None:
-        """Is told where the network will run, before anything is prepared."""
+        """Receives the device of the network, before the first call of ``prepare``."""
         return
 
     def view(self, image: np.ndarray, box: Boxes) -> RegionView | None:
-        """What the network sees of a region; None where the extractor does not show it.
+        """The part of the image that the network sees of a region; None if the extractor cannot show it.
 
         Args:
             image: (H, W, 3) uint8 RGB.
@@ -75,12 +76,12 @@ class RegionExtractor(ABC):
         return None
 
     def warp(self) -> Mapping[str, object] | None:
-        """How a region's crop is cut, as plain values for programs without detkit; None where the network sees none."""
+        """How a region's crop is cut, as JSON values for programs without detkit; None if there is no single crop."""
         return None
 
     @abstractmethod
     def prepare(self, image: np.ndarray, boxes: Boxes, flips: np.ndarray) -> RegionInputs:
-        """What the network needs of regions of one image; several threads run it at once, without torch modules.
+        """The network's input for regions of one image. Several threads run it at once; it uses no torch modules.
 
         Args:
             image: (H, W, 3) uint8 RGB.
@@ -96,22 +97,23 @@ class RegionExtractor(ABC):
 
         Args:
             backbone: in train or eval mode, as the caller set it.
-            inputs: what ``prepare`` gave for each image.
+            inputs: the results of ``prepare``, one for each image.
             layers: names from ``backbone.layers``.
-            pad_to: rows that a network pass is filled up to, so that every pass has one shape; 0 for none.
+            pad_to: number of rows to which each network pass is padded, so that all passes have one shape; 0 does not
+                pad.
         """
 
 
 def padding_of(extractor: type[RegionExtractor], padding: int | None, input_size: int) -> int:
-    """Pixels of context on each side of a region, counted in the crop.
+    """Pixels of context on each side of a region, in pixels of the crop.
 
     Args:
-        extractor: whose key PADDING it is.
-        padding: a number is taken as it is; None takes the paper's share of the crop, 16 of 227 pixels, rounded.
-        input_size: the crop's side.
+        extractor: class with the key PADDING, for the message.
+        padding: the number of pixels; None takes the paper's share of the crop, 16 of 227 pixels, rounded.
+        input_size: side of the crop in pixels.
 
     Raises:
-        ConfigError: the region would have no pixel.
+        ConfigError: if the padding leaves no pixel for the region.
 
     Source: R-CNN, section 2.1 and appendix A: 16 pixels of a crop of 227.
     """
@@ -130,7 +132,7 @@ class RegionSampler(ABC):
     """Draws the regions of one fine-tuning step.
 
     Attributes:
-        image_centric: True where a step's regions come from few images.
+        image_centric: True if the regions of a step come from few images.
     """
 
     image_centric: bool = False
@@ -139,29 +141,30 @@ class RegionSampler(ABC):
     def draw(self, index: RegionIndex, rng: np.random.Generator, *, iteration: int = 0, seed: int = 0) -> np.ndarray:
         """(B,) int64 rows of the index, each with a fine-tuning label >= 0.
 
-        It depends on its arguments alone; several threads call it at once.
+        The result depends on the arguments alone. Several threads call it at once.
 
         Args:
             index: the regions.
-            rng: of this step.
+            rng: generator of this step.
             iteration: number of the step, for a sampler that goes through the data epoch by epoch.
-            seed: of the run, for what several steps have in common.
+            seed: seed of the run, for random numbers that several steps share.
 
         Raises:
-            DataError: the split has nothing to draw from.
+            DataError: if the split has no region to draw.
         """
 
 
 def checked_rows(sampler: RegionSampler, rows: np.ndarray, index: RegionIndex) -> np.ndarray:
-    """The rows that a sampler has drawn; the core looks at every answer.
+    """``rows``, after a check. Every result of a sampler passes through it.
 
     Args:
         sampler: named in the message.
-        rows: its answer.
-        index: what it drew from.
+        rows: its result.
+        index: the regions that it drew from.
 
     Raises:
-        ComponentError: it is no line of whole numbers, or a row is not in the index or has no fine-tuning label.
+        ComponentError: if ``rows`` is no (B,) array of integers, or a row is not in the index or has no fine-tuning
+            label.
     """
     where = f"{type(sampler).__name__}.draw"
     if not isinstance(rows, np.ndarray) or rows.ndim != 1 or rows.dtype != np.int64 or len(rows) == 0:

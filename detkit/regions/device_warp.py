@@ -1,4 +1,4 @@
-"""The warp of ``warp_crops``, computed where the network runs."""
+"""The warp of ``warp_crops``, computed on the device of the network."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ def warp_on_device(
 ) -> Tensor:
     """Cuts, resizes and places n regions as ``warp_crops`` does: bilinear, half-pixel centres, the border repeated.
 
-    OpenCV rounds its weights to 1/2048, so whole grey levels may differ from it by one.
+    OpenCV rounds its weights to 1/2048, so uint8 values may differ from OpenCV's by one.
 
     Args:
         image: (H, W, 3) uint8 RGB.
-        clips: (n, 4) integer rectangles of the image, x2 and y2 exclusive; those without area give 0.
+        clips: (n, 4) integer rectangles of the image, x2 and y2 exclusive; one without area gives a crop of 0.
         places: (n, 4) integer rectangles of the crop that the clips are resized to.
         flips: (n,) bool, clips to mirror.
         size: side of the crop.

@@ -47,11 +47,11 @@ class RegionFeatures(ABC):
         return _LayerSource(self, layer)
 
     def serve(self) -> None:
-        """In processes other than the first: computes for it until it needs no more features."""
+        """In processes other than the first: computes features for the first until it needs no more."""
         return
 
     def dismiss(self) -> None:
-        """In the first process: tells the others that it needs no more features."""
+        """In the first process: tells the other processes that it needs no more features."""
         return
 
     def every_row(self) -> list[Request]:
@@ -81,7 +81,7 @@ class _LayerSource(FeatureSource):
 
 
 class ComputedFeatures(RegionFeatures):
-    """Features computed when they are asked for.
+    """Features that the network computes on request.
 
     Args:
         index: the split's regions.
@@ -97,9 +97,9 @@ class ComputedFeatures(RegionFeatures):
         return self.network.layers[layer].dim
 
     def images(self, requests: Sequence[Request], layers: Sequence[str]) -> Iterator[tuple[int, dict[str, Tensor]]]:
-        """Computes in passes of one shape; regions of neighbouring images share them.
+        """Computes in network passes of one shape; a pass may hold regions of several images.
 
-        Equal boxes of an image are computed once: ground truths among the proposals, or proposals that stand twice.
+        Equal boxes of an image, such as a ground truth that is also a proposal, are computed once.
         """
         requests = [(image, rows) for image, rows in requests if len(rows)]
         once = [(image, rows[self.index.boxes[rows].distinct()[0]]) for image, rows in requests]
@@ -151,7 +151,7 @@ class StoredFeatures(RegionFeatures):
             return int(stored.get_slice(layer).get_shape()[1])
 
     def holds(self, layer: str) -> bool:
-        """Whether a layer of every region is stored, not of some alone."""
+        """Whether a layer is stored for every region."""
         for image, rows in self.every_row():
             with safe_open(feature_file(self.folder, image), "pt") as stored:
                 if layer not in stored.keys() or stored.get_slice(layer).get_shape()[0] < len(rows):  # noqa: SIM118
@@ -167,7 +167,7 @@ class StoredFeatures(RegionFeatures):
 
 
 class CompletedFeatures(RegionFeatures):
-    """Stored features where every layer that is asked for is stored, computed ones otherwise.
+    """Stored features if all requested layers are stored, else computed ones.
 
     Args:
         stored: some layers.
@@ -183,7 +183,7 @@ class CompletedFeatures(RegionFeatures):
         return self._computed.dim(layer)
 
     def images(self, requests: Sequence[Request], layers: Sequence[str]) -> Iterator[tuple[int, dict[str, Tensor]]]:
-        """Reads, or computes all of these layers in one pass."""
+        """Reads the layers from disk, or computes all of them in one pass."""
         source = self._stored if all(map(self._holds, layers)) else self._computed
         return source.images(requests, layers)
 

@@ -15,14 +15,14 @@ from detkit.registry import REGION_SAMPLERS
 
 @REGION_SAMPLERS.register()
 class FixedFraction(RegionSampler):
-    """Background, then foreground regions, each uniform with replacement over all of the data set.
+    """A fixed share of foreground and background, each drawn uniformly with replacement from the whole data set.
 
-    Images and classes with more regions are drawn more often; there is no balancing.
+    Images and classes with more regions are drawn more often.
     Source: R-CNN, section 2.3 (32 + 96); Caffe's window data layer for the draw and the order.
 
     Args:
         batch_size: regions of a step.
-        foreground_fraction: share of the step that is foreground, rounded down to whole regions.
+        foreground_fraction: foreground's share of the step, rounded down to whole regions.
 
     Example:
         >>> import numpy as np
@@ -46,7 +46,7 @@ class FixedFraction(RegionSampler):
         """(batch_size,) rows, background first.
 
         Raises:
-            DataError: the split has no foreground or no background region, and the step needs some.
+            DataError: if the step needs foreground or background regions and the split has none.
         """
         return np.concatenate(
             [

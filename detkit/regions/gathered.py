@@ -13,13 +13,13 @@ from detkit.system.world import Outbox, World
 
 
 class GatheredFeatures(RegionFeatures):
-    """The same features in the same order as those of one process.
+    """Features that several processes compute, in the same order and equal to those of one process.
 
-    Groups of ``IMAGES_TOGETHER`` images are dealt out in turns, so batches are those of one process, too. Each of the
+    Processes take turns at groups of ``IMAGES_TOGETHER`` images, so batches are the same as in one process. Each of the
     other processes works at most two groups ahead of the reader.
 
     Args:
-        computed: what each process computes with.
+        computed: computes the features of each process.
         world: the processes.
     """
 
@@ -31,7 +31,7 @@ class GatheredFeatures(RegionFeatures):
         return self.computed.dim(layer)
 
     def images(self, requests: Sequence[Request], layers: Sequence[str]) -> Iterator[tuple[int, dict[str, Tensor]]]:
-        """Sends the requests to all processes and reads their answers in turn; only in the first process."""
+        """Sends the requests to all processes and reads their results in turn. Only the first process calls it."""
         requests = [(image, rows) for image, rows in requests if len(rows)]
         self.world.tell((requests, layers))
         own = self._own(requests, layers)
@@ -45,7 +45,7 @@ class GatheredFeatures(RegionFeatures):
             yield image, {layer: self.world.receive(part, owner).float() for layer, part in parts.items()}
 
     def serve(self) -> None:
-        """Answers the first process's requests until it says that there are no more."""
+        """Computes for the first process until that sends no more requests."""
         while (asked := self.world.tell()) is not None:
             requests, layers = asked
             outbox = Outbox(ahead=2 * IMAGES_TOGETHER * len(layers))
@@ -54,7 +54,7 @@ class GatheredFeatures(RegionFeatures):
             outbox.close()
 
     def dismiss(self) -> None:
-        """Lets the others go on to the next stage."""
+        """Lets the other processes go on to the next stage."""
         self.world.tell(None)
 
     def _own(self, requests: Sequence[Request], layers: Sequence[str]) -> Iterator[tuple[int, dict[str, Tensor]]]:

@@ -18,9 +18,10 @@ PART = 16384
 
 
 class HeldRows(FeatureSource):
-    """Features of some rows of a source, read in one sweep over their images and held as float16, which loses nothing.
+    """Features of some rows of a source, read in one sweep over their images.
 
-    Where they would take more than ``HELD_BYTES``, nothing is held and every ``take`` reads from the source.
+    They are held as float16, which loses nothing. If they would take more than ``HELD_BYTES``, nothing is held, and
+    each ``take`` reads from the source.
 
     Args:
         source: where the features come from.
@@ -46,5 +47,5 @@ class HeldRows(FeatureSource):
         return self._held[torch.from_numpy(np.searchsorted(self._rows, rows))].float()
 
     def blocks(self) -> Iterator[tuple[int, Tensor]]:
-        """Those of the source: every row of every image."""
+        """The blocks of the source: every row of every image."""
         return self._source.blocks()

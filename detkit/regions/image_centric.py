@@ -15,16 +15,17 @@ from detkit.registry import REGION_SAMPLERS
 
 @REGION_SAMPLERS.register()
 class ImageCentric(RegionSampler):
-    """All regions of a step come from a few images, so that an image read or convolved once serves many regions.
+    """All regions of a step come from a few images, each of which is read and convolved once for many regions.
 
-    Images are drawn uniformly, without repetition while there are enough, among those that have both kinds of
-    region that a step needs; every image gives an equal share of each kind, uniform with replacement.
+    Images are drawn uniformly from those that have the kinds of region that a step needs, without repetition while
+    there are enough. Every image gives the same number of foreground and of background regions, drawn uniformly with
+    replacement.
     Source: Fast R-CNN, section 2.3 (hierarchical sampling).
 
     Args:
         images_per_batch: images of a step.
         batch_size: regions of a step.
-        foreground_fraction: share of the step that is foreground, rounded down to whole regions.
+        foreground_fraction: foreground's share of the step, rounded down to whole regions.
 
     Example:
         >>> import numpy as np
@@ -57,7 +58,7 @@ class ImageCentric(RegionSampler):
         """(batch_size,) rows, background first.
 
         Raises:
-            DataError: no image has the kinds of region that a step needs.
+            DataError: if no image has the kinds of region that a step needs.
         """
         # Both lists of rows ascend, so each image's part of them lies between two cuts.
         kinds = [(index.background_rows, self.num_background), (index.foreground_rows, self.num_foreground)]

@@ -1,4 +1,4 @@
-"""Every region of a split as columns."""
+"""All regions of a split, as columns."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from detkit.structures import Boxes, Proposals, Sample
 
 @dataclass(frozen=True, eq=False)
 class RegionIndex:
-    """The regions of a split: image by image in list order, in each its ground truths first, then its proposals.
+    """The regions of a split, image by image in list order. In each image ground truths come first, then proposals.
 
     Args:
         samples: the I images.
@@ -59,10 +59,10 @@ class RegionIndex:
             proposals: their I proposal lists.
             num_classes: K.
             difficult: whether difficult truths are learnt from.
-            foreground_iou: least IoU of a fine-tuning foreground.
-            background_from: least IoU of a fine-tuning background.
-            background_below: the IoU of a fine-tuning background is below it; None takes ``foreground_iou``.
-            with_truths: False at test: no ground-truth rows.
+            foreground_iou: smallest best IoU of a foreground region in fine-tuning.
+            background_from: smallest best IoU of a background region in fine-tuning.
+            background_below: the best IoU of a background region is below this; None takes ``foreground_iou``.
+            with_truths: whether ground truths are rows; False at test.
         """
         if len(samples) != len(proposals):
             raise ValueError(f"region index: {len(samples)} images but {len(proposals)} proposal lists")
@@ -105,7 +105,7 @@ class RegionIndex:
 
     @property
     def num_images(self) -> int:
-        """I."""
+        """I, the number of images."""
         return len(self.samples)
 
     def rows(self, image: int) -> slice:
@@ -113,7 +113,7 @@ class RegionIndex:
         return slice(int(self.offsets[image]), int(self.offsets[image + 1]))
 
     def truths(self, image: int) -> Truths:
-        """The ground truths of one image under this index's rule for difficult objects."""
+        """The ground truths of one image, split by this index's rule for difficult objects."""
         return Truths.of(self.samples[image].annotations, self.difficult)
 
     def overlaps(self, image: int) -> tuple[Tensor, Tensor]:
@@ -122,7 +122,7 @@ class RegionIndex:
         return tuple(class_overlaps(boxes, t, self.num_classes) for t in (truths.used, truths.ignored))  # type: ignore[return-value]
 
     def of_images(self, images: np.ndarray) -> tuple[RegionIndex, np.ndarray]:
-        """The index of (M,) ascending images alone, and the rows of this one that it holds."""
+        """The index of (M,) ascending images alone, and the rows of this index that it holds."""
         rows = np.flatnonzero(np.isin(self.image, images))
         counts = np.diff(self.offsets)[images]
         part = replace(
@@ -137,7 +137,7 @@ class RegionIndex:
         return part, rows
 
     def by_image(self, rows: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-        """Each image that occurs in ``rows`` (any order), with the positions within ``rows`` that lie in it."""
+        """Each image that occurs in ``rows`` (any order), with the positions in ``rows`` of its regions."""
         image = self.image[rows]
         order = np.argsort(image, kind="stable")
         images, starts = np.unique(image[order], return_index=True)
@@ -146,10 +146,10 @@ class RegionIndex:
 
     @cached_property
     def foreground_rows(self) -> np.ndarray:
-        """Rows whose fine-tuning label is a class."""
+        """Ascending rows whose fine-tuning label is a class."""
         return np.flatnonzero((self.label >= 0) & (self.label < self.num_classes))
 
     @cached_property
     def background_rows(self) -> np.ndarray:
-        """Rows whose fine-tuning label is background."""
+        """Ascending rows whose fine-tuning label is background."""
         return np.flatnonzero(self.label == self.num_classes)

@@ -1,4 +1,4 @@
-"""Which regions are positives, negatives or neither."""
+"""Rules that make regions positives, negatives or neither."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from detkit.structures import OTHER_CLASS, Annotations, Boxes
 
 @dataclass(frozen=True, eq=False)
 class Truths:
-    """The ground truths of an image, split into those that are learnt from and those that only forbid negatives.
+    """The ground truths of an image: those that are learnt from, and those that only rule out negatives.
 
-    Crowds and objects of other classes are never learnt from; difficult objects are unless ``difficult="ignore"``.
+    Crowds and objects of other classes are never learnt from. Difficult objects are, unless ``difficult="ignore"``.
     """
 
     used: Annotations
@@ -33,10 +33,10 @@ class Truths:
 
 
 def class_overlaps(boxes: Boxes, truths: Annotations, num_classes: int) -> Tensor:
-    """(N, K) float64: the best overlap of each box with any truth of each class, 0 where there is none.
+    """(N, K) float64: the best overlap of each box with the ground truths of each class; 0 without any.
 
-    The overlap is IoU; with a crowd it is the share of the box that lies inside the crowd. An object of another class
-    counts for every class.
+    The overlap is IoU; for a crowd it is the share of the box inside the crowd. An object of another class counts for
+    every class.
     """
     overlaps = torch.zeros(len(boxes), num_classes, dtype=torch.float64)
     if len(boxes) == 0 or len(truths) == 0:
@@ -61,16 +61,16 @@ def finetune_labels(
 ) -> Tensor:
     """(N,) int64: the class of the best overlap, background K, or -1 for neither.
 
-    A tie goes to the lower class. A background region that reaches the end of the background with an ignored truth
-    is -1.
+    The lower class wins a tie. A background region is -1 if its overlap with an ignored truth is not below the upper
+    limit of background.
     Source: R-CNN, section 2.3 (fine-tuning); window_data_layer for the ties and for the three thresholds.
 
     Args:
-        overlaps: (N, K) with the used truths.
-        ignored: (N, K) with the ignored truths.
-        foreground_iou: least best overlap of a foreground region.
-        background_from: least best overlap of a background region.
-        background_below: a background region's best overlap is below it; None takes ``foreground_iou``.
+        overlaps: (N, K) overlaps with the used truths.
+        ignored: (N, K) overlaps with the ignored truths.
+        foreground_iou: smallest best overlap of a foreground region.
+        background_from: smallest best overlap of a background region.
+        background_below: the best overlap of a background region is below this; None takes ``foreground_iou``.
     """
     background = overlaps.shape[1]
     end = foreground_iou if background_below is None else background_below
@@ -90,23 +90,23 @@ def svm_labels(
     ignore: Literal["per_class", "any_class"] = "per_class",
     positive_iou: float | None = None,
 ) -> Tensor:
-    """(N, K) int8: +1 the positives of the class, -1 its negatives, 0 what neither side learns from.
+    """(N, K) int8: +1 for positives of the class, -1 for its negatives, 0 for regions that are not used.
 
-    Its ground truths are positives; with ``positive_iou`` proposals are, too: each of the class that fine-tuning would
-    give it at this threshold.
+    The ground truths of a class are its positives. With ``positive_iou``, proposals are positives, too: each is a
+    positive of the class that ``finetune_labels`` gives it at this threshold.
 
-    A region is a negative of a class when it overlaps every truth of that class, used or ignored, by less than
-    ``negative_iou`` (strictly), or not at all; so another class's ground truth is a negative. With ``any_class`` the
-    overlap with truths of every class counts, and only ground truths and plain background are learnt from.
+    A region is a negative of a class if its overlap with every ground truth of that class, used or ignored, is below
+    ``negative_iou`` (strictly) or 0. A ground truth of another class is therefore a negative. With ``any_class`` the
+    overlaps with ground truths of all classes count, so negatives are background only.
     Source: R-CNN, section 2.3 (object category classifiers) and appendix B.
 
     Args:
-        overlaps: (N, K) with the used truths.
-        ignored: (N, K) with the ignored truths.
+        overlaps: (N, K) overlaps with the used truths.
+        ignored: (N, K) overlaps with the ignored truths.
         truth_labels: (N,) int64 class of a ground-truth row, -1 for a proposal.
-        negative_iou: overlap from which a region is no negative; with 0 any overlap makes it none.
-        ignore: whether a class's own truths decide, or those of every class.
-        positive_iou: overlap from which a proposal is a positive, at least ``negative_iou``; None for ground truths
+        negative_iou: overlap from which a region is no negative; with 0, a region with any overlap is none.
+        ignore: whether the ground truths of the class alone or those of all classes rule out a negative.
+        positive_iou: overlap from which a proposal is a positive, at least ``negative_iou``; None takes ground truths
             alone.
     """
     reach = torch.maximum(overlaps, ignored)
@@ -125,7 +125,7 @@ def svm_labels(
 
 
 def box_targets(boxes: Boxes, truths: Annotations, min_iou: float = 0.6) -> Tensor:
-    """(N,) int64: the row of the truth with the best IoU over all classes where it exceeds ``min_iou``, or -1.
+    """(N,) int64: the row of the truth with the best IoU over all classes, or -1 if that is not above ``min_iou``.
 
     Source: R-CNN, appendix C (IoU > 0.6).
     """

@@ -23,11 +23,11 @@ class RegionNetwork:
     """A backbone and an extractor that compute features for extraction and detection alike.
 
     Args:
-        backbone: the network; a copy of it is used, in eval mode, with BatchNorm folded into its convolutions and the
-            weights that are multiplied in the dtype of ``compute``.
+        backbone: the network. A copy runs: in eval mode, with BatchNorms folded into convolutions, and with its weights
+            in the dtype of ``compute`` where autocast uses that.
         extractor: how regions become features.
         compute: device and dtype.
-        batch: rows of one network pass; the last is filled up, so every pass has one shape.
+        batch: rows of one network pass; the last pass is padded, so all have one shape.
     """
 
     def __init__(self, backbone: Backbone, extractor: RegionExtractor, *, compute: Compute, batch: int) -> None:
@@ -38,7 +38,7 @@ class RegionNetwork:
 
     @property
     def backbone(self) -> Backbone:
-        """The copy that runs, to be looked at only."""
+        """The copy that runs; do not change it."""
         return self._backbone
 
     @torch.inference_mode()
@@ -62,13 +62,13 @@ class RegionNetwork:
     def of_image(
         self, image: np.ndarray, boxes: Boxes, layers: Sequence[str], clock: Clock | None = None
     ) -> dict[str, Tensor]:
-        """{layer: (N, D) float32} of regions of one (H, W, 3) uint8 RGB image; equal boxes are computed once.
+        """{layer: (N, D) float32} of regions of one image; equal boxes are computed once.
 
         Args:
-            image: the image.
+            image: (H, W, 3) uint8 RGB.
             boxes: N regions of it.
             layers: names from ``layers``.
-            clock: is told of the stages warp and network, which run beside each other.
+            clock: measures the steps warp and network, which run at the same time.
         """
         clock = clock or Clock()
         first, which = boxes.distinct()
@@ -92,14 +92,14 @@ class RegionNetwork:
 
 
 def check_finite(features: Mapping[str, Tensor], image: str) -> None:
-    """Refuses features that are no numbers, or were too large for float16.
+    """Refuses features that are nan or infinite, such as numbers too large for float16.
 
     Args:
         features: {layer: (N, D)} of regions of one image.
-        image: names it in the message.
+        image: name of the image, for the message.
 
     Raises:
-        DetkitError: naming the image, the layer and the first such region.
+        DetkitError: if a feature is nan or infinite; it names the image, the layer and the first such region.
     """
     for layer, values in features.items():
         if bool(values.isfinite().all()):

@@ -14,16 +14,16 @@ from detkit.backbones.base import Backbone
 def in_passes(run: Callable[..., dict[str, Tensor]], columns: Sequence[Tensor], pad_to: int) -> dict[str, Tensor]:
     """Runs N rows through a network in passes of ``pad_to`` rows and joins the results.
 
-    The last pass is filled up with zero rows, so that every pass has one shape: compiled networks stay compiled, and
-    a row's result does not depend on how many others there are.
+    The last pass is padded with zero rows, so that every pass has one shape. Compiled networks are then not compiled
+    again, and the result of a row does not depend on the number of rows.
 
     Args:
-        run: takes the rows of each column, gives named tensors of as many rows.
+        run: takes rows of each column and returns named tensors of as many rows.
         columns: tensors of N rows each, N at least 1.
         pad_to: rows of a pass; 0 runs all N at once.
 
     Returns:
-        The named tensors of all N rows, float32 whatever the network computes in.
+        The named tensors of all N rows, float32 for any dtype of the network.
     """
     num_rows = len(columns[0])
     step = pad_to or num_rows
@@ -37,12 +37,12 @@ def in_passes(run: Callable[..., dict[str, Tensor]], columns: Sequence[Tensor], 
 
 
 def no_rows(backbone: Backbone, layers: Sequence[str]) -> dict[str, Tensor]:
-    """The named layers of zero regions."""
+    """The named layers for 0 regions."""
     return {name: torch.zeros(0, backbone.layers[name].dim, device=device_of(backbone)) for name in layers}
 
 
 def device_of(backbone: Backbone) -> torch.device:
-    """Where the backbone's parameters are."""
+    """The device of the backbone's parameters."""
     return next(backbone.parameters()).device
 
 

@@ -12,22 +12,23 @@ def roi_align(
 ) -> Tensor:
     """RoIAlign: the mean of bilinear samples in each bin of each region. Differentiable in the maps.
 
-    The sampling points of a region are a grid and bilinear weights are products, so pooling is ``Y @ map @ X.T`` with a
-    matrix of weights for each axis. Products in the map's own dtype use all threads; torchvision's kernel, which gives
-    the same numbers, uses one. Averaging neighbouring bins is a product as well and is done on the weights.
+    The sampling points of a region form a grid, and bilinear weights are products of one weight per axis. Pooling is
+    therefore ``Y @ map @ X.T`` with a matrix of weights for each axis. These products use all threads; torchvision's
+    kernel returns the same numbers, but uses one thread. The average of neighbouring bins is taken on the weights.
 
     Args:
         maps: (B, C, h, w).
-        regions: (N, 5) float32: which map, then x1, y1, x2, y2 in pixels of the image.
+        regions: (N, 5) float32: number of the map, then x1, y1, x2, y2 in pixels of the image.
         bins: bins of a region in y and x.
         stride: pixels of a map cell; cell i is centred at stride * (i + 1/2).
-        sampling_ratio: sampling points of a bin in each direction; 0 takes one for each map cell that it covers.
-        cells: averages the bins into so many cells in each direction, as ``F.adaptive_avg_pool2d`` does; 0 for none.
+        sampling_ratio: sampling points of a bin in each direction; 0 takes one for each map cell that the bin covers.
+        cells: number of cells in each direction to which the bins are averaged, as by ``F.adaptive_avg_pool2d``; 0
+            keeps the bins.
 
     Returns:
-        (N, C, *bins) or (N, C, cells, cells) of the maps' dtype; 0 for what lies outside and for regions without area.
+        (N, C, *bins) or (N, C, cells, cells) of the maps' dtype; 0 outside the map and for regions without area.
 
-    Source: RoIAlign of Mask R-CNN, section 3; torchvision.ops.roi_align(aligned=True) for what is not said there.
+    Source: RoIAlign of Mask R-CNN, section 3; torchvision.ops.roi_align(aligned=True) for details not given there.
     """
     _, channels, height, width = maps.shape
     first = regions[:, 0].long() * height

@@ -1,4 +1,4 @@
-"""Regions pooled from maps of the whole image, in one scale or several."""
+"""Regions pooled from maps of the whole image at one scale or several."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from detkit.system.memory import FreedMemory
 
 
 class ScaledMaps(RegionExtractor):
-    """Convolves the image once in each scale that its regions take, and pools every region from the map of one scale.
+    """Convolves the image once at each scale that its regions use, and pools every region from the map of one scale.
 
-    A region takes the scale that ``nearest`` says. With several scales, training
-    makes each map a second time for its gradient, so that only one map's layers are in memory at once.
+    ``nearest`` chooses the scale of a region. With several scales, training computes each map a second time for its
+    gradient, so that memory holds the layers of only one map at a time.
 
     Args:
         input_size: the backbone's crop side.
         short_sides: lengths to which the shorter side of the image is scaled.
-        long_side: length that the longer side may not exceed; such an image is scaled less. 0 takes one and a half
-            times the longest of ``short_sides``.
+        long_side: maximal length of the longer side of a scaled image; a longer image is scaled less. 0 takes 1.5 times
+            the longest of ``short_sides``.
 
     Raises:
-        ConfigError: the longer side would be shorter than the shorter one.
+        ConfigError: if ``long_side`` is less than the longest of ``short_sides``.
     """
 
     per_image = True
@@ -52,16 +52,16 @@ class ScaledMaps(RegionExtractor):
         self._freed = FreedMemory()
 
     def areas(self, boxes: np.ndarray) -> np.ndarray:
-        """(n, 4) float64: the part of the image that each of n regions is pooled from; the region itself."""
+        """(n, 4) float64: the part of the image that each of n regions is pooled from; here the region itself."""
         return boxes
 
     def nearest(self, areas: np.ndarray, size: np.ndarray, scaled: np.ndarray) -> np.ndarray:
-        """(n,) int64, the scale of each area: the one in which it has nearest to a crop's number of pixels.
+        """(n,) int64, the scale of each area: the scale at which its number of pixels is nearest to a crop's.
 
         Args:
             areas: (n, 4) float64 in pixels of the image.
             size: (2,) float64, width and height of the image.
-            scaled: (S, 2) float64, width and height of the image in each scale.
+            scaled: (S, 2) float64, width and height of the image at each scale.
         """
         pixels = np.outer((areas[:, 2:] - areas[:, :2]).prod(1), (scaled / size).prod(1))
         scale: np.ndarray = np.abs(pixels - self.input_size**2).argmin(1)
@@ -72,7 +72,7 @@ class ScaledMaps(RegionExtractor):
         return scaled / size
 
     def placed(self, areas: np.ndarray, stretch: np.ndarray) -> np.ndarray:
-        """(n, 4): where the areas lie in the scaled image; ``stretch`` (n, 4) is its length per pixel, x y x y."""
+        """(n, 4): the areas in the scaled image; ``stretch`` (n, 4) is its length per pixel, in the order x y x y."""
         return areas * stretch
 
     @abstractmethod
@@ -80,19 +80,19 @@ class ScaledMaps(RegionExtractor):
         """The named layers, each (n, D), of areas pooled from maps of one scale. Differentiable in the maps.
 
         Args:
-            backbone: runs what follows the maps.
+            backbone: runs the layers after the maps.
             maps: (B, C, h, w).
-            areas: (n, 5) float32: which map, then what ``placed`` gave.
+            areas: (n, 5) float32: number of the map, then the four columns of ``placed``.
             layers: names from ``backbone.layers``.
         """
 
     def prepare(self, image: np.ndarray, boxes: Boxes, flips: np.ndarray) -> RegionInputs:
-        """What the scales of all regions need.
+        """The image at each scale that a region uses, and the place of each region in it.
 
         Returns:
-            ``scale`` (n,) int64, which of ``short_sides`` each region takes; ``image<s>`` (h, w, 3) uint8, the image in
-            each of these scales; ``areas`` (n, 4) float32 in their scale and, where mirrored, in the mirrored image;
-            ``flips`` (n,) bool.
+            ``scale`` (n,) int64, position in ``short_sides`` of each region's scale; ``image<s>`` (h, w, 3) uint8, the
+            image at each of these scales; ``areas`` (n, 4) float32 in the scaled image, or in its mirror image for a
+            mirrored region; ``flips`` (n,) bool.
         """
         height, width = image.shape[:2]
         scales = [min(short / min(height, width), self.long_side / max(height, width)) for short in self.short_sides]
@@ -108,7 +108,7 @@ class ScaledMaps(RegionExtractor):
         return {"scale": scale, **images, "areas": placed, "flips": flips}
 
     def view(self, image: np.ndarray, box: Boxes) -> RegionView:
-        """The image in the scale that the region takes."""
+        """The image at the scale of the region."""
         prepared = self.prepare(image, box, np.zeros(1, bool))
         pixels = prepared[f"image{prepared['scale'][0]}"]
         window = np.array([0, 0, image.shape[1], image.shape[0]])
@@ -117,7 +117,10 @@ class ScaledMaps(RegionExtractor):
     def forward(
         self, backbone: Backbone, inputs: Sequence[RegionInputs], layers: Sequence[str], pad_to: int = 0
     ) -> dict[str, Tensor]:
-        """Each image is convolved once in each scale, as it is, mirrored or both, as its regions there need."""
+        """The named layers, each (N, D), of the regions of all images, in order. Differentiable.
+
+        At each scale an image is convolved once as it is, once mirrored, or both, as its regions need.
+        """
         self._freed.bound()
         parts = [self._one_image(backbone, i, layers, pad_to) for i in inputs if len(i["areas"])]
         if not parts:

@@ -23,23 +23,29 @@ far above a crop's size."""
 
 @REGION_EXTRACTORS.register()
 class SharedMap(ScaledMaps):
-    """Convolves the image, pools each region to the map of a crop and runs the remaining layers on it.
+    """Convolves the whole image, pools each region to the size of a crop's map, and runs the remaining layers on it.
 
-    The bins of the pooled map stand where the cells of the map of a warped crop stand, so a region that fills its crop
-    unscaled gets the same map either way wherever the crop's border does not reach. Beyond the image there is zero.
+    The bins of a pooled map are centred where the cells of a warped crop's map are. A region that fills its crop
+    unscaled therefore gets the same map as with ``WarpedCrops``, except near the crop's border. Outside the image the
+    map is zero.
 
     Args:
         input_size: the backbone's crop side.
         padding: context on each side of the region, in pixels of a crop of ``input_size``; null takes the paper's share
             of the crop, 16 of 227.
-        short_sides: lengths to which the shorter side of the image is scaled. The image is convolved once in each scale
-            that a region takes: the one in which the region with its context has nearest to a crop's number of pixels.
-            Empty takes five from 0.8 to 4 sides of a crop; one alone, such as 600, takes the least time.
-        long_side: length that the longer side may not exceed; such an image is scaled less. 0 takes one and a half
-            times the longest of ``short_sides``.
-        sampling_ratio: sampling points of a bin in each direction; 0 takes one for each map cell that it covers.
+        short_sides: lengths in pixels to which the shorter side of the image is scaled. A region uses the scale at
+            which its number of pixels, with context, is nearest to a crop's; the image is convolved once at each scale
+            in use. Empty takes five lengths from 0.8 to 4 times the side of a crop. A single one, such as 600, is
+            fastest.
+        long_side: maximal length of the longer side of a scaled image; a longer image is scaled less. 0 takes 1.5 times
+            the longest of ``short_sides``.
+        sampling_ratio: sampling points of a bin in each direction; 0 takes one for each map cell that the bin covers.
 
-    Source: SPP-net, section 4.1 (which scale a region takes); RoIAlign of Mask R-CNN, section 3.
+    Raises:
+        ConfigError: if the padding leaves no pixel for the region, or ``long_side`` is less than the longest of
+            ``short_sides``.
+
+    Source: SPP-net, section 4.1 (scale of a region); RoIAlign of Mask R-CNN, section 3.
 
     Example:
         >>> import numpy as np
@@ -77,7 +83,7 @@ class SharedMap(ScaledMaps):
         return np.hstack([centre - reach, centre + reach])
 
     def pooled(self, backbone: Backbone, maps: Tensor, areas: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
-        """The layers that average the map from as many cells as they need, the others from the map of a crop."""
+        """The named layers, each (n, D). A layer that averages the map gets a smaller pooled map than the others."""
         areas = torch.cat([areas[:, :1], _bin_area(backbone, areas[:, 1:])], 1)
         found: dict[str, Tensor] = {}
         for cells, own in _layers_by_cells(backbone, layers).items():

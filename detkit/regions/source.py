@@ -1,4 +1,4 @@
-"""Where the features of a split's regions come from."""
+"""Sources of the features of a split's regions."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ NORM_IMAGES, NORM_ROWS = 200, 200
 
 
 class FeatureSource(ABC):
-    """One layer's features of every region of a split, read from disk or computed.
+    """The features of one layer for every region of a split, read from disk or computed.
 
-    Values are finite, rounded to float16 either way, and come as float32, so both ways give the same classifiers.
+    Values are finite, rounded to float16 in both cases, and returned as float32. Both cases therefore give the same
+    classifiers.
     """
 
     index: RegionIndex
@@ -35,7 +36,7 @@ class FeatureSource(ABC):
         """(image, (n, D) float32 features of all its rows) in list order; images without rows are left out."""
 
     def mean_norm_of(self, rows: np.ndarray) -> float:
-        """Mean L2 norm over these rows; 1.0 where there are none or all features are zero."""
+        """Mean L2 norm over these rows; 1.0 if there are none or all features are zero."""
         total = 0.0
         for start in range(0, len(rows), 2048):
             total += float(self.take(rows[start : start + 2048]).norm(dim=1).sum(dtype=torch.float64))
@@ -50,7 +51,7 @@ class ArraySource(FeatureSource):
         features: (R, D) numbers, a row a region.
 
     Raises:
-        ValueError: another number of rows.
+        ValueError: if ``features`` does not have R rows.
     """
 
     def __init__(self, index: RegionIndex, features: np.ndarray | Tensor) -> None:
@@ -72,7 +73,7 @@ class ArraySource(FeatureSource):
 
 
 class SomeImages(FeatureSource):
-    """The features of some images of a source; the others are unknown to its index.
+    """The features of some images of a source; its index holds these images only.
 
     Args:
         source: features of all images.
@@ -112,7 +113,7 @@ def norm_sample(
 
 @dataclass(frozen=True, eq=False)
 class LinearHead:
-    """A linear layer that a tuned network has on its last features: of class scores or of boxes.
+    """A linear layer on the last features of a tuned network, for class scores or for boxes.
 
     Args:
         weight: (R, D) float32; R is K+1 for classes, background last, and 4K for boxes, four rows a class.
@@ -131,17 +132,17 @@ class LinearHead:
 
 
 def head_of(head: LinearHead | None, shape: tuple[int, int], *, slot: str, taker: str, remedy: str) -> LinearHead:
-    """The tuned head that a component takes over, after a check that it is there and fits.
+    """The tuned head that a component keeps, after a check that it exists and fits.
 
     Args:
-        head: what the network has, None where it has none.
+        head: the head of the network; None if it has none.
         shape: (R, D) that the component expects.
         slot: the component's config section, such as "CLASSIFIER".
         taker: the component's registered name.
-        remedy: what to do where the network has no such head.
+        remedy: what the user can do if the network has no such head.
 
     Raises:
-        ConfigError: there is no head, or it stands on another layer.
+        ConfigError: if there is no head, or it reads another layer.
     """
     if head is None:
         raise ConfigError(f"{slot}.NAME: {taker} takes over a tuned head, but this network has none; {remedy}")

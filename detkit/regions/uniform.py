@@ -15,9 +15,9 @@ from detkit.registry import REGION_SAMPLERS
 
 @REGION_SAMPLERS.register()
 class Uniform(RegionSampler):
-    """Regions uniform with replacement over all of the data set, foreground as rare as it is.
+    """Regions drawn uniformly with replacement from the whole data set; foreground is as rare as in the data.
 
-    R-CNN draws a quarter foreground instead (section 2.3); this is what that is compared with.
+    Use it to compare with R-CNN, which draws a quarter of foreground (section 2.3).
 
     Args:
         batch_size: regions of a step.
@@ -38,7 +38,7 @@ class Uniform(RegionSampler):
         """(batch_size,) rows, in the order in which they are drawn.
 
         Raises:
-            DataError: the split has no region with a label.
+            DataError: if no region of the split has a fine-tuning label.
         """
         background, foreground = index.background_rows, index.foreground_rows
         if len(background) + len(foreground) == 0:

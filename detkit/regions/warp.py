@@ -1,4 +1,4 @@
-"""Where a region's pixels go in the square crop that the network sees."""
+"""The warp of a region to the square crop that the network sees."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import numpy as np
 
 @dataclass(frozen=True, eq=False)
 class WarpWindows:
-    """The warp of n regions of one image; every rectangle is (x1, y1, x2, y2) in whole pixels, x2 and y2 exclusive.
+    """The warps of n regions of one image. Rectangles are (x1, y1, x2, y2) in whole pixels, x2 and y2 exclusive.
 
     Args:
-        window: (n, 4) int64, the region with its context, in the image and beyond it.
+        window: (n, 4) int64, the region with its context; it may reach beyond the image.
         clip: (n, 4) int64, the part of the window whose pixels are used; it may be empty.
-        place: (n, 4) int64, where the resized clip stands in the crop.
-        mirrored_place: (n, 4) int64, where it stands in the mirrored crop.
+        place: (n, 4) int64, the rectangle of the crop to which the clip is resized.
+        mirrored_place: (n, 4) int64, the same rectangle in the mirrored crop.
     """
 
     window: np.ndarray
@@ -26,7 +26,7 @@ class WarpWindows:
     mirrored_place: np.ndarray
 
     def placed(self, flips: np.ndarray) -> np.ndarray:
-        """(n, 4) int64, where the clips stand, each mirrored or not as (n,) bool says."""
+        """(n, 4) int64: ``mirrored_place`` where (n,) ``flips`` is True, else ``place``."""
         return np.where(np.asarray(flips, bool)[:, None], self.mirrored_place, self.place)
 
 
@@ -38,23 +38,24 @@ def warp_windows(
     mode: Literal["warp", "square"] = "warp",
     context: bool = True,
 ) -> WarpWindows:
-    """The warp of R-CNN's released feature extraction, equal to it in every rounding.
+    """The warps of R-CNN's released feature extraction, with the same rounding at every step.
 
-    The reference is rcnn_im_crop.m: double precision, pixels counted from 1, a window's scale rounded before it is
-    multiplied, halves away from zero. A result near a half depends on each of these, so the steps follow it one by one.
-    Caffe's window layer, which cut the crops of fine-tuning, has the same formulas in single precision with pixels
-    counted from 0; it can differ where a number is a half. A box's own pixels without context are not the reference's:
-    it has no such mode.
+    The reference is rcnn_im_crop.m: double precision, pixels counted from 1, a window's scale rounded before the
+    multiplication, halves rounded away from zero. A result near a half depends on each of these, so this function takes
+    the same steps.
+
+    Caffe's window layer cut the crops of fine-tuning. It has the same formulas, but in single precision and with pixels
+    counted from 0, so its result can differ where a number is a half. The reference has no mode without context.
 
     Source: R-CNN, appendix A; rcnn_im_crop.m.
 
     Args:
-        boxes: (n, 4) x1, y1, x2, y2; fractions are legal.
+        boxes: (n, 4) x1, y1, x2, y2 in pixels of the image; fractions are allowed.
         image_size: (height, width) of the image.
         size: side of the crop.
         padding: pixels of context on each side of the region in the crop; less than half of ``size``.
-        mode: "warp" stretches the region to the crop, "square" takes the smallest square around it.
-        context: False uses no pixel outside the region itself; the rest of the crop is the mean.
+        mode: "warp" stretches the region to the crop; "square" takes the smallest square around it.
+        context: False uses only pixels of the region itself; the rest of the crop is the mean.
 
     Example:
         >>> windows = warp_windows([[40, 30, 110, 90]], (120, 160))
@@ -103,11 +104,11 @@ def warp_crops(
         windows: the warps of n regions of this image.
         flips: (n,) bool, regions to mirror.
         size: side of the crop, as given to ``warp_windows``.
-        pixels: "uint8" rounds to whole grey levels as Caffe's path does, "float32" keeps fractions as MATLAB's.
+        pixels: "uint8" rounds to whole grey levels, as Caffe does; "float32" keeps fractions, as MATLAB does.
 
     Returns:
-        (n, size, size, 3) crops of the dtype ``pixels``, 0 where there is no pixel, and (n, 4) int16 rectangles of
-        the crop's real pixels.
+        (n, size, size, 3) crops of the dtype ``pixels``, 0 outside the image's pixels; and (n, 4) int16 rectangles of
+        the real pixels in the crops.
     """
     place = windows.placed(flips)
     crops = np.zeros((len(place), size, size, 3), pixels)

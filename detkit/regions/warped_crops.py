@@ -1,4 +1,4 @@
-"""R-CNN's way to a region's features: warp its pixels to the network's input and run the whole network on them."""
+"""R-CNN's features of a region: warp its pixels to the network's input and run the whole network on them."""
 
 from __future__ import annotations
 
@@ -23,25 +23,29 @@ from detkit.structures import Boxes
 
 @REGION_EXTRACTORS.register()
 class WarpedCrops(RegionExtractor):
-    """One crop, one network pass for each region.
+    """R-CNN's extractor: each region is warped to a crop, and the whole network runs on it.
 
-    Workers cut and resize the crops of a network on the CPU. For one on a GPU they decode only: an image is far smaller
-    than its crops, and the GPU cuts them in no time.
+    If the network runs on a CPU, workers cut and resize the crops. If it runs on a GPU, workers only decode the images,
+    which are far smaller than their crops, and the GPU cuts them.
 
     Args:
         input_size: the backbone's crop side.
-        padding: pixels of context on each side of the region, counted in the crop; null takes the paper's share of the
-            crop, 16 of 227.
+        padding: context on each side of the region, in pixels of the crop; null takes the paper's share of the crop, 16
+            of 227.
         mode: "warp" stretches the region to the crop, as the paper does; "square" takes the smallest square around it.
-        context: False fills everything but the region itself with the mean.
-        finetune_pixels: of the crops that the network is fine-tuned on. "uint8" rounds the resized crop to whole grey
-            levels; "float32" does not, for four times the memory.
-        feature_pixels: the same of the crops whose features classifier and box head learn from and score. The released
-            code has "float32" here and "uint8" above.
-        mirror: whether these features are the mean of those of the crop and of its mirror image, whose cells are
-            mirrored back. It takes two passes.
-        wider: a second crop shows a window so many times as wide and high around the same centre, and its features
-            stand behind those of the first; 0 for none. It takes a second pass, and the network is not tuned on it.
+        context: whether the crop shows pixels around the region; false fills all but the region with the mean.
+        finetune_pixels: dtype of the crops in fine-tuning. "uint8" rounds resized crops to whole grey levels; "float32"
+            does not, and takes four times the memory.
+        feature_pixels: dtype of the crops for the features that classifier and box head learn from and score. The
+            released code of R-CNN has "float32" here and "uint8" in fine-tuning.
+        mirror: whether these features are averaged over the crop and its mirror image, after mirroring the cells back.
+            It doubles the network passes.
+        wider: factor on width and height for a second, wider crop around the same centre; more than 1, or 0 for no
+            second crop. Its features are appended to those of the first. It doubles the network passes; fine-tuning
+            does not use it.
+
+    Raises:
+        ConfigError: if the padding leaves no pixel for the region, or ``wider`` is above 0 and at most 1.
 
     Source: R-CNN, section 2.1 and appendix A.
 
@@ -86,26 +90,26 @@ class WarpedCrops(RegionExtractor):
         self.mirror, self.wider = mirror, wider
 
     def for_training(self) -> WarpedCrops:
-        """One crop of each region, in FINETUNE_PIXELS."""
+        """An extractor of one crop for each region, in the dtype FINETUNE_PIXELS."""
         other = copy.copy(self)
         other.pixels, other.mirror, other.wider = self.finetune_pixels, False, 0.0
         return other
 
     def describe(self, layers: Mapping[str, LayerSpec]) -> Mapping[str, LayerSpec]:
-        """Twice the channels with a wider window."""
+        """The backbone's shapes, with twice the channels if there is a wider crop."""
         if not self.wider:
             return layers
         return {name: LayerSpec((2 * spec.shape[0], *spec.shape[1:])) for name, spec in layers.items()}
 
     def run_on(self, device: torch.device) -> None:
-        """Chooses who warps."""
+        """Lets workers warp for a CPU, and the device itself for a GPU."""
         self.hands_over_images = device.type != "cpu"
 
     def prepare(self, image: np.ndarray, boxes: Boxes, flips: np.ndarray) -> RegionInputs:
         """``valid`` (n, 4), the rectangle of real pixels, and ``crops`` (n, S, S, 3) of the dtype FEATURE_PIXELS.
 
-        Where the device warps, what crops are made from stands in their place: ``image``, ``clips`` (n, 4), ``flips``.
-        With a wider window there are 2 n of each, the windows of all regions behind the regions.
+        If the device warps, ``image``, ``clips`` (n, 4) and ``flips`` replace ``crops``. With a wider crop there are 2
+        n rows: first the crops of all regions, then their wider crops.
         """
         if self.wider:
             boxes, flips = Boxes.cat([boxes, _widened(boxes, self.wider)]), np.tile(flips, 2)
@@ -117,15 +121,15 @@ class WarpedCrops(RegionExtractor):
         return {"crops": crops, "valid": valid}
 
     def view(self, image: np.ndarray, box: Boxes) -> RegionView:
-        """The crop in whole grey levels, 0 where there is no pixel."""
+        """The crop in whole grey levels, 0 outside the image's pixels."""
         windows, unflipped = self._windows(image, box), np.zeros(1, bool)
         crops, valid = warp_crops(image, windows, unflipped, self.input_size)
         return RegionView(crops[0], valid[0], windows.window[0], is_crop=True)
 
     def warp(self) -> dict[str, object] | None:
-        """Side of a crop, padding, mode, context and pixels, as the keys of this class name them.
+        """``size`` of the crop in pixels, ``padding``, ``mode``, ``context`` and ``pixels``.
 
-        None where the network sees more than one crop of a region.
+        None if the network sees more than one crop of a region.
         """
         if self.mirror or self.wider:
             return None
@@ -144,7 +148,7 @@ class WarpedCrops(RegionExtractor):
     def forward(
         self, backbone: Backbone, inputs: Sequence[RegionInputs], layers: Sequence[str], pad_to: int = 0
     ) -> dict[str, Tensor]:
-        """The crops of all images run together; they reach the network's device in their own dtype."""
+        """The named layers, each (N, D). The crops of all images run together."""
         filled = [i for i in inputs if len(i["valid"])]
         if not filled:
             return {name: rows.tile(1, 2 if self.wider else 1) for name, rows in no_rows(backbone, layers).items()}

@@ -1,1 +1,1 @@
-"""Training of networks: the solver, what it optimises, its hooks and checkpoints."""
+"""Training of networks: the solver, its objectives, hooks and checkpoints."""

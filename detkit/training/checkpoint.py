@@ -1,4 +1,4 @@
-"""Named tensors and a few facts in one file that is either whole or absent."""
+"""Named tensors and a few JSON values in one file, which is never half written."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ META = "detkit"
 
 
 def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> None:
-    """Writes tensors and JSON facts to ``path``; a reader sees the old file or the new one, never a part.
+    """Writes tensors and JSON values to ``path``. A reader sees the old file or the new one, never a part.
 
     Args:
-        path: a .safetensors file; its folder is made.
+        path: a .safetensors file; its folder is created.
         tensors: any dtype and device, no two of them sharing memory.
         meta: JSON values.
     """
@@ -33,10 +33,10 @@ def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], meta: Mapping[str
 
 
 def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The tensors, on the CPU, and the facts that ``save_checkpoint`` wrote.
+    """The tensors, on the CPU, and the JSON values that ``save_checkpoint`` wrote.
 
     Raises:
-        ModelError: the file is no such checkpoint.
+        ModelError: if the file is no such checkpoint.
     """
     try:
         tensors, metadata = read_tensor_file(path)

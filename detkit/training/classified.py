@@ -23,9 +23,9 @@ class ClassifiedImages:
     """N images, each with one class.
 
     Args:
-        ids: their names.
-        paths: their files.
-        labels: (N,) int64.
+        ids: names of the images.
+        paths: files of the images.
+        labels: (N,) int64 classes.
     """
 
     ids: Sequence[str]
@@ -37,7 +37,7 @@ class ClassifiedImages:
         """The images of a data set whose samples have one annotation each.
 
         Raises:
-            DataError: a sample has none or several.
+            DataError: if a sample has no annotation or several.
         """
         ids, paths, labels = [], [], []
         for sample in dataset:
@@ -55,15 +55,15 @@ class ClassifiedImages:
 
 @dataclass(frozen=True, eq=False)
 class CropBatches:
-    """Makes the batch of an iteration: every epoch is a new permutation of all images, batches run across its ends.
+    """Makes the batch of an iteration. Every epoch is a new permutation of all images; a batch may span two epochs.
 
     Args:
-        images: what is drawn from.
+        images: the images to draw from.
         batch_size: images of a batch.
         side: height and width that images are resized to.
-        crop: side of the crop, whose place is drawn.
+        crop: side of the crop, whose position is random.
         mirror: whether each crop is mirrored with probability one half.
-        seed: with the iteration's number, all that a batch depends on.
+        seed: with the number of the iteration, it fixes the batch.
     """
 
     images: ClassifiedImages
@@ -74,7 +74,7 @@ class CropBatches:
     seed: int
 
     def __call__(self, iteration: int, world: World = ALONE) -> Batch:
-        """The batch, or a process's part of it; its inputs are (B, crop, crop, 3) uint8 RGB."""
+        """The batch, or this process's part of it; its inputs are (B, crop, crop, 3) uint8 RGB."""
         every = self.rows(iteration)
         rng = rng_for(self.seed, "pretrain", "crop", iteration)
         corners = rng.integers(0, self.side - self.crop + 1, (len(every), 2))
@@ -89,7 +89,7 @@ class CropBatches:
         return Batch(pixels, targets, [self.images.ids[row] for row in rows], total=len(every))
 
     def rows(self, iteration: int) -> np.ndarray:
-        """(B,) the images of an iteration."""
+        """(B,) the numbers of the images of an iteration."""
         count = len(self.images.labels)
         places = np.arange(iteration * self.batch_size, (iteration + 1) * self.batch_size)
         epochs = range(int(places[0]) // count, int(places[-1]) // count + 1)

@@ -24,28 +24,31 @@ from detkit.training.validation import Validation
 
 @dataclass(frozen=True, kw_only=True)
 class FinetuneSettings(SolverSettings):
-    """How the network is fine-tuned; the paper's constants.
+    """How the network is fine-tuned. Defaults are the paper's constants.
 
     Source: R-CNN, section 2.3; the solver and network definitions of its code.
 
     Args:
-        foreground_iou: least IoU with an object of a foreground region, which has the object's class.
-        background_from: least IoU with an object, its best one, of a background region.
-        background_below: a background region's best IoU is below it; null takes FOREGROUND_IOU. What is neither
-            foreground nor background is never drawn.
-        tune_from: the layer of the backbone from which on it is learnt, as its parameters are named ("conv3",
-            "features.10"); what stands before it stays as it is and costs no gradient. "heads" learns the new heads
-            alone; empty learns everything, as R-CNN does.
-        jitter_boxes: most that an edge of a region moves in a step, drawn anew, as a share of the region's side; the
-            region keeps its label. 0 moves none, as in R-CNN.
-        jitter_colours: most that brightness, contrast and saturation of an image change in a step, as a share.
-        validate_every: steps after which loss and accuracy are measured on DATA.VAL, and once after the last; 0 for
-            never.
-        validate_batches: batches of such a measurement, drawn as those of training and always the same.
-        allow_whole_images: lets an extractor that convolves whole images learn from regions of many images a step.
+        foreground_iou: smallest IoU with an object at which a region is foreground, of the class of the object that it
+            overlaps best.
+        background_from: smallest best IoU with an object at which a region is background.
+        background_below: a region with this best IoU or more is no background; null takes FOREGROUND_IOU. A region that
+            is neither foreground nor background is never drawn.
+        tune_from: first layer of the backbone that is trained, by the name of its parameters ("conv3", "features.10").
+            Earlier layers stay as they are and need no gradient. "heads" trains the new heads only; empty trains all
+            layers, as R-CNN does.
+        jitter_boxes: maximal random shift of each edge of a region, as a share of the region's side, drawn anew in each
+            step. The region keeps its label. 0 moves no edge, as in R-CNN.
+        jitter_colours: maximal random change of brightness, contrast and saturation of an image in a step, as a share.
+        validate_every: number of steps between measurements of loss and accuracy on DATA.VAL; there is one more after
+            the last step. 0 measures never.
+        validate_batches: number of batches in such a measurement. They are drawn as in training, and are the same each
+            time.
+        allow_whole_images: allows an extractor that convolves whole images with a sampler that draws from many images
+            in a step, which is slow.
 
     Raises:
-        ConfigError: no overlap would be background, or one would be background and foreground.
+        ConfigError: unless BACKGROUND_FROM < BACKGROUND_BELOW <= FOREGROUND_IOU.
     """
 
     iterations: Annotated[int, Positive] = 70_000
@@ -90,27 +93,28 @@ def finetune(
     validation: RegionIndex | None = None,
     tensorboard: Path | None = None,
 ) -> dict[str, LinearHead]:
-    """Trains the backbone, in place, and the objective's heads on regions.
+    """Trains the backbone and the objective's heads on regions, in place.
 
     Args:
-        backbone: where training starts; left in eval mode on the device of ``compute``.
+        backbone: the network to start from; left in eval mode on the device of ``compute``.
         objective: what the network is tuned to.
         settings: the config section FINETUNE.
         compute: device and dtype.
         workers: threads that decode and warp.
-        seed: with it every random number is fixed.
-        folder: keeps the checkpoint and metrics.jsonl; a run that was cut off goes on from there.
+        seed: fixes every random number.
+        folder: holds the checkpoint and metrics.jsonl; an interrupted run resumes from them.
         world: the processes that share each step.
-        validation: regions of other images, on which loss and accuracy are measured as the settings say.
-        tensorboard: where event files of the metrics go; None for none.
+        validation: regions of other images, for the measurements of ``settings.validate_every``.
+        tensorboard: folder of event files of the metrics; None writes none.
 
     Returns:
         The heads by name.
 
     Raises:
-        ConfigError: each step would convolve about as many images as it has regions, or TUNE_FROM names no layer.
-        DataError: there is nothing to draw from, or an image cannot be read.
-        DetkitError: the loss is no number.
+        ConfigError: if each step would convolve about as many images as it has regions, if TUNE_FROM names no layer,
+            or if JITTER_BOXES is above 0 and the objective learns where regions are.
+        DataError: if there is no region to draw, or an image cannot be read.
+        DetkitError: if the loss is nan or infinite.
     """
     refuse_costly_steps(objective.extractor, objective.sampler, settings)
     objective.extractor.run_on(compute.device)
@@ -137,7 +141,8 @@ def refuse_costly_steps(extractor: RegionExtractor, sampler: RegionSampler, sett
     """Refuses to convolve whole images for regions that are drawn from all of them.
 
     Raises:
-        ConfigError: naming the sampler that fits, and the key that allows it.
+        ConfigError: if ``extractor`` convolves whole images and ``sampler`` draws from all images; it names the sampler
+            that fits, and the key that allows the pair.
     """
     if extractor.per_image and not (sampler.image_centric or settings.allow_whole_images):
         raise ConfigError(

@@ -1,4 +1,4 @@
-"""Which part of a backbone is learnt."""
+"""The part of a backbone that is trained."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ HEADS = "heads"
 
 
 def freeze_before(backbone: nn.Module, first: str, *, change: bool = True) -> None:
-    """Freezes the parameters that stand before a layer: they are not learnt, do not decay, and get no gradient.
+    """Freezes the parameters before a layer: they are not trained, do not decay, and get no gradient.
 
     Args:
         backbone: its parameters are registered in the order of the forward pass.
-        first: the layer from which on parameters are learnt, as it begins their names ("conv3", "features.10");
-            "heads" for none of them, empty for all.
+        first: the first layer that is trained, as the prefix of its parameters' names ("conv3", "features.10"); "heads"
+            freezes all layers, empty none.
         change: False only checks the name.
 
     Raises:
-        ConfigError: no parameter has this name.
+        ConfigError: if no parameter has this prefix.
     """
     names = [name for name, _ in backbone.named_parameters()]
     if first in ("", HEADS):

@@ -7,10 +7,10 @@ from torch import Tensor, nn
 
 
 class NewHead(nn.Module):
-    """A linear layer that may see its features centred and scaled; ``folded`` is the plain layer that this equals.
+    """A linear layer that may centre and scale its features first; ``folded`` returns the equal plain layer.
 
-    Averaged maps have a large common part (SqueezeNet's: mean norm 79) that allows gradient descent tiny steps only.
-    With that part taken off, the learning rates of a network with fully connected layers fit.
+    Averaged maps have a large common part (SqueezeNet's mean norm is 79), so gradient descent can take only tiny steps.
+    Without that part, the learning rates of networks with fully connected layers work.
 
     Args:
         linear: the layer, (num_outputs, D).
@@ -26,7 +26,7 @@ class NewHead(nn.Module):
         self.register_buffer("scale", torch.ones(()))
 
     def calibrate(self, features: Tensor, norm: float) -> None:
-        """Takes centre and scale from (N, D) features, so that the mean distance from the centre becomes ``norm``."""
+        """Sets centre and scale from (N, D) features, so that the mean distance from the centre becomes ``norm``."""
         self.mean.copy_(features.mean(0))
         self.scale.copy_(norm / (features - self.mean).norm(dim=1).mean().clamp(min=1e-12))
 
@@ -36,7 +36,7 @@ class NewHead(nn.Module):
 
     @torch.no_grad()
     def folded(self) -> nn.Linear:
-        """The same layer on features as they are."""
+        """The equal plain layer, on features that are neither centred nor scaled."""
         plain = nn.Linear(self.linear.in_features, self.linear.out_features, device=self.linear.weight.device)
         plain.weight.copy_(self.linear.weight * self.scale)
         plain.bias.copy_(self.linear.bias - plain.weight @ self.mean)

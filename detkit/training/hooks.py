@@ -1,4 +1,4 @@
-"""What happens around the steps of a training loop."""
+"""Hooks around the steps of a training loop."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ SHOWN_STEPS = 20
 
 
 class FiniteLoss(Hook):
-    """Stops at a loss that is no number. Stands before ``Checkpoint``, so that no broken state is kept.
+    """Stops at a loss that is nan or infinite. Put it before ``Checkpoint``, so that no broken state is saved.
 
     Args:
         label: what is trained, for the message.
         image_ids: the images of the last step.
-        advice: what to do about it, for the message.
+        advice: what the user can do, for the message.
     """
 
     def __init__(self, label: str, image_ids: Callable[[], Sequence[str]], advice: str) -> None:
         self.label, self.image_ids, self.advice = label, image_ids, advice
 
     def after_step(self, iteration: int, metrics: Metrics) -> None:
-        """Raises DetkitError with the iteration and its images where the loss is nan or infinite."""
+        """Raises DetkitError, which names the iteration and its images, if the loss is nan or infinite."""
         if math.isfinite(metrics["loss"]):
             return
         raise DetkitError(
@@ -50,7 +50,7 @@ class Checkpoint(Hook):
     """Saves every so many iterations and after the last one.
 
     Args:
-        save: keeps the state, told how many iterations are done.
+        save: saves the state; gets the number of finished iterations.
         every: iterations between two calls.
     """
 
@@ -58,11 +58,11 @@ class Checkpoint(Hook):
         self.save, self.every = save, every
 
     def before_run(self, start: int, stop: int) -> None:
-        """Notes the last iteration."""
+        """Remembers the last iteration."""
         self.stop = stop
 
     def after_step(self, iteration: int, metrics: Metrics) -> None:
-        """Saves where it is time."""
+        """Saves if it is time."""
         done = iteration + 1
         if done % self.every == 0 or done == self.stop:
             self.save(done)
@@ -71,14 +71,14 @@ class Checkpoint(Hook):
 class MetricsWriter(Hook):
     """Appends a line of JSON every so many iterations and after the last one.
 
-    A line holds ``iteration`` (the number done), the mean of each number since the line before, and ``seconds`` per
-    iteration. Lines of iterations that run again after a resumption are dropped first.
+    A line holds ``iteration`` (the number of finished iterations), the mean of each number since the previous line, and
+    ``seconds`` per iteration. A resumed run first drops the lines of iterations that it runs again.
 
     Args:
-        path: a .jsonl file; its folder is made.
+        path: a .jsonl file; its folder is created.
         every: iterations between two lines.
-        also_every: writes a line at multiples of this, too: of a number that is there so often, a line has one; 0 for
-            none.
+        also_every: writes a line at multiples of this, too, so that a number that comes only then gets its own line; 0
+            adds none.
     """
 
     def __init__(self, path: Path, every: int = 20, *, also_every: int = 0) -> None:
@@ -86,7 +86,7 @@ class MetricsWriter(Hook):
         self.file: TextIO | None = None
 
     def before_run(self, start: int, stop: int) -> None:
-        """Opens the file behind the lines that stay."""
+        """Drops lines of iterations that run again, and opens the file to append."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         kept = self.path.read_text().splitlines(keepends=True) if self.path.is_file() else []
         with replacing(self.path) as partial:
@@ -96,7 +96,7 @@ class MetricsWriter(Hook):
         self.since: list[Metrics] = []
 
     def after_step(self, iteration: int, metrics: Metrics) -> None:
-        """Writes where it is time."""
+        """Writes a line if it is time."""
         self.since.append(metrics)
         done = iteration + 1
         if done != self.stop and all(done % every for every in self.rhythms):
@@ -118,11 +118,11 @@ class MetricsWriter(Hook):
 
 
 class ProgressHook(Hook):
-    """Shows how far the loop is, and its loss and accuracies as means over the last steps.
+    """Shows the progress of the loop, and its loss and accuracies as means over the last steps.
 
     Args:
-        label: what runs.
-        unit: what one iteration is called.
+        label: name of the loop.
+        unit: name of an iteration.
     """
 
     def __init__(self, label: str, unit: str = "steps") -> None:

@@ -20,22 +20,22 @@ from detkit.training.solver import SolverSettings
 
 
 class BatchMaker(Protocol):
-    """Makes a process's part of the batch of an iteration."""
+    """Makes this process's part of the batch of an iteration."""
 
     def __call__(self, iteration: int, world: World) -> Batch:
-        """Depends on its arguments alone; several threads call it at once."""
+        """The result depends on the arguments alone. Several threads call it at once."""
 
 
 @OBJECTIVES.register()
 class ImageSoftmax(Objective):
-    """Names the one object of an image: softmax cross-entropy, averaged over the batch.
+    """Classifies images of one object each, by softmax cross-entropy averaged over the batch.
 
     Args:
         batches: makes batches of (N, S, S, 3) uint8 RGB crops with ``labels``.
         num_classes: K.
-        feature_dim: D, features of the backbone's last layer.
-        settings: of the solver; an objective takes from them how heads start.
-        seed: with it every random number is fixed.
+        feature_dim: D, number of features of the backbone's last layer.
+        settings: settings of the solver, which say how heads are initialised.
+        seed: fixes every random number.
 
     Source: R-CNN, section 2.3 (supervised pre-training).
 
@@ -55,7 +55,7 @@ class ImageSoftmax(Objective):
         self.classes = new_head(feature_dim, num_classes, std=settings.head_std, seed=seed, name="pretrain")
 
     def prepare(self, backbone: Backbone, compute: Compute) -> None:
-        """Centres and scales what the head sees, where the settings ask for it."""
+        """Centres and scales the features of the head if HEAD_NORM is above 0."""
         if self.settings.head_norm:
             seen = first_features(self, lambda batch: last_layer(backbone, batch.inputs))
             self.classes.calibrate(seen, self.settings.head_norm)
@@ -65,7 +65,7 @@ class ImageSoftmax(Objective):
         return self.batches(iteration, world)
 
     def losses(self, backbone: Backbone, batch: Batch) -> Losses:
-        """Cross-entropy, and the share of images that are named right."""
+        """Cross-entropy, and the share of images that are classified correctly."""
         scores = self.classes(last_layer(backbone, batch.inputs)).float()
         labels = torch.from_numpy(batch.targets["labels"]).to(scores.device)
         loss = F.cross_entropy(scores, labels, reduction="sum") / batch.total
@@ -73,7 +73,7 @@ class ImageSoftmax(Objective):
         return Losses({"class": loss}, {"accuracy": (right, len(labels))})
 
     def heads(self) -> dict[str, LinearHead]:
-        """``class``: a row a class."""
+        """``class``: (K, D), a row a class."""
         return {"class": plain_head(self.classes)}
 
 

@@ -1,4 +1,4 @@
-"""Regions and colours that vary a little from step to step."""
+"""Small random changes of regions and colours in each step."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ GREY = np.array([0.299, 0.587, 0.114], np.float32)
 
 @dataclass(frozen=True)
 class Jitter:
-    """How much the examples of a step vary.
+    """How much the examples of a step are changed at random.
 
     Args:
-        boxes: most that an edge moves, as a share of the box's side; a region keeps its label.
-        colours: most that brightness, contrast and saturation of an image change, as a share.
+        boxes: maximal shift of an edge, as a share of the box's side; a region keeps its label.
+        colours: maximal change of brightness, contrast and saturation of an image, as a share.
     """
 
     boxes: float = 0.0
     colours: float = 0.0
 
     def moves(self, count: int, rng: np.random.Generator) -> np.ndarray:
-        """(count, 4) shares of a side by which edges move."""
+        """(count, 4) random shifts of edges, as shares of a side."""
         return rng.uniform(-self.boxes, self.boxes, (count, 4))
 
     def factors(self, count: int, rng: np.random.Generator) -> np.ndarray:
-        """(count, 3) factors of brightness, contrast and saturation."""
+        """(count, 3) random factors of brightness, contrast and saturation."""
         return rng.uniform(1 - self.colours, 1 + self.colours, (count, 3))
 
 
 def moved(boxes: Boxes, moves: np.ndarray, size: tuple[int, int]) -> Boxes:
-    """N boxes whose edges are moved by (N, 4) shares of their sides, inside an image of (height, width).
+    """N boxes whose edges are moved by (N, 4) shares of their sides and clipped to an image of (height, width).
 
-    A box of which less than a pixel would be left stays as it is.
+    A box of which less than a pixel would be left does not move.
     """
     corners = boxes.numpy().astype(np.float64)
     sides = np.tile(corners[:, 2:] - corners[:, :2], 2)
@@ -51,7 +51,7 @@ def coloured(image: np.ndarray, factors: np.ndarray) -> np.ndarray:
 
     Args:
         image: RGB.
-        factors: (3,) of these; 1 leaves them as they are.
+        factors: (3,) factors of these; 1 changes nothing.
     """
     brightness, contrast, saturation = factors.astype(np.float32)
     pixels = image.astype(np.float32) * brightness

@@ -25,13 +25,13 @@ CALIBRATION_IMAGES = 16
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """One step's data as a worker makes it.
+    """The data of one step, as a worker makes them.
 
     Args:
-        inputs: what the step's forward pass reads.
-        targets: what its outputs are compared with, by name; each has a row for each row of the outputs.
-        image_ids: the images it comes from, for messages.
-        total: rows of the step in all processes.
+        inputs: the input of the forward pass.
+        targets: targets by name, each with a row for each row of the outputs.
+        image_ids: ids of the images, for messages.
+        total: number of rows of the step in all processes.
     """
 
     inputs: Any
@@ -42,12 +42,12 @@ class Batch:
 
 @dataclass(frozen=True, eq=False)
 class Losses:
-    """What a step's outputs cost.
+    """The losses of a step, and accuracies to log.
 
     Args:
-        terms: this process's part of each loss, by name: sums over rows, divided by ``Batch.total``. Their sum is what
-            is minimised.
-        right: shares to log beside them, by name: how many are right of how many.
+        terms: this process's part of each loss, by name: sums over rows, divided by ``Batch.total``. Training minimises
+            the sum of all terms.
+        right: counts for each accuracy, by name: (number right, number in all).
     """
 
     terms: Mapping[str, Tensor]
@@ -55,9 +55,9 @@ class Losses:
 
 
 def logged(losses: Losses, world: World) -> dict[str, float]:
-    """The loss, its terms where it has several, and the shares of a step in all processes.
+    """The loss, its terms if there are several, and the accuracies of a step, over all processes.
 
-    A share of nothing is left out.
+    An accuracy of no rows is left out.
     """
     terms = [float(term.detach()) for term in losses.terms.values()]
     counts = [float(n) for pair in losses.right.values() for n in pair]
@@ -70,26 +70,25 @@ def logged(losses: Losses, world: World) -> dict[str, float]:
 
 
 class Objective(nn.Module, ABC):
-    """Makes training batches, and says what a network's outputs for them cost; its own modules are the new heads.
+    """Makes training batches and computes a network's losses on them. Its own modules are the new heads.
 
-    A registered objective's constructor takes from the builder what it asks for by name, see ``RegionObjective``. Its
-    config keys are those of OBJECTIVE.
+    The builder gives a registered objective's constructor the arguments that it names, see ``RegionObjective``. Its
+    config keys are in the section OBJECTIVE.
 
-    Attributes:
-        leaves: the names of its heads.
+    Attributes: leaves: names of the heads that training leaves.
     """
 
     leaves: ClassVar[tuple[str, ...]]
 
     def prepare(self, backbone: Backbone, compute: Compute) -> None:
-        """Is called once before the first step, with both on the device and in eval mode, without gradients."""
+        """Called once before the first step, without gradients; both networks are on the device and in eval mode."""
         return
 
     @abstractmethod
     def batch(self, iteration: int, world: World) -> Batch:
-        """A process's part of the batch of an iteration.
+        """This process's part of the batch of an iteration.
 
-        It depends on its arguments alone; several threads call it at once, ahead of the steps.
+        The result depends on the arguments alone. Several threads call it at once, ahead of the steps.
         """
 
     @abstractmethod
@@ -105,11 +104,11 @@ def new_head(dim: int, num_outputs: int, *, std: float, seed: int, name: str) ->
     """A linear layer with Gaussian weights and biases of 0.
 
     Args:
-        dim: features that it reads.
-        num_outputs: its rows.
-        std: deviation of the weights.
-        seed: with ``name`` it fixes the weights.
-        name: what is trained.
+        dim: number of input features.
+        num_outputs: number of outputs.
+        std: standard deviation of the weights.
+        seed: fixes the weights, together with ``name``.
+        name: what is trained: "finetune" or "pretrain".
     """
     with torch_seed(seed, name, "head"):
         head = nn.Linear(dim, num_outputs)
@@ -121,9 +120,9 @@ def new_head(dim: int, num_outputs: int, *, std: float, seed: int, name: str) ->
 def first_features(
     objective: Objective, features: Callable[[Batch], Tensor], images: int = CALIBRATION_IMAGES
 ) -> Tensor:
-    """(N, D) float32 features of the first batches, as many as show this many images, at most that many batches.
+    """(N, D) float32 features of the first batches, until they show ``images`` images; at most ``images`` batches.
 
-    Regions of one image have much in common: the centre and spread of two images are not those of the data.
+    Regions of one image are alike, so a few images do not give the centre and spread of the data.
     """
     found: list[Tensor] = []
     seen: set[str] = set()
@@ -135,6 +134,6 @@ def first_features(
 
 
 def plain_head(head: NewHead) -> LinearHead:
-    """The plain layer that a head equals, on the CPU."""
+    """The plain linear layer that equals a head, on the CPU."""
     folded = head.folded()
     return LinearHead(folded.weight.detach().cpu(), folded.bias.detach().cpu())

@@ -13,12 +13,12 @@ from detkit.system.world import World
 
 @dataclass(frozen=True, eq=False)
 class ParameterRule:
-    """How one parameter is learnt.
+    """How one parameter is trained.
 
     Args:
         parameter: the parameter, changed in place.
-        lr_factor: multiplies the learning rate.
-        decay_factor: multiplies the weight decay.
+        lr_factor: factor on the learning rate.
+        decay_factor: factor on the weight decay.
     """
 
     parameter: nn.Parameter
@@ -29,10 +29,10 @@ class ParameterRule:
 def caffe_rules(
     module: nn.Module, *, head: str, head_lr_factor: float = 1.0, bias_lr_factor: float = 2.0
 ) -> dict[str, ParameterRule]:
-    """The rules of all parameters that are learnt (``requires_grad``), by name.
+    """The rules of all parameters that are trained (``requires_grad``), by name.
 
-    Biases are learnt ``bias_lr_factor`` times as fast and do not decay; the parameters under ``head`` are learnt
-    ``head_lr_factor`` times as fast, its biases by both factors.
+    Biases have ``bias_lr_factor`` times the learning rate and do not decay. Parameters under ``head`` have
+    ``head_lr_factor`` times the rate, and biases there have both factors.
     Source: CaffeNet's and R-CNN's solver and network definitions.
     """
     rules = {}
@@ -47,13 +47,13 @@ def caffe_rules(
 class CaffeSGD:
     """v = momentum * v + lr * (gradient + decay * w); w = w - v.
 
-    torch.optim.SGD keeps the learning rate outside v: the two agree while the rate is constant, and in the steps after
-    a drop this one still moves with the momentum that was gathered at the old rate.
+    torch.optim.SGD keeps the learning rate outside v. The two agree while the rate is constant. After a drop, this
+    class still moves with the momentum of the old rate for some steps.
     Source: Caffe, SGDSolver.
 
     Args:
         rules: the parameters by name.
-        momentum: share of the last move that is made again.
+        momentum: share of the last move that is repeated.
         weight_decay: weight of half the squared norm in the objective.
 
     Attributes:
@@ -67,7 +67,7 @@ class CaffeSGD:
         self.velocity: dict[str, Tensor] = {name: torch.zeros_like(r.parameter) for name, r in self.rules.items()}
 
     def add_up_gradients(self, world: World) -> None:
-        """Gives every process the sum of all processes' gradients; one that no process has stays away."""
+        """Gives every process the sum of all processes' gradients. A gradient that no process has stays None."""
         if world.size == 1:
             return
         parameters = [rule.parameter for rule in self.rules.values()]
@@ -91,5 +91,5 @@ class CaffeSGD:
 
 
 def step_lr(lr: float, iteration: int, *, every: int, gamma: float) -> float:
-    """The learning rate of an iteration (from 0) that is multiplied by ``gamma`` after each ``every`` iterations."""
+    """The learning rate of an iteration (from 0): ``lr``, multiplied by ``gamma`` after each ``every`` iterations."""
     return lr * gamma ** (iteration // every)

@@ -26,14 +26,14 @@ from detkit.training.solver import SolverSettings, train
 
 @dataclass(frozen=True, kw_only=True)
 class PretrainSettings(SolverSettings):
-    """How the network is pre-trained; CaffeNet's constants.
+    """How the network is pre-trained. Defaults are CaffeNet's constants.
 
     Source: Caffe's reference CaffeNet, solver and network definition.
 
     Args:
         batch_size: images of a step.
-        resize: side that images are resized to, whatever their aspect ratio, before they are cropped; 0 takes
-            256/227 of the backbone's input.
+        resize: height and width in pixels to which images are resized, regardless of their aspect ratio, before crops
+            are cut; 0 takes 256/227 of the backbone's input size.
     """
 
     iterations: Annotated[int, Positive] = 450_000
@@ -56,28 +56,28 @@ def pretrain(
     world: World = ALONE,
     tensorboard: Path | None = None,
 ) -> dict[str, float]:
-    """Trains the backbone, in place, to name the one object of an image: a random crop, mirrored or not.
+    """Trains the backbone, in place, to classify images of one object each, on random crops, mirrored or not.
 
     Args:
-        backbone: where training starts; left in eval mode on the device of ``compute``.
-        train_set: images with one annotation each, whose label is the class; its box is not looked at.
-        val_set: the same for the final judgement by centre crops, or None.
+        backbone: the network to start from; left in eval mode on the device of ``compute``.
+        train_set: images with one annotation each, whose label is the class; its box is not used.
+        val_set: such images for the final evaluation by centre crops, or None.
         settings: the config section PRETRAIN.
         compute: device and dtype.
         workers: threads that decode and resize.
-        seed: with it every random number is fixed.
-        folder: keeps the checkpoint and metrics.jsonl; a run that was cut off goes on from there.
+        seed: fixes every random number.
+        folder: holds the checkpoint and metrics.jsonl; an interrupted run resumes from them.
         world: the processes that share each step.
-        tensorboard: where event files of the metrics go; None for none.
+        tensorboard: folder of event files of the metrics; None writes none.
 
     Returns:
-        ``top1`` and ``top5``, shares of the validation images, and ``num_images``, their number; empty without
-        any, and in all processes but the first.
+        ``top1`` and ``top5``, accuracies (0 to 1) on the validation images, and ``num_images``, their number. The
+        result is empty without validation images, and in all processes but the first.
 
     Raises:
-        ConfigError: PRETRAIN.RESIZE is smaller than the crop.
-        DataError: see ``pretrain_images``; or an image cannot be read.
-        DetkitError: the loss is no number.
+        ConfigError: if PRETRAIN.RESIZE is smaller than the crop.
+        DataError: as for ``pretrain_images``, or if an image cannot be read.
+        DetkitError: if the loss is nan or infinite.
     """
     crop = backbone.input_size
     side = resized_side(settings, crop)
@@ -105,10 +105,10 @@ def pretrain(
 
 
 def resized_side(settings: PretrainSettings, crop: int) -> int:
-    """The side that images are resized to before crops of ``crop`` pixels are cut.
+    """The side in pixels to which images are resized before crops of ``crop`` pixels are cut.
 
     Raises:
-        ConfigError: the crop does not fit in.
+        ConfigError: if the crop does not fit into it.
     """
     side = settings.resize or round(crop * 256 / 227)
     if side < crop:
@@ -120,10 +120,10 @@ def resized_side(settings: PretrainSettings, crop: int) -> int:
 
 
 def pretrain_images(train_set: Dataset, val_set: Dataset | None) -> tuple[ClassifiedImages, ClassifiedImages | None]:
-    """The images to learn from, and those to judge by, None where there are none.
+    """The training images and the validation images; None for the latter if there are none.
 
     Raises:
-        DataError: there is no training image, one image has not exactly one annotation, the splits differ in their
+        DataError: if there is no training image, an image has no or several annotations, the splits differ in their
             classes, or a class of the validation split has no training image.
     """
     images = ClassifiedImages.of(train_set)

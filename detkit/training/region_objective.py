@@ -29,23 +29,25 @@ from detkit.training.solver import SolverSettings
 
 
 class RegionObjective(Objective):
-    """Batches of regions that a sampler draws and an extractor prepares; a subclass says what their features cost.
+    """An objective on regions that a sampler draws and an extractor prepares; a subclass computes the losses.
 
     Attributes:
-        jitter: how much regions and colours vary; None where they do not. ``finetune`` sets it.
-        takes_moved_regions: whether regions may be moved a little, as no target depends on where exactly they are.
+        jitter: how much regions and colours change at random; None changes neither. ``finetune`` sets it.
+        takes_moved_regions: whether regions may be moved a little. It must be False if a target depends on their exact
+            position.
 
-    A batch's targets are ``rows`` (N,) int64, the regions' rows in the index, ``labels`` (N,) int64, their fine-tuning
-    labels, and ``flips`` (N,) bool, which of them are mirrored.
+    The targets of a batch are ``rows`` (N,) int64, the regions' rows in the index; ``labels`` (N,) int64, their
+    fine-tuning labels; and ``flips`` (N,) bool, whether a region is mirrored.
 
     Args:
         index: the regions, with their fine-tuning labels.
-        extractor: how regions become features; ``for_training`` gives the one that is used.
-        sampler: which regions make a step.
+        extractor: turns regions into features; its ``for_training`` is used.
+        sampler: draws the regions of a step.
         layers: the backbone's layers by name; the last one has D features.
-        settings: of the solver; an objective takes from them how heads start and whether regions are mirrored: each by
-            itself or, where a step's cost grows with its images, all of an image together, which is convolved once.
-        seed: with it every random number is fixed.
+        settings: settings of the solver, which say how heads are initialised and whether regions are mirrored. Each
+            region is mirrored by itself; with a ``per_image`` extractor all regions of an image are mirrored together,
+            so that the image is convolved once.
+        seed: fixes every random number.
     """
 
     jitter: Jitter | None = None
@@ -67,17 +69,17 @@ class RegionObjective(Objective):
         self.last_layer = list(layers)[-1]
 
     def on(self, index: RegionIndex) -> Self:
-        """The same heads and losses on other regions, neither mirrored nor varied: for validation while it is trained.
+        """The same heads and losses on other regions, neither mirrored nor changed at random, for validation.
 
-        A subclass that keeps something of its index replaces it here; what it has learnt, such as the deviations that
-        normalise its targets, stays.
+        A subclass that stores anything of its index must replace it here. What it has learnt, such as the deviations
+        that normalise its targets, stays.
         """
         other = copy(self)
         other.index, other.settings, other.jitter = index, replace(self.settings, mirror=False), None
         return other
 
     def batch(self, iteration: int, world: World) -> Batch:
-        """The regions of a step, grouped by image; each image is decoded once, each process takes some of them."""
+        """The regions of a step, grouped by image. Each image is decoded once; each process takes some images."""
         rng = rng_for(self.seed, "finetune", "draw", iteration)
         drawn = self.sampler.draw(self.index, rng, iteration=iteration, seed=self.seed)
         rows = checked_rows(self.sampler, drawn, self.index)
@@ -102,18 +104,18 @@ class RegionObjective(Objective):
         return Batch(inputs, targets, ids, total=len(rows))
 
     def head_layers(self) -> dict[str, str]:
-        """The layer that each of its heads stands on: the last one."""
+        """The layer that each head reads, by the name of the head: here always the last one."""
         return dict.fromkeys(self.leaves, self.last_layer)
 
     def features(self, backbone: Backbone, batch: Batch, layer: str = "") -> Tensor:
-        """(N, D) features of the batch's regions in a layer of the backbone, by default in its last one."""
+        """(N, D) features of the batch's regions in a layer of the backbone; by default in its last one."""
         name = layer or self.last_layer
         return self.extractor.forward(backbone, batch.inputs, [name])[name]
 
 
 @OBJECTIVES.register()
 class RegionSoftmax(RegionObjective):
-    """Tells the K classes and background of regions apart: softmax cross-entropy, averaged over the batch.
+    """Classifies regions into K classes and background, by softmax cross-entropy averaged over the batch.
 
     Source: R-CNN, section 2.3 (domain-specific fine-tuning).
 
@@ -132,13 +134,13 @@ class RegionSoftmax(RegionObjective):
         self.classes = new_head(dim, num_outputs, std=self.settings.head_std, seed=self.seed, name="finetune")
 
     def prepare(self, backbone: Backbone, compute: Compute) -> None:
-        """Centres and scales what the head sees, where the settings ask for it."""
+        """Centres and scales the features of the head if HEAD_NORM is above 0."""
         if self.settings.head_norm:
             seen = first_features(self, partial(self.features, backbone))
             self.classes.calibrate(seen, self.settings.head_norm)
 
     def losses(self, backbone: Backbone, batch: Batch) -> Losses:
-        """Cross-entropy; the shares of foreground and of background regions that are told right."""
+        """Cross-entropy, and the shares of foreground and of background regions that are classified correctly."""
         features = self.features(backbone, batch)
         scores = self.classes(features).float()
         labels = torch.from_numpy(batch.targets["labels"]).to(scores.device)
@@ -146,12 +148,12 @@ class RegionSoftmax(RegionObjective):
         return Losses({"class": loss}, regions_right(scores.detach(), labels))
 
     def heads(self) -> dict[str, LinearHead]:
-        """``class``: K classes, then background."""
+        """``class``: (K+1, D), a row a class, then background."""
         return {"class": plain_head(self.classes)}
 
 
 def regions_right(scores: Tensor, labels: Tensor) -> dict[str, tuple[int, int]]:
-    """How many foreground and how many background regions are told right, of how many.
+    """Counts of foreground and of background regions: (number classified correctly, number in all).
 
     Args:
         scores: (N, K+1), background last.

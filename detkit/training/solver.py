@@ -41,19 +41,19 @@ class SolverSettings:
     """How stochastic gradient descent runs.
 
     Args:
-        iterations: steps in all.
+        iterations: number of steps.
         lr: learning rate of the first step.
-        lr_drop_every: steps after which the rate is multiplied by ``lr_gamma``, again and again.
-        lr_gamma: what it is multiplied by.
-        momentum: share of the last move that is made again.
+        lr_drop_every: the learning rate is multiplied by ``lr_gamma`` each time after this number of steps.
+        lr_gamma: factor on the learning rate at each drop.
+        momentum: share of the last move that is repeated in a step.
         weight_decay: weight of half the squared norm of the weights; biases do not decay.
-        bias_lr_factor: how much faster biases are learnt.
-        head_lr_factor: how much faster the new head is learnt.
-        head_norm: mean norm that the features are centred and scaled to before the new head; 0 leaves them as they are,
-            as the paper does with fc7.
-        head_std: deviation of the Gaussian that the head's weights start from; its biases start from 0.
-        mirror: whether half of the crops, drawn anew each time, are mirrored.
-        checkpoint_every: steps after which the state is kept on disk.
+        bias_lr_factor: factor on the learning rate of biases.
+        head_lr_factor: factor on the learning rate of the new head.
+        head_norm: mean norm of the features before the new head, after centring and scaling; 0 does neither, as the
+            paper with fc7.
+        head_std: standard deviation of the head's Gaussian first weights; its biases start at 0.
+        mirror: whether each crop is mirrored with probability one half, drawn anew each time.
+        checkpoint_every: number of steps between checkpoints on disk.
     """
 
     iterations: Annotated[int, Positive]
@@ -84,31 +84,32 @@ def train(
     validation: Validation | None = None,
     tensorboard: Path | None = None,
 ) -> None:
-    """Trains a backbone, as far as its parameters require gradients, and the heads of an objective, in place.
+    """Trains a backbone's parameters that require gradients, and an objective's heads, in place.
 
-    A run that was cut off goes on from the checkpoint in ``folder`` and ends, on one machine's CPU, with the same bits
-    as one that was not. Both are left in eval mode.
+    An interrupted run resumes from the checkpoint in ``folder``. On one machine's CPU it ends with the same bits as a
+    run without interruption. Backbone and heads are left in eval mode.
 
-    Several processes each take a part of every batch and add their gradients up, so a step is the same step, but for
-    rounding and for what dropout draws. Process 0 keeps the checkpoint and the metrics.
+    With several processes, each takes a part of every batch, and their gradients are added up. A step is then the same
+    as in one process, except for rounding and the random numbers of dropout. Process 0 writes the checkpoint and the
+    metrics.
 
     Args:
-        backbone: where training starts.
-        objective: makes the batches, and says what the outputs cost.
+        backbone: the network to start from.
+        objective: makes the batches and computes the losses.
         settings: how gradient descent runs.
-        name: "finetune" or "pretrain": labels bars and messages, seeds the random numbers; in capitals it is the
-            section of the config.
+        name: "finetune" or "pretrain". It labels bars and messages and seeds the random numbers; in capitals it is
+            the section of the config.
         compute: device and dtype.
         workers: threads that make batches.
-        seed: with it every random number is fixed.
-        folder: keeps the checkpoint and the metrics.
+        seed: fixes every random number.
+        folder: holds the checkpoint and the metrics.
         world: the processes that share each step.
-        validation: measures loss and accuracy on other images at intervals; the training is the same without.
-        tensorboard: where event files of the metrics go; None for none.
+        validation: measures loss and accuracy on other images at intervals; it does not change the training.
+        tensorboard: folder of event files of the metrics; None writes none.
 
     Raises:
-        DetkitError: the loss or a weight is no number, or making a batch failed.
-        ModelError: the folder's checkpoint is of another network.
+        DetkitError: if the loss or a weight is nan or infinite, or making a batch failed.
+        ModelError: if the folder's checkpoint is of another network.
     """
     net = nn.ModuleDict({"backbone": backbone, "head": objective}).train()
     compute.prepare(net)

@@ -1,4 +1,4 @@
-"""The metrics of a training as event files of TensorBoard."""
+"""The metrics of a training run as event files of TensorBoard."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 def refuse_without_tensorboard() -> None:
-    """Refuses RUNTIME.TENSORBOARD where its package is missing.
+    """Refuses RUNTIME.TENSORBOARD if the package is not installed.
 
     Raises:
-        ConfigError: naming what to install.
+        ConfigError: if the package is missing; it says what to install.
     """
     if find_spec("tensorboard") is None:
         raise ConfigError(
@@ -29,13 +29,14 @@ def refuse_without_tensorboard() -> None:
 
 
 class TensorBoard(Hook):
-    """Gives TensorBoard every number of a metrics file as soon as its line is written. Stands behind ``MetricsWriter``.
+    """Copies the numbers of a metrics file to TensorBoard's event files. Put it after ``MetricsWriter``.
 
-    The event files follow the metrics file from its first line, so that a resumed run shows each point once.
+    Each line is copied as soon as it is written. The event files start with the metrics file's first line, so a resumed
+    run shows each point once.
 
     Args:
         path: the metrics file.
-        folder: where the event files go; what lies there is replaced.
+        folder: folder of the event files; its content is replaced.
     """
 
     def __init__(self, path: Path, folder: Path) -> None:
@@ -44,7 +45,7 @@ class TensorBoard(Hook):
         self.writer: SummaryWriter | None = None
 
     def before_run(self, start: int, stop: int) -> None:
-        """Writes what the file holds already."""
+        """Writes the lines that the metrics file holds already."""
         from torch.utils.tensorboard import SummaryWriter
 
         with writing(self.folder):
@@ -55,7 +56,7 @@ class TensorBoard(Hook):
         self._follow()
 
     def after_step(self, iteration: int, metrics: Metrics) -> None:
-        """Writes what has come since."""
+        """Writes the lines that are new."""
         self._follow()
 
     def after_run(self) -> None:
@@ -78,11 +79,11 @@ class TensorBoard(Hook):
 
 
 def mirror(path: Path, folder: Path) -> None:
-    """Writes the event files of a training that has ended.
+    """Writes the event files of a finished training run.
 
     Args:
         path: its metrics file.
-        folder: where they go; what lies there is replaced.
+        folder: folder of the event files; its content is replaced.
     """
     hook = TensorBoard(path, folder)
     try:

@@ -8,23 +8,23 @@ Metrics = Mapping[str, float]
 
 
 class Hook:
-    """Is called around the steps of a loop; a subclass overrides what it needs."""
+    """A hook around the steps of a loop. A subclass overrides the methods that it needs."""
 
     def before_run(self, start: int, stop: int) -> None:
-        """The iterations start..stop-1 are about to run."""
+        """Called before the iterations start..stop-1 run."""
 
     def after_step(self, iteration: int, metrics: Metrics) -> None:
-        """One iteration has run and gave these numbers."""
+        """Called after each iteration, with its numbers."""
 
     def after_run(self) -> None:
-        """The loop is left, by its end or by an exception."""
+        """Called when the loop ends, by an exception, too."""
 
 
 class Trainer:
     """Runs a step again and again.
 
     Args:
-        step: does one iteration (counted from 0) and gives its numbers.
+        step: runs one iteration (counted from 0) and returns its numbers.
         hooks: called in this order.
     """
 

@@ -1,4 +1,4 @@
-"""Loss and accuracy on images that are not learnt from, while a network is trained."""
+"""Loss and accuracy on validation images while a network is trained."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from detkit.training.objective import Losses, Objective, logged
 
 @dataclass(frozen=True, eq=False)
 class Validation:
-    """Measures what an objective's own losses and accuracies are on fixed batches of other images.
+    """Measures an objective's losses and accuracies on fixed batches of other images.
 
     Args:
-        objective: has the heads of the one that is trained; its batches are of the other images.
-        every: steps between two measurements.
-        batches: batches of a measurement, the same each time.
+        objective: shares its heads with the trained objective; its batches hold other images.
+        every: number of steps between two measurements.
+        batches: number of batches of a measurement, the same each time.
     """
 
     objective: Objective
@@ -37,9 +37,10 @@ class Validation:
     def measure(
         self, backbone: Backbone, *, name: str, compute: Compute, workers: int, seed: int, world: World
     ) -> dict[str, float]:
-        """``val_loss``, ``val_`` and the name of each part and share; means over the rows of all batches.
+        """The losses and accuracies over all batches, with ``val_`` before their names, such as ``val_loss``.
 
-        Nothing of the training changes: no gradient, no statistic of a batch, and random numbers of its own.
+        It does not change the training: it computes no gradient, uses stored statistics, and has its own random
+        numbers.
 
         Args:
             backbone: in eval mode.
