@@ -1,4 +1,4 @@
-"""What every stage gives, needs and reads, and what it is handed."""
+"""The base class of stages: what each gives, needs, reads and receives."""
 
 from __future__ import annotations
 
@@ -23,15 +23,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Need:
-    """A result that a stage works on: that of the nearest stage before it in STAGES that gives this kind.
+    """A result that a stage needs: from the nearest earlier stage of STAGES that gives this kind.
 
     Args:
         kind: for example "network", see ``detkit.run.kinds``.
-        role: the role of the data that it is of; "" for results of no split.
-        heads: heads that a network must have beside its backbone, and the layer that each must stand on.
-        because: why it needs the heads, for messages.
-        only_saves_time: whether the stage does without it. It is then not hashed, and nothing is missing where no stage
-            gives it.
+        role: the role of its data; "" for results of no split.
+        heads: heads that a network must have beside its backbone, and the layer that each must read.
+        because: why the stage needs the heads, for messages.
+        only_saves_time: whether the stage can do without it. If so, it is not hashed, and no stage has to give it.
     """
 
     kind: str
@@ -43,16 +42,16 @@ class Need:
 
 @dataclass(frozen=True, kw_only=True)
 class Reads:
-    """Everything that a step may see, and how each enters its hash. What is not named here is not handed on.
+    """Everything that a step may see, and how it is hashed. A step does not get anything else.
 
-    Config keys are sections ("FINETUNE"), single keys ("DATA.TRAIN_DIFFICULT"), or a slot's chosen part without the
-    keys beside its NAME ("BACKBONE.*").
+    Config keys are sections ("FINETUNE"), single keys ("DATA.TRAIN_DIFFICULT"), or the chosen component of a slot
+    without the other keys of the slot ("BACKBONE.*").
 
     Args:
-        settings: keys that are hashed as they are.
-        content: keys that something else is hashed for, such as the content of the file that is named: the function
-            gives it. ``run`` gets both, the key and what the function gave.
-        not_hashed: keys, also within ``settings``, that change no result.
+        settings: keys whose values are hashed.
+        content: keys for which the result of a function is hashed instead, such as the content of the named file.
+            ``run`` gets both the key and this result.
+        not_hashed: keys that change no result; they may lie within ``settings``.
         images: roles whose images are read; they are hashed by content.
         annotated: roles whose images and annotations are read; both are hashed by content.
     """
@@ -65,7 +64,7 @@ class Reads:
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """All config keys that are handed on."""
+        """All config keys that the step gets."""
         return (*self.settings, *self.content, *self.not_hashed)
 
     @property
@@ -83,13 +82,13 @@ class Context:
         content: what was hashed for the keys in ``Reads.content``.
         role: the role of the data that this step works on.
         roles: the roles whose data it reads.
-        folder: where to write; files of an interrupted run may lie there.
-        inputs: finished results by the stage's own names for them.
-        dataset: the data set of a role that the stage reads; KeyError for another.
+        folder: where to write; it may hold files of an interrupted run.
+        inputs: folders of finished results, by the stage's own names for them.
+        dataset: returns the data set of a role that the stage reads; KeyError for another role.
         compute: device and dtype.
         workers: threads for decoding and warping, processes for proposals.
         world: the processes of the run.
-        tensorboard: where a training writes TensorBoard's event files; None where none are asked for.
+        tensorboard: folder of TensorBoard's event files for a training run; None writes none.
     """
 
     config: Config
@@ -105,27 +104,27 @@ class Context:
     tensorboard: Path | None = None
 
     def progress(self, what: str, total: int, unit: str, done: int = 0) -> Progress:
-        """How far this process is with its part, shown by the first process alone.
+        """The progress of this process's part; only the first process shows it.
 
         Args:
-            what: names the work; the role is put behind it.
-            total: units of this process.
-            unit: what one is called.
-            done: units that are there already.
+            what: name of the work; the role is appended.
+            total: number of units of this process.
+            unit: name of a unit.
+            done: number of units that are finished already.
         """
         label = f"{what} {self.role.lower()}" + (f" (1/{self.world.size})" if self.world.size > 1 else "")
         return progress(label, total, unit, done, shown=self.world.is_first)
 
 
 class Stage(ABC):
-    """Makes one kind of result; each result is a folder under the hash of all that it depends on.
+    """Makes one kind of result. Each result is a folder, named by the hash of everything that it depends on.
 
     Attributes:
-        version: raised when the same settings would give another result.
+        version: raise it when the same settings would give another result.
         gives: the kind of result.
-        settings: config sections that exist because this stage does.
-        shared: whether ``run`` is called in every process of the run, to divide the work by ``context.world``, not
-            in the first alone.
+        settings: config sections that this stage adds.
+        shared: whether ``run`` is called in every process, to divide the work by ``context.world``, or in the first
+            only.
     """
 
     version: ClassVar[int] = 1
@@ -134,11 +133,11 @@ class Stage(ABC):
     shared: ClassVar[bool] = False
 
     def roles(self, config: Config) -> tuple[str, ...]:
-        """The roles that it works on where no later stage needs its result; ("",) for a stage without a split."""
+        """The roles that it works on if no later stage needs its result; ("",) for a stage without a split."""
         return ("",)
 
     def heads(self, config: Config) -> Mapping[str, str]:
-        """The heads that it leaves beside a network, and the layer that each stands on."""
+        """The heads that it leaves beside a network, and the layer that each reads."""
         return {}
 
     def needs(self, config: Config, role: str) -> Mapping[str, Need]:
@@ -153,7 +152,7 @@ class Stage(ABC):
         """Refuses settings that do not fit each other, before any stage runs.
 
         Raises:
-            ConfigError: they do not.
+            ConfigError: if they do not.
         """
         return
 
@@ -165,18 +164,18 @@ class Stage(ABC):
             data: the data set of each role that a step of the stage reads.
 
         Raises:
-            DataError: they cannot be used.
+            DataError: if they cannot be used.
         """
         return
 
     def disk(self, context: Context) -> DiskNeed:
-        """What ``run`` will still write, where it is much; nothing as long as the inputs that tell are not there."""
+        """The disk space that ``run`` still needs, if it is large; empty until the inputs that tell it are there."""
         return DiskNeed()
 
     def estimate(self, probe: Probe, step: Step) -> Cost:
-        """What a step will take, from short measurements."""
+        """The time and disk space that a step will take, from short measurements."""
         return Cost(None, unknown="a stage that is not measured")
 
     @abstractmethod
     def run(self, context: Context) -> None:
-        """Writes the result into ``context.folder``, going on with what lies there."""
+        """Writes the result into ``context.folder``, and resumes from files of an interrupted run there."""

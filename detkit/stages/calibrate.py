@@ -1,4 +1,4 @@
-"""The stage that learns from which score a class is shown, and how probable a detection is."""
+"""The stage that learns a display threshold for each class and the probability of a detection."""
 
 from __future__ import annotations
 
@@ -50,11 +50,11 @@ log = logging.getLogger("detkit")
 
 @dataclass(frozen=True, kw_only=True)
 class CalibrateSettings:
-    """How thresholds and probabilities are learnt, config section CALIBRATE.
+    """How thresholds and probabilities are learnt. Config section CALIBRATE.
 
     Args:
-        folds: into how many folds the training images are split; each is judged by classifiers that have not learnt
-            from it. 0 learns none, so margins are shown from 0.
+        folds: number of folds of the training images; 0, or 2 or more. Classifiers that have not learnt from a fold
+            score its images. 0 learns no threshold, so that margins are shown from 0.
     """
 
     folds: Annotated[int, NonNegative] = 5
@@ -62,10 +62,10 @@ class CalibrateSettings:
 
 @STAGES.register()
 class Calibrate(Stage):
-    """A threshold and a curve of probability for each class, from images that the judged classifiers have not seen.
+    """A threshold and a probability curve for each class, from images that the scoring classifier has not seen.
 
-    The images are those of the training split, in folds, or validation images where there are any. The network has
-    seen the training images, the box head too.
+    The images are the validation images if the recipe has some (DATA.VAL), else the training images in folds. Network
+    and box head have seen the training images of all folds.
     Source: Platt, Probabilistic outputs for support vector machines, 1999, for the folds.
 
     Example:
@@ -82,7 +82,7 @@ class Calibrate(Stage):
             raise ConfigError("CALIBRATE.FOLDS 1 leaves no images to learn from; give 0, or 2 or more")
 
     def roles(self, config: Config) -> tuple[str, ...]:
-        """The split that is judged: validation images where the recipe has some, else the training images."""
+        """The split whose detections are used: validation images if the recipe has some, else the training images."""
         return ("VAL",) if config.DATA.VAL else ("TRAIN",)
 
     def needs(self, config: Config, role: str) -> Mapping[str, Need]:
@@ -96,7 +96,7 @@ class Calibrate(Stage):
         }
 
     def reads(self, config: Config, role: str) -> Reads:
-        """Which parts read what, the caps and the folds, and the ground truths."""
+        """The components with the layers that they read, the caps and the folds, and the ground truths."""
         keys = ("DATA.TRAIN_DIFFICULT", "PROPOSALS.TRAIN_MAX_BOXES", "SEED", "CALIBRATE")
         return Reads(
             settings=("CLASSIFIER", "BOX_HEAD", "POSTPROCESS", *FEATURE_SECTIONS, *keys),
@@ -105,7 +105,7 @@ class Calibrate(Stage):
         )
 
     def run(self, context: Context) -> None:
-        """Writes calibration.safetensors and report.json, whose ``source`` tells what was learnt from."""
+        """Writes calibration.safetensors and report.json, whose ``source`` names the images that were used."""
         config, inputs, role = context.config, context.inputs, context.role
         most = config.PROPOSALS.TRAIN_MAX_BOXES if role == "TRAIN" else 0
         index = region_index(context, role, with_truths=role == "TRAIN", max_boxes=most)
@@ -128,20 +128,20 @@ class Calibrate(Stage):
 
 
 def load_calibration(folder: Path, num_classes: int, score_kind: ScoreKind) -> Calibration:
-    """What the stage wrote."""
+    """The calibration that the stage wrote."""
     source = read_result(folder / REPORT_FILE)["source"]
     return Calibration.of(read_tensors(folder / CALIBRATION_FILE), num_classes, score_kind, source)
 
 
 @dataclass(frozen=True, eq=False)
 class Learnt:
-    """What came of a calibration.
+    """The result of a calibration.
 
     Args:
         calibration: thresholds and curves.
         class_names: the K classes.
-        matches: for each class the detections that it was learnt from; none where there are none.
-        reason: why nothing was learnt; empty where something was.
+        matches: the detections that each class was learnt from; empty if nothing was learnt.
+        reason: why nothing was learnt; empty if something was.
     """
 
     calibration: Calibration
@@ -160,13 +160,14 @@ class Learnt:
 
 
 def calibrate_by_folds(judge: Judge, folds: int, rng: np.random.Generator, progress: Progress | None = None) -> Learnt:
-    """Learns from the images that the classifier was fitted on, each judged by one that has not learnt from its fold.
+    """Learns from the training images in folds; a classifier that has not learnt from a fold scores its images.
 
     Args:
         judge: the images, and the fitted classifier.
-        folds: how many; 0 for none.
+        folds: number of folds; 0 learns nothing.
         rng: draws the folds.
-        progress: told of each image that is read: twice of each, where the classifier has a short way to its folds.
+        progress: updated for each image that is read: in all by two for each image if the classifier has a fast
+            ``fit_folds``.
     """
     classifier, index = judge.scorer.classifier, judge.features.index
     with_objects = int(np.unique(index.image[index.truth_label >= 0]).size)

@@ -42,14 +42,14 @@ class Classify(Learner):
     def fit(
         self, component: Classifier, source: FeatureSource, heads: Mapping[str, LinearHead], context: Context
     ) -> None:
-        """Learns from the features and, if there is one, takes the head of classes."""
+        """Fits the classifier on the features, and gives it the class head if the network has one."""
         with progress("classify", source.index.num_images, "image") as bar:
             component.fit(source, rng_for(context.config.SEED, "classify"), head=heads.get("class"), progress=bar)
         if component.reads_features:
             refuse_silent(component, source)
 
     def estimate(self, probe: Probe, step: Step) -> Cost:
-        """The passes over all features; training itself depends on the data."""
+        """The time of the passes over all features; that of the training itself depends on the data."""
         config, dataset = step.config, step.data[step.role]
         if not CLASSIFIERS.get(config.CLASSIFIER.NAME).reads_features:
             return Cost()
@@ -63,14 +63,14 @@ class Classify(Learner):
 
 
 def refuse_silent(classifier: Classifier, source: FeatureSource) -> None:
-    """Refuses a classifier that fires for none of the objects that it has learnt from.
+    """Refuses a classifier that finds none of the objects that it has learnt from.
 
     Args:
-        classifier: after ``fit``.
-        source: the features that it has learnt from; those of a few ground truths are read.
+        classifier: a fitted classifier.
+        source: the features that it has learnt from; it reads those of a few ground truths.
 
     Raises:
-        DetkitError: every class scores -inf for each of these ground truths.
+        DetkitError: if every class scores -inf for each of these ground truths.
     """
     truths = np.flatnonzero(source.index.truth_label >= 0)[:OBJECTS]
     if len(truths) and bool(classifier.score(source.take(truths)).isneginf().all()):

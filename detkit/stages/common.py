@@ -1,4 +1,4 @@
-"""What several stages look up in the same way."""
+"""Functions that several stages share."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ FEATURE_SECTIONS = ("BACKBONE.*", "REGION_EXTRACTOR", "COMPUTE")
 
 
 def feature_layers(config: Config) -> Mapping[str, LayerSpec]:
-    """The shapes of a region's features by layer: the backbone's, with what the region extractor adds."""
+    """The shapes of a region's features by layer: the backbone's, with channels that the region extractor adds."""
     extractor = build(config, "REGION_EXTRACTOR", input_size=shape_of_network(config).input_size)
     layers: Mapping[str, LayerSpec] = extractor.describe(network_layers(config))
     return layers
@@ -47,7 +47,7 @@ def read_layer(config: Config, slot: str) -> str:
     """The layer that CLASSIFIER or BOX_HEAD reads.
 
     Raises:
-        ConfigError: the backbone has no such layer.
+        ConfigError: if the backbone has no such layer.
     """
     layers, name = network_layers(config), config[slot].LAYER
     if not name:
@@ -68,9 +68,9 @@ def build_reader(config: Config, slot: str, num_classes: int) -> tuple[Any, str]
 
 
 def layers_read(config: Config, role: str) -> dict[str, str]:
-    """{"CLASSIFIER": layer, "BOX_HEAD": layer} whose features are read: at test (TEST), else in training.
+    """{"CLASSIFIER": layer, "BOX_HEAD": layer}: the layers whose features are read, at test (TEST) or in training.
 
-    A head that never looks at features is left out, and so is a part that learns nothing from them.
+    A box head that never uses features is left out. For training, so is a component that does not learn from them.
     """
     classifier, head = CLASSIFIERS.get(config.CLASSIFIER.NAME), BOX_HEADS.get(config.BOX_HEAD.NAME)
     reads = {
@@ -81,12 +81,12 @@ def layers_read(config: Config, role: str) -> dict[str, str]:
 
 
 def is_stored(config: Config, role: str) -> bool:
-    """Whether the recipe keeps the features of a role on disk, where some part reads them."""
+    """Whether the recipe stores the features of a role on disk and a component reads them."""
     return config.FEATURES.STORE == "disk" and role in config.FEATURES.ROLES and bool(layers_read(config, role))
 
 
 def stored_features(config: Config, role: str) -> dict[str, Need]:
-    """The need for stored features, which only save the time of computing them again."""
+    """The need for stored features, if there are any. They only save the time of computing them again."""
     return {"features": Need(FEATURES, role, only_saves_time=True)} if is_stored(config, role) else {}
 
 
@@ -99,7 +99,7 @@ def save_heads(context: Context, heads: Mapping[str, LinearHead]) -> None:
 
 
 def load_heads(context: Context) -> dict[str, LinearHead]:
-    """The heads beside the input ``network``, by name; none where the network was not tuned."""
+    """The heads beside the input ``network``, by name; empty if the network was not tuned."""
     file = context.inputs["network"] / HEADS_FILE
     tensors = read_tensors(file) if file.is_file() else {}
     names = dict.fromkeys(key.rpartition(".")[0] for key in tensors)
@@ -127,11 +127,12 @@ def region_index(context: Context, role: str, *, with_truths: bool, max_boxes: i
     """The regions of a role's split.
 
     Args:
-        context: the stage's, with the input ``proposals``.
+        context: context of the stage, with the input ``proposals``.
         role: FINETUNE, TRAIN or TEST.
         with_truths: whether ground truths are regions, too.
-        max_boxes: proposals of an image that are drawn at random, from its id alone; 0 takes all.
-        labels: thresholds of the fine-tuning labels, as ``RegionIndex.build`` names them.
+        max_boxes: number of proposals of an image that are drawn at random; 0 takes all. The draw depends on the id
+            of the image alone.
+        labels: thresholds of the fine-tuning labels, by the names of ``RegionIndex.build``.
     """
     dataset = context.dataset(role)
     return RegionIndex.build(
@@ -148,7 +149,7 @@ def refuse_without_truths(data: Mapping[str, Dataset]) -> None:
     """Refuses a data set in which no image has a ground truth.
 
     Raises:
-        DataError: naming its role.
+        DataError: if there is such a data set; it names the role.
     """
     for role, dataset in data.items():
         truths = [sample.annotations for sample in dataset if sample.annotations is not None]
@@ -164,7 +165,7 @@ def _drawn(proposals: Proposals, most: int, image_id: str) -> Proposals:
 
 
 def gathered_features(context: Context, index: RegionIndex) -> RegionFeatures:
-    """The features of these regions for what learns from them in the first process; the others must serve it."""
+    """The features of these regions, for a component that learns in the first process; the others must serve it."""
     features = region_features(context, index)
     if isinstance(features, ComputedFeatures) and context.world.size > 1:
         return GatheredFeatures(features, context.world)
@@ -172,14 +173,14 @@ def gathered_features(context: Context, index: RegionIndex) -> RegionFeatures:
 
 
 def region_features(context: Context, index: RegionIndex) -> RegionFeatures:
-    """The features of these regions: those that were stored, else computed on demand."""
+    """The features of these regions: stored ones if there are any, else computed on request."""
     if "features" in context.inputs:
         return StoredFeatures(index, context.inputs["features"])
     return ComputedFeatures(index, region_network(context), workers=context.workers)
 
 
 def with_layers(context: Context, features: RegionFeatures, *layers: str) -> RegionFeatures:
-    """The features; where stored ones lack one of the layers, what needs that layer is computed."""
+    """The features; if stored ones lack one of the layers, requests for that layer are computed."""
     if isinstance(features, StoredFeatures) and not all(features.holds(layer) for layer in layers):
         computed = ComputedFeatures(features.index, region_network(context), workers=context.workers)
         return CompletedFeatures(features, computed)
@@ -187,7 +188,7 @@ def with_layers(context: Context, features: RegionFeatures, *layers: str) -> Reg
 
 
 def region_network(context: Context) -> RegionNetwork:
-    """What computes features, of the input ``network``."""
+    """The input ``network`` with the region extractor, which computes features."""
     backbone = load_network(context)
     extractor = build(context.config, "REGION_EXTRACTOR", input_size=backbone.input_size)
     return RegionNetwork(backbone, extractor, compute=context.compute, batch=context.config.RUNTIME.BATCH)
@@ -196,13 +197,13 @@ def region_network(context: Context) -> RegionNetwork:
 def new_crops(
     context: Context, features: RegionFeatures, layers: Sequence[str], settings: Postprocess
 ) -> Callable[[int], OneImage] | None:
-    """The images of a split, by number, for regions that are not in its index; None where settings ask for none.
+    """The images of a split, by number, to compute features of new regions; None if the settings need none.
 
     Args:
-        context: the stage's, with the input ``network``.
-        features: of the split's regions; their network is taken where they have one.
-        layers: what is computed.
-        settings: how often the box head moves a candidate.
+        context: context of the stage, with the input ``network``.
+        features: features of the split's regions; if they have a network, it is used.
+        layers: layers to compute.
+        settings: say how often the box head moves a candidate; once needs no new regions.
     """
     if settings.refine_iterations == 1:
         return None

@@ -55,7 +55,7 @@ MAX_NAME_BYTES = 255  # of a file on every usual file system
 
 @STAGES.register()
 class Detect(Stage):
-    """Detections of every test image, with the box head and, beside them, without it.
+    """Detections of every test image, with the box head and also without it.
 
     Order: cap per image and class, cap per class over the set, box head, clip, NMS per class.
     Source: R-CNN, section 2.2; rcnn_test.m for the caps.
@@ -84,11 +84,11 @@ class Detect(Stage):
         }
 
     def reads(self, config: Config, role: str) -> Reads:
-        """Which parts read what, and the caps; images alone, as detections are judged by the annotations."""
+        """The components with their layers, and the caps. It reads no annotations: they evaluate the detections."""
         return Reads(settings=("CLASSIFIER", "BOX_HEAD", "POSTPROCESS", *FEATURE_SECTIONS), images=(role,))
 
     def check_data(self, config: Config, data: Mapping[str, Dataset]) -> None:
-        """A file system can name each class's detection file."""
+        """Refuses class names that cannot be names of detection files."""
         for role, dataset in data.items():
             names = [file_name(config.DATA[role], name) for name in dataset.class_names]
             long = [name for name in names if len(name.encode()) > MAX_NAME_BYTES]
@@ -99,7 +99,7 @@ class Detect(Stage):
                 )
 
     def estimate(self, probe: Probe, step: Step) -> Cost:
-        """The features, where they are not stored, and their scores."""
+        """The time of the features, unless they are stored, and of their scores."""
         dataset = step.data[step.role]
         seconds = probe.scoring(len(dataset.class_names)) * len(dataset)
         if not is_stored(step.config, step.role):
@@ -143,10 +143,10 @@ class Detect(Stage):
 
 
 def load_scorer(config: Config, classifier: Path, box_head: Path, num_classes: int) -> RegionScorer:
-    """The classifier and box head that were learnt.
+    """The trained classifier and box head.
 
     Args:
-        config: CLASSIFIER, BOX_HEAD and BACKBONE.
+        config: holds CLASSIFIER, BOX_HEAD and BACKBONE.
         classifier: the artefact of the stage Classify.
         box_head: the artefact of the stage Regress.
         num_classes: K.
@@ -223,5 +223,5 @@ def _trace(found: Sequence[Mapping[str, Tensor]], limits: Tensor) -> dict[str, T
 
 
 def load_detections(path: Path) -> list[Detections]:
-    """The detections of every image, as the stage wrote them."""
+    """The detections of every image that the stage wrote."""
     return [Detections(Boxes(one["boxes"]), one["scores"], one["labels"], one["rows"]) for one in split_images(path)]

@@ -1,4 +1,4 @@
-"""The stage that detects objects in training images with parts that have not learnt from them."""
+"""The stage that detects objects in training images with components that have not learnt from them."""
 
 from __future__ import annotations
 
@@ -38,10 +38,11 @@ from detkit.system.seeding import rng_for
 
 @dataclass(frozen=True, kw_only=True)
 class FoldsSettings:
-    """How training images are split, config section HELD_OUT.
+    """How training images are split. Config section HELD_OUT.
 
     Args:
-        folds: into how many folds the images are split; each is detected in by parts that learnt from the others.
+        folds: number of folds of the training images, 2 or more. Components that learnt from the other folds detect
+            the objects of a fold.
     """
 
     folds: Annotated[int, Positive] = 5
@@ -51,9 +52,9 @@ class FoldsSettings:
 class DetectFolds(Stage):
     """Detections of every training image, by a classifier and a box head that have not learnt from its fold.
 
-    They choose settings where images are too few for a split of their own: all images are judged, none by parts that
-    have seen it. The network is the same for all folds, so one that was tuned has seen them. Proposals are those that
-    training takes, ``PROPOSALS.TRAIN_MAX_BOXES`` of each image at most, and no cap over the split applies.
+    Use it to choose settings if there are too few images for a validation split: each image is evaluated, by components
+    that have not seen it. The network is the same for all folds, so a tuned network has seen all images. The proposals
+    are those of training, at most ``PROPOSALS.TRAIN_MAX_BOXES`` of each image, and there is no cap over the split.
 
     Example:
         >>> DetectFolds.gives, sorted(DetectFolds.settings)
@@ -73,14 +74,14 @@ class DetectFolds(Stage):
         return ("TRAIN",)
 
     def needs(self, config: Config, role: str) -> Mapping[str, Need]:
-        """The network, with the heads that parts take over, the split's proposals and stored features."""
+        """The network with the heads that components use, the split's proposals and stored features."""
         parts = (build_reader(config, slot, num_classes=1) for slot in ("CLASSIFIER", "BOX_HEAD"))
         heads = {part.needs_head: layer for part, layer in parts if part.needs_head}
         network = Need(NETWORK, heads=heads, because="the parts of each fold take it over")
         return {"network": network, "proposals": Need(PROPOSALS, role), **stored_features(config, role)}
 
     def reads(self, config: Config, role: str) -> Reads:
-        """Which parts read what, the caps and the folds, and the ground truths."""
+        """The components with the layers that they read, the caps and the folds, and the ground truths."""
         keys = ("DATA.TRAIN_DIFFICULT", "PROPOSALS.TRAIN_MAX_BOXES", "SEED", "HELD_OUT")
         return Reads(
             settings=("CLASSIFIER", "BOX_HEAD", "POSTPROCESS", *FEATURE_SECTIONS, *keys),

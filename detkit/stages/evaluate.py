@@ -1,4 +1,4 @@
-"""The stage that judges detections."""
+"""The stage that evaluates detections."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from detkit.system.files import write_json
 
 @STAGES.register()
 class Evaluate(Stage):
-    """Metrics of the test split, with the box head and before it. Source: R-CNN, section 2.4.
+    """Metrics of the detections of the test split, with the box head and without it. Source: R-CNN, section 2.4.
 
     Example:
         >>> Evaluate.gives, sorted(Evaluate.settings)
@@ -51,7 +51,7 @@ class Evaluate(Stage):
             _build(config, name, ("object",))
 
     def check_data(self, config: Config, data: Mapping[str, Dataset]) -> None:
-        """There are ground truths to compare with, and each evaluator judges one image."""
+        """Refuses data without ground truths, and lets each evaluator evaluate one image."""
         for role, dataset in data.items():
             if all(sample.annotations is None for sample in dataset):
                 raise DataError(
@@ -79,17 +79,17 @@ class Evaluate(Stage):
 def evaluate(
     config: Config, dataset: Dataset, detections: Sequence[Detections], proposals: Sequence[Proposals] | None = None
 ) -> dict[str, dict[str, Any]]:
-    """What the configured evaluators say of a split's detections.
+    """The metrics of a split's detections, by the configured evaluators.
 
     Args:
-        config: EVALUATORS and EVALUATION.
+        config: holds EVALUATORS and EVALUATION.
         dataset: the split.
         detections: one for each image, in list order.
-        proposals: likewise, for evaluators of proposals; None leaves those out.
+        proposals: likewise, for evaluators of proposals; None skips these evaluators.
 
     Raises:
-        DataError: an image has no annotations, or there is no ground truth at all.
-        ComponentError: an evaluator gives what is no metrics, or a metric that another one gives.
+        DataError: if an image has no annotations, or there is no ground truth.
+        ComponentError: if an evaluator returns no metrics, or a metric that another evaluator returned.
     """
     metrics: dict[str, dict[str, Any]] = {}
     for name in config.EVALUATORS:
@@ -101,10 +101,10 @@ def evaluate(
 
 
 def judged(config: Config, name: str, dataset: Dataset, detections: Sequence[Detections]) -> Evaluator:
-    """An evaluator of EVALUATORS that was given a split's detections.
+    """An evaluator of EVALUATORS, updated with all detections of a split.
 
     Raises:
-        DataError: an image has no annotations.
+        DataError: if an image has no annotations.
     """
     evaluator = _build(config, name, dataset.class_names)
     with progress(f"evaluate {name}", len(dataset), "image") as bar:

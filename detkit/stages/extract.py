@@ -1,4 +1,4 @@
-"""The stage that keeps features of regions on disk."""
+"""The stage that stores features of regions on disk."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ LAYERS, MOST, DIFFICULT = "FEATURES.LAYERS", "PROPOSALS.TRAIN_MAX_BOXES", "DATA.
 
 @STAGES.register()
 class Extract(Stage):
-    """Features of regions, kept on disk for FEATURES.ROLES unless they are streamed.
+    """Features of regions, stored on disk for FEATURES.ROLES if FEATURES.STORE is "disk".
 
     Example:
         >>> Extract.gives, sorted(Extract.settings)
@@ -53,7 +53,7 @@ class Extract(Stage):
     shared = True
 
     def roles(self, config: Config) -> tuple[str, ...]:
-        """Where no later stage reads features: those that the recipe keeps."""
+        """The roles of FEATURES.ROLES whose features the recipe stores."""
         return tuple(role for role in config.FEATURES.ROLES if is_stored(config, role))
 
     def needs(self, config: Config, role: str) -> Mapping[str, Need]:
@@ -61,9 +61,9 @@ class Extract(Stage):
         return {"network": Need(NETWORK), "proposals": Need(PROPOSALS, role)}
 
     def reads(self, config: Config, role: str) -> Reads:
-        """What decides a feature; which regions there are, and which of them are kept of which layers.
+        """The keys that decide features, the regions, and the stored rows of each layer.
 
-        Ground truths are regions to learn from; at test there are none.
+        In training, ground truths are regions, too; at test they are not.
         """
         layers = {LAYERS: partial(_kept_layers, config, role)}
         if role == "TEST":
@@ -76,7 +76,7 @@ class Extract(Stage):
         )
 
     def disk(self, context: Context) -> DiskNeed:
-        """The features of the split that are not there yet, once its proposals are."""
+        """The size of the features that are not stored yet; empty until the proposals are there."""
         if "proposals" not in context.inputs:
             return DiskNeed()
         wanted = _rows_kept(context.config, context.content[LAYERS], _index(context))
@@ -84,7 +84,7 @@ class Extract(Stage):
         return DiskNeed(feature_bytes(rows, feature_layers(context.config))).without(context.folder)
 
     def estimate(self, probe: Probe, step: Step) -> Cost:
-        """One network pass, and the rows that are kept of the measured images."""
+        """The time of one network pass over the split, and the size of the stored rows, from a few images."""
         seconds = probe.feature_seconds(step.role)
         if probe.run.find(PROPOSALS, step.role) is not None:
             return Cost(seconds, probe.run.disk_need(step).kept)
@@ -98,7 +98,7 @@ class Extract(Stage):
         return Cost(seconds, feature_bytes(rows, feature_layers(step.config)))
 
     def run(self, context: Context) -> None:
-        """Writes a file an image, see ``StoredFeatures``."""
+        """Writes a file for each image; see ``StoredFeatures``."""
         index = _index(context)
         wanted = _rows_kept(context.config, context.content[LAYERS], index)
         every = region_features(context, index)

@@ -1,4 +1,4 @@
-"""The stage that tunes the network on regions."""
+"""The stage that fine-tunes the network on regions."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ ROLE, VALIDATION = "FINETUNE", "VAL"
 
 @STAGES.register()
 class Finetune(Stage):
-    """The network tuned on regions to what OBJECTIVE asks for; it leaves the objective's heads beside the backbone.
+    """The network, fine-tuned on regions for OBJECTIVE. It stores the objective's heads beside the backbone.
 
     Source: R-CNN, section 2.3 (domain-specific fine-tuning).
 
@@ -48,16 +48,16 @@ class Finetune(Stage):
     shared = True
 
     def heads(self, config: Config) -> Mapping[str, str]:
-        """Those of the objective."""
+        """The heads of the objective."""
         return tuned_heads(config)
 
     def needs(self, config: Config, role: str) -> Mapping[str, Need]:
-        """The network to start from and the split's proposals; with validation those of its split, too."""
+        """The network to start from and the proposals of the split, and of the validation split if there is one."""
         needed = {"network": Need(NETWORK), "proposals": Need(PROPOSALS, ROLE)}
         return needed | ({"validation": Need(PROPOSALS, VALIDATION)} if _validates(config) else {})
 
     def reads(self, config: Config, role: str) -> Reads:
-        """The network, what it is tuned to, how regions are drawn and warped, and the solver."""
+        """The network, the objective, the sampler and extractor of regions, and the solver."""
         parts = ("BACKBONE.*", "REGION_EXTRACTOR", "REGION_SAMPLER", "OBJECTIVE")
         extractor, validates = config.REGION_EXTRACTOR.NAME, _validates(config)
         alone = REGION_EXTRACTORS.get(extractor).feature_keys  # decide features, and nothing of training
@@ -73,7 +73,7 @@ class Finetune(Stage):
         )
 
     def check(self, config: Config) -> None:
-        """Builds all parts; refuses a pair whose steps would take for ever, and a layer that the network has not."""
+        """Builds all components; refuses a costly sampler, an unknown layer, and validation without DATA.VAL."""
         settings = config.settings("FINETUNE", FinetuneSettings)
         objective = _objective(config, RegionIndex.build([], [], 1))
         refuse_costly_steps(objective.extractor, objective.sampler, settings)
@@ -85,15 +85,15 @@ class Finetune(Stage):
             )
 
     def check_data(self, config: Config, data: Mapping[str, Dataset]) -> None:
-        """There is something to learn from."""
+        """Refuses data sets without ground truths."""
         refuse_without_truths(data)
 
     def disk(self, context: Context) -> DiskNeed:
-        """The network's file and its checkpoints."""
+        """The size of the network's file and its checkpoints."""
         return training_need(context.config).without(context.folder)
 
     def estimate(self, probe: Probe, step: Step) -> Cost:
-        """A few steps on real images, with the measured proposals stretched to those that have none."""
+        """The time of all steps, from a few steps on real images. The proposals of a few images stand for all."""
         config = step.config
         settings = probe.short(config.settings("FINETUNE", FinetuneSettings))
         objective = _objective(config, probe.stretched_index(step.data[ROLE]))
@@ -138,7 +138,7 @@ def _validates(config: Config) -> bool:
 
 
 def tuned_heads(config: Config) -> Mapping[str, str]:
-    """The heads that OBJECTIVE leaves, and the layer that each stands on."""
+    """The heads that OBJECTIVE leaves, and the layer that each reads."""
     return _objective(config, RegionIndex.build([], [], 1)).head_layers()
 
 

@@ -1,4 +1,4 @@
-"""What the stages that learn from features share."""
+"""The base class of stages that learn from features."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from detkit.system.files import write_json
 
 
 class Learner(Stage):
-    """Lets the component of one slot learn from the features of the training split's regions.
+    """Trains the component of one slot on the features of the training split's regions.
 
     Attributes:
-        slot: the config slot of what is learnt.
-        file: where it is kept.
+        slot: config slot of the component.
+        file: name of the file that stores what it learnt.
     """
 
     slot: ClassVar[str]
@@ -44,7 +44,7 @@ class Learner(Stage):
         build_reader(config, self.slot, num_classes=1)
 
     def check_data(self, config: Config, data: Mapping[str, Dataset]) -> None:
-        """There is something to learn from."""
+        """Refuses data sets without ground truths."""
         refuse_without_truths(data)
 
     def roles(self, config: Config) -> tuple[str, ...]:
@@ -52,7 +52,7 @@ class Learner(Stage):
         return ("TRAIN",)
 
     def needs(self, config: Config, role: str) -> Mapping[str, Need]:
-        """The network, with the head that the component takes over; the split's proposals; stored features."""
+        """The network with the head that the component uses, the split's proposals and stored features."""
         component, layer = build_reader(config, self.slot, num_classes=1)
         stored = stored_features(config, role) if self.slot in layers_read(config, role) else {}
         heads = {component.needs_head: layer} if component.needs_head else {}
@@ -61,7 +61,7 @@ class Learner(Stage):
         return {"network": network, "proposals": Need(PROPOSALS, role), **stored}
 
     def reads(self, config: Config, role: str) -> Reads:
-        """The component, what decides its features and examples, and the seed."""
+        """The component, the keys that decide its features and examples, and the seed."""
         examples = ("DATA.TRAIN_DIFFICULT", "PROPOSALS.TRAIN_MAX_BOXES")
         return Reads(settings=(self.slot, *FEATURE_SECTIONS, "SEED", *examples), annotated=(role,))
 
@@ -81,4 +81,4 @@ class Learner(Stage):
 
     @abstractmethod
     def fit(self, component: Any, source: FeatureSource, heads: Mapping[str, LinearHead], context: Context) -> None:
-        """Lets the component learn; the network's heads are there to be taken over."""
+        """Fits the component; it may use the network's heads."""

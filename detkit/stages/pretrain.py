@@ -1,4 +1,4 @@
-"""The stage that makes the network: given weights, random ones, or pre-training."""
+"""The stage that makes the network, from given weights, random weights or pre-training."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ PICTURES, JUDGED = "PRETRAIN_DATA.TRAIN", "PRETRAIN_DATA.VAL"
 
 @STAGES.register()
 class Pretrain(Stage):
-    """Backbone weights: those of BACKBONE.WEIGHTS, random ones, or trained on PRETRAIN_DATA.
+    """The backbone with the weights of BACKBONE.WEIGHTS, with random weights, or pre-trained on PRETRAIN_DATA.
 
     Source: R-CNN, section 2.3 (supervised pre-training).
 
@@ -48,7 +48,7 @@ class Pretrain(Stage):
     shared = True
 
     def reads(self, config: Config, role: str) -> Reads:
-        """The network and the content of its weights file; how and on what it is trained only where it is."""
+        """The network and the content of its weights file; for pre-training also its settings and data."""
         spec = config.BACKBONE.WEIGHTS
         if spec:
             identity = (lambda: spec) if spec == "random" else partial(weights_identity, spec)
@@ -60,7 +60,7 @@ class Pretrain(Stage):
         )
 
     def check(self, config: Config) -> None:
-        """Builds the network; its crops lie within the resized pictures where it is trained, else its weights fit."""
+        """Builds the network; refuses weights that do not fit, or for pre-training a RESIZE below the crop's side."""
         backbone = shape_of_network(config)
         if not config.BACKBONE.WEIGHTS:
             resized_side(config.settings("PRETRAIN", PretrainSettings), backbone.input_size)
@@ -68,18 +68,18 @@ class Pretrain(Stage):
             refuse_misfit(backbone, config.BACKBONE.WEIGHTS)
 
     def check_data(self, config: Config, data: Mapping[str, Dataset]) -> None:
-        """Each picture has one class, and each class that is judged can be learnt."""
+        """Refuses pictures that do not have one class each, and classes of the validation split that training lacks."""
         if data:
             pretrain_images(data[PICTURES], data.get(JUDGED))
 
     def disk(self, context: Context) -> DiskNeed:
-        """The network's file and, where it is trained, its checkpoints."""
+        """The size of the network's file and, for pre-training, of its checkpoints."""
         trains = not context.config.BACKBONE.WEIGHTS
         need = training_need(context.config) if trains else DiskNeed(network_bytes(context.config))
         return need.without(context.folder)
 
     def estimate(self, probe: Probe, step: Step) -> Cost:
-        """A few steps, where the network is trained."""
+        """The time of pre-training, from a few steps; 0 if the network is not trained."""
         kept = network_bytes(step.config)
         if step.config.BACKBONE.WEIGHTS:
             return Cost(0.0, kept)
@@ -90,7 +90,7 @@ class Pretrain(Stage):
         return Cost(seconds, kept, 2 * one.checkpoint, f"the final accuracy on {JUDGED}")
 
     def run(self, context: Context) -> None:
-        """Writes the network, and its accuracy where it was trained."""
+        """Writes the network and, after pre-training, its accuracy."""
         if not (context.folder / NETWORK_FILE).is_file():
             self._make(context)
         if context.world.is_first:

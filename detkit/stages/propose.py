@@ -37,7 +37,7 @@ class Propose(Stage):
     shared = True
 
     def roles(self, config: Config) -> tuple[str, ...]:
-        """Alone in a recipe: those of the test split."""
+        """The test split, if no later stage needs proposals."""
         return ("TEST",)
 
     def reads(self, config: Config, role: str) -> Reads:
@@ -47,7 +47,7 @@ class Propose(Stage):
         return Reads(settings=("PROPOSALS.*",), content=content, images=(role,))
 
     def estimate(self, probe: Probe, step: Step) -> Cost:
-        """The proposals of a few images."""
+        """The time and size of all proposals, from those of a few images."""
         workers = probe.run.workers
         processes = min(workers + 1, num_cores()) if workers else 1
         count = len(step.data[step.role])

@@ -35,12 +35,12 @@ class Regress(Learner):
     slot, file = "BOX_HEAD", BOX_HEAD_FILE
 
     def fit(self, component: BoxHead, source: FeatureSource, heads: Mapping[str, LinearHead], context: Context) -> None:
-        """Learns from the features and, if there is one, takes the head of boxes."""
+        """Fits the box head on the features, and gives it the network's box head if there is one."""
         with progress("regress", source.index.num_classes, "class") as bar:
             component.fit(source, rng_for(context.config.SEED, "regress"), head=heads.get("box"), progress=bar)
 
     def estimate(self, probe: Probe, step: Step) -> Cost:
-        """The features of the sample whose norm is taken; the rest depends on the examples."""
+        """The time of the features for the mean norm; the rest depends on the examples."""
         if self.slot not in layers_read(step.config, step.role):
             return Cost()
         solving = "solving the regressors, which depends on the number of examples"
