@@ -14,7 +14,6 @@ from detkit.cli.detect_inputs import Asked, Inputs
 from detkit.errors import ConfigError, DataError, counted
 
 if TYPE_CHECKING:
-    from detkit.data.image_files import ImageFiles
     from detkit.system.clock import Clock
 
 
@@ -48,6 +47,12 @@ def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
         "--one-class-per-region",
         action="store_true",
         help="a region is found for its best class only; by default each class keeps its own, as in evaluation",
+    )
+    parser.add_argument(
+        "--upright",
+        action="store_true",
+        help="turn photographs as EXIF says, and give boxes in the upright photograph; by default pixels are taken as "
+        "they are stored, and a line says how many photographs EXIF would turn",
     )
     parser.add_argument("--every", type=int, default=1, metavar="N", help="of a video look at every N-th frame only")
     parser.add_argument("--project", metavar="FOLDER", help="of a model with components of its own: where they are")
@@ -114,11 +119,11 @@ def run(args: argparse.Namespace) -> int:
     write_json(answer, found)
     if args.profile:
         print(_profile(clocks, wall))
-    _tell(found, inputs.images, answer)
+    _tell(found, inputs, answer)
     return 0
 
 
-def _tell(found: Sequence[dict[str, Any]], images: ImageFiles, answer: Path) -> None:
+def _tell(found: Sequence[dict[str, Any]], inputs: Inputs, answer: Path) -> None:
     """Prints what was found, and what was not read.
 
     Raises:
@@ -130,8 +135,15 @@ def _tell(found: Sequence[dict[str, Any]], images: ImageFiles, answer: Path) -> 
     num_images = sum("detections" in entry for entry in found)
     where = [counted(num_images, "image")] if num_images or not frames else []
     where += [counted(frames, "frame")] if frames else []
-    if images.left_out:
-        print(images.text_of_left_out(), file=sys.stderr)
+    if inputs.images.left_out:
+        print(inputs.images.text_of_left_out(), file=sys.stderr)
+    turned = [entry["image"] for entry in found if "exif" in entry]
+    if turned and not inputs.upright:
+        print(
+            f"EXIF would turn {counted(len(turned), 'photograph')}, the first: {turned[0]}; boxes refer to the pixels "
+            "as they are stored. --upright turns them",
+            file=sys.stderr,
+        )
     print(f"{counted(objects, 'object')} in {' and '.join(where)}: {answer}")
     if errors:
         others = counted(len(errors) - 1, "more image")

@@ -75,6 +75,7 @@ class Inputs:
         pictures: whether pictures and videos with boxes are written.
         crops: a folder for the objects, cut out; None for nowhere.
         proposals: one for the regions of each image; None for nowhere.
+        upright: whether photographs are turned as EXIF says.
     """
 
     images: ImageFiles
@@ -83,6 +84,7 @@ class Inputs:
     pictures: bool
     crops: Path | None
     proposals: Path | None
+    upright: bool
 
     @classmethod
     def of(cls, args: argparse.Namespace, output: Path) -> Inputs:
@@ -106,7 +108,7 @@ class Inputs:
             raise ConfigError("--save-proposals: is for images; write the frames as images first")
         crops = output / "crops" if args.crops else None
         proposals = Path(args.save_proposals) if args.save_proposals else None
-        inputs = cls(images, videos, output, not args.no_pictures, crops, proposals)
+        inputs = cls(images, videos, output, not args.no_pictures, crops, proposals, args.upright)
         read = {path.resolve() for path in (*(p for _, p in images.named), *(v.path for _, v in videos))}
         for path in (output / "detections.json", *inputs.written()):
             if path.resolve() in read:
@@ -131,7 +133,7 @@ class Inputs:
         from detkit.report.detect_video import VideoOutputs, detected_in_video
 
         how: dict[str, Any] = {"min_score": asked.min_score, "how": asked.how, "workers": workers}
-        entries, clocks = detected(detector, self.images.named, self._outputs(), **how)
+        entries, clocks = detected(detector, self.images.named, self._outputs(), upright=self.upright, **how)
         for name, video in self.videos:
             picture = self.output / f"{name}.mp4" if self.pictures else None
             outputs = VideoOutputs(self.output / f"{name}.jsonl", picture, self.crops)

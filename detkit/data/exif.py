@@ -6,6 +6,8 @@ columns exchanged.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -35,13 +37,25 @@ def orientation_of(path: Path) -> int:
     from PIL import Image
 
     try:
-        with Image.open(path) as image:
+        with _of_any_size(), Image.open(path) as image:
             # Pillow decodes the pixels of a PNG, as its tags may stand behind them.
             is_behind = image.format == "PNG" and b"eXIf" in path.read_bytes()
             found = (image.getexif() if is_behind else Image.Image.getexif(image)).get(TAG, STORED)
     except Exception:  # Pillow raises whatever a broken header leads to; reading the pixels tells what is wrong
         return STORED
     return found if found in _NAMES else STORED
+
+
+@contextmanager
+def _of_any_size() -> Iterator[None]:
+    """Lets Pillow open images that it would refuse as too large; only their headers are read here."""
+    from PIL import Image
+
+    before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+    try:
+        yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = before
 
 
 def orientation_name(orientation: int) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from detkit.data.exif import STORED, orientation_name, orientation_of, upright_pixels
 from detkit.data.images import read_image
 from detkit.detection.choice import MinScore
 from detkit.detection.detector import Detector, How
@@ -59,16 +60,18 @@ class Outputs:
 
 @dataclass(frozen=True)
 class _ImageFiles:
-    """Image files as they are read."""
+    """Image files as they are read, each turned upright from an orientation."""
 
     files: Files
+    orientations: Sequence[int]
     thing = "image"
 
     def __len__(self) -> int:
         return len(self.files)
 
     def __getitem__(self, i: int) -> tuple[str, np.ndarray]:
-        return self.files[i][1].stem, read_image(self.files[i][1])
+        path = self.files[i][1]
+        return path.stem, upright_pixels(read_image(path), self.orientations[i])
 
 
 def detected(
@@ -78,6 +81,7 @@ def detected(
     *,
     min_score: MinScore = None,
     how: How | None = None,
+    upright: bool = False,
     workers: int,
 ) -> tuple[list[dict[str, Any]], list[Clock]]:
     """What the JSON says of each image, and the time of its stages.
@@ -90,13 +94,17 @@ def detected(
         outputs: what is written beside.
         min_score: as ``Detector.detect`` takes it.
         how: the same.
+        upright: turns photographs as EXIF says, and boxes refer to the upright photograph; False leaves pixels as they
+            are stored. Either way the JSON says how EXIF would turn a photograph.
         workers: processes; 0 reads each image when it is its turn.
     """
     labels = Labels.of(detector.class_names)
     entries: list[dict[str, Any]] = []
     clocks: list[Clock] = []
     waiting: deque[Future[None]] = deque()
-    images = seen(detector, _ImageFiles(files), min_score=min_score, workers=workers, how=how)
+    noted = [orientation_of(path) for _, path in files]
+    turned = noted if upright else [STORED] * len(files)
+    images = seen(detector, _ImageFiles(files, turned), min_score=min_score, workers=workers, how=how)
     with closing(images), ThreadPoolExecutor(1) as artist:
         for one in images:
             name, path = files[one.place]
@@ -104,7 +112,8 @@ def detected(
             if one.found is None or one.proposals is None:
                 entries.append({"image": str(path), "error": one.error})
                 continue
-            entries.append({"image": str(path), **one.found.plain()})
+            exif = {"exif": orientation_name(noted[one.place])} if noted[one.place] != STORED else {}
+            entries.append({"image": str(path), **exif, **one.found.plain()})
             if outputs.pictures:
                 picture = outputs.pictures / f"{name}.png"
                 waiting.append(artist.submit(_draw, picture, one.found, labels, one.clock))

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import detkit
 from detkit.backbones.tiny import TinyNet
@@ -371,3 +372,18 @@ def test_what_is_no_video_is_named(model, tmp_path, capsys):
     (tmp_path / "film.mp4").write_bytes(b"no video" * 99)
     assert main([*model, "film.mp4"]) == 2
     assert "detkit detect: film.mp4: not a video that OpenCV can open" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("upright", [False, True])
+def test_a_photograph_is_turned_as_exif_says_only_when_asked_for(model, photos, upright, capsys):
+    exif = Image.Exif()
+    exif[274] = 6
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
+    Image.fromarray(pixels).save(photos / "phone.jpg", exif=exif)
+    words = [*model, str(photos / "phone.jpg"), "--min-score", "-9", "--workers", "0"]
+    assert main([*words, "--upright"] if upright else words) == 0
+    (entry,) = json.loads(Path("detections/detections.json").read_text())
+    assert entry["exif"] == "turned by 90 degrees to the right"
+    right, bottom = (max(one["box"][k] for one in entry["detections"]) for k in (2, 3))
+    assert (right < bottom) is upright  # 40 x 60 pixels upright, 60 x 40 as they are stored
+    assert ("EXIF would turn 1 photograph" in capsys.readouterr().err) is not upright

@@ -112,3 +112,12 @@ def test_a_png_is_decoded_only_where_its_tags_may_stand_behind_its_pixels(is_beh
     load = PngImageFile.load
     monkeypatch.setattr(PngImageFile, "load", lambda self: decoded.append(1) or load(self))
     assert (orientation_of(tmp_path / "a.png"), bool(decoded)) == ((6, True) if is_behind else (1, False))
+
+
+def test_the_orientation_of_a_photograph_that_pillow_finds_too_large_is_read(tmp_path, monkeypatch):
+    exif = Image.Exif()
+    exif[274] = 6
+    Image.new("RGB", (30, 20)).save(tmp_path / "a.jpg", exif=exif)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)  # Pillow refuses more than twice as many
+    assert orientation_of(tmp_path / "a.jpg") == 6
+    assert Image.MAX_IMAGE_PIXELS == 100
