@@ -1,4 +1,4 @@
-"""detkit: a small detection framework of registered, interchangeable parts, and R-CNN built from them."""
+"""detkit: a small object detection framework of registered, interchangeable parts, and R-CNN built from them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ __version__ = "0.1.0"
 
 
 def load(model: str | Path, *, device: str = "auto", compile: bool = False) -> Detector:
-    """The detector of a model folder; ``detkit.load(model).detect(image)``. See ``detkit.detection.load.load``.
+    """Load the detector of a model folder, as in ``detkit.load(model).detect(image)``.
+
+    See ``detkit.detection.load.load`` for arguments and errors.
 
     Example:
         >>> load("no/folder")
@@ -26,14 +28,20 @@ def load(model: str | Path, *, device: str = "auto", compile: bool = False) -> D
 
 
 def train(config: str | Path, overrides: Overrides = (), *, first: str = "", last: str = "") -> Trained:
-    """Runs a recipe: ``detkit.train(recipe, {"FINETUNE.LR": 0.01})``. See ``detkit.report.whole_runs.train``."""
+    """Run a recipe, as in ``detkit.train(recipe, {"FINETUNE.LR": 0.01})``.
+
+    See ``detkit.report.whole_runs.train`` for arguments, result and errors.
+    """
     from detkit.report.whole_runs import train as train_all
 
     return train_all(config, overrides, first=first, last=last)
 
 
 def evaluate(config: str | Path, overrides: Overrides = (), *, detections: str | Path | None = None) -> dict[str, Any]:
-    """The metrics of a run, or of detection files. See ``detkit.report.whole_runs.evaluate``."""
+    """Compute the metrics of a run, or of detection files.
+
+    See ``detkit.report.whole_runs.evaluate`` for arguments, result and errors.
+    """
     from detkit.report.whole_runs import evaluate as evaluate_all
 
     return evaluate_all(config, overrides, detections=detections)

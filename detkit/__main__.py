@@ -6,7 +6,7 @@ from detkit.cli.interrupts import interrupted, interruptible
 
 
 def main() -> int:
-    """Runs the command, which Ctrl-C ends in one line while it is still being imported."""
+    """Runs the command. Ctrl-C ends it with one line, even while it is still being imported."""
     try:
         with interruptible():
             from detkit.cli.main import main as run

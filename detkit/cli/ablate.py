@@ -10,21 +10,21 @@ FOLDER = "ablate"
 
 
 def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
-    """Declares the command."""
+    """Adds the command to the parser."""
     parser: argparse.ArgumentParser = commands.add_parser(
         "ablate",
         help="mAP over the values of any config keys, with paired intervals",
-        description="Runs the recipe with each value of each KEY=V1,V2,... (several keys: all combinations), sharing "
-        "what is equal, and writes a table as Markdown and JSON below OUTPUT_DIR/ablate (runs/<config name>/ablate). "
-        "The first combination is what the others are compared with.",
+        description="Runs the recipe with each value of each KEY=V1,V2,..., or with all combinations of several keys. "
+        "Runs share equal results. Writes a table as Markdown and JSON below OUTPUT_DIR/ablate "
+        "(runs/<config name>/ablate). All combinations are compared with the first.",
     )
     parser.add_argument("overrides", nargs="*", metavar="KEY=V1,V2,... | KEY=VALUE", help="keys to vary and to set")
     parser.add_argument("--config", required=True, metavar="FILE", help="recipe, for example projects/rcnn/quick.yaml")
     parser.add_argument(
         "--folds",
         action="store_true",
-        help="judge the training images instead of the test split, each by parts that have not learnt from its fold "
-        "(HELD_OUT.FOLDS), at IoU 0.5 and 0.7: so settings are chosen without looking at a test image",
+        help="evaluate the training images instead of the test split, in folds (HELD_OUT.FOLDS), at IoU 0.5 and 0.7. "
+        "Components that have not learnt from a fold detect its objects, so you choose settings without a test image",
     )
     parser.add_argument("--lang", choices=("en", "zh"), default="en", help="language of headings and sentences")
     return parser

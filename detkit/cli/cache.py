@@ -14,31 +14,33 @@ if TYPE_CHECKING:
 
 
 def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
-    """Declares the command."""
+    """Adds the command to the parser."""
     parser = commands.add_parser(
         "cache",
-        help="list the stored results of runs, with size, age and the runs that use them, and remove some",
-        description="Results lie under a hash of what made them, and runs share them. Removing one destroys nothing "
-        "that cannot be made again: a run that needs it does so. Results that a run at work uses are not removed.",
+        help="list the stored results of runs, with size, age and the runs that use them, or remove some",
+        description="Runs share stored results. A result that you remove can be made again: a run that needs it makes "
+        "it. Results that a running run uses are not removed.",
     )
     parser.add_argument("--artifacts", metavar="FOLDER", help="default: artifacts in the cache folder ($DETKIT_CACHE)")
     parser.add_argument(
         "--remove",
         nargs="+",
         metavar="WHAT",
-        help="a result as listed, a stage, unused (what no known run uses) or all; without --yes it is only shown",
+        help="a result as listed, a stage, unused (used by no known run) or all; without --yes, only list them",
     )
-    parser.add_argument("--older-than", type=float, default=0.0, metavar="DAYS", help="of --remove: only what is older")
-    parser.add_argument("--yes", action="store_true", help="remove what --remove has shown")
+    parser.add_argument(
+        "--older-than", type=float, default=0.0, metavar="DAYS", help="with --remove: only older results"
+    )
+    parser.add_argument("--yes", action="store_true", help="with --remove: really remove the listed results")
     return parser
 
 
 def run(args: argparse.Namespace) -> int:
-    """Lists or removes.
+    """Lists or removes stored results.
 
     Raises:
-        ConfigError: there is no such folder, or a word names nothing.
-        ModelError: a run at work uses what is to be removed.
+        ConfigError: if there is no such folder, or a word names no result.
+        ModelError: if a running run uses a result that would be removed.
     """
     from detkit.data.cache import cache_dir
     from detkit.run.stored import chosen, remove, stored

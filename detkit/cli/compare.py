@@ -17,13 +17,13 @@ PICTURES = "pictures.png"
 
 
 def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
-    """Declares the command."""
+    """Adds the command to the parser."""
     parser = commands.add_parser(
         "compare",
         help="what differs between two runs, or between two detection files",
-        description="Two folders of runs: settings that differ, AP by class with the paired 95 % interval of the "
-        "difference, and detections that appeared, vanished, or became right or wrong. With --detections and --config: "
-        "the same of two detection files of any program; needs neither images nor weights.",
+        description="Give two folders of runs. Prints settings that differ, AP by class with the paired 95 % interval "
+        "of the difference, and detections that appeared, vanished, or became right or wrong. With --detections and "
+        "--config it compares two detection files of any program; it then needs neither images nor weights.",
     )
     parser.add_argument("--config", metavar="FILE", help="with --detections: recipe with DATA.TEST and EVALUATORS")
     parser.add_argument(
@@ -33,7 +33,7 @@ def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
         "--min-score",
         type=float,
         metavar="X",
-        help="with --detections: the least score that is shown; default: for each file and class that of its best F1",
+        help="with --detections: lowest score that is shown; default: for each file and class the one of best F1",
     )
     parser.add_argument("--out", metavar="FOLDER", help="also write comparison.json, comparison.txt and pictures.png")
     parser.add_argument("overrides", nargs="*", metavar="RUN|KEY=VALUE", help="two runs, or with --config keys to set")

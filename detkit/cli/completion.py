@@ -1,4 +1,4 @@
-"""``detkit completion``: what a shell needs to complete commands and options."""
+"""``detkit completion``: a script with which a shell completes commands and options."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ compdef _detkit detkit
 
 
 def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
-    """Declares the command."""
+    """Adds the command to the parser."""
     parser = commands.add_parser(
         "completion",
-        help="print what lets a shell complete detkit's commands and options",
-        description="Prints a script for a shell: save it where the shell looks for completions.",
+        help="print a script with which a shell completes detkit's commands and options",
+        description="Prints a script for a shell. Save it where the shell looks for completions.",
     )
     parser.add_argument("shell", choices=sorted(_SCRIPTS))
     return parser

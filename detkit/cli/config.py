@@ -8,7 +8,7 @@ from detkit.cli.options import add_config, read_config
 
 
 def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
-    """Declares the command."""
+    """Adds the command to the parser."""
     parser = commands.add_parser("config", help="check a recipe and print it with all defaults")
     add_config(parser)
     return parser

@@ -1,4 +1,4 @@
-"""``detkit data``: what lies in a folder of photographs and labels, before hours are spent on it."""
+"""``detkit data``: check, convert, show or download a data set."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ ACTIONS = (data_check, data_convert, data_show, data_get)
 
 
 def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
-    """Declares the command and its actions."""
-    group: argparse.ArgumentParser = commands.add_parser("data", help="check, convert, look at or fetch a data set")
+    """Adds the command and its actions to the parser."""
+    group: argparse.ArgumentParser = commands.add_parser("data", help="check, convert, show or download a data set")
     inner = group.add_subparsers(dest="action", required=True, metavar="ACTION")
     for action in ACTIONS:
         parser = action.add_parser(inner)

@@ -1,4 +1,4 @@
-"""``detkit data check``: the data of a recipe, before hours are spent on it."""
+"""``detkit data check``: the problems of a recipe's data, before a long training run."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from detkit.cli.options import add_config, check_output, read_config
 
 
 def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
-    """Declares the action."""
+    """Adds the action to the parser."""
     parser: argparse.ArgumentParser = commands.add_parser(
         "check",
-        help="every problem of a recipe's data, counts and sizes",
+        help="list the problems of a recipe's data, with counts and sizes",
         description="Reads every image and annotation of the splits that the recipe uses, as training does. "
-        "Exit code: 0 where training would go through, 2 where a problem would stop it.",
+        "Exit code: 0 if training would succeed, 2 if a problem would stop it.",
     )
     parser.set_defaults(places="--json and DETKIT_CACHE")
     parser.add_argument("--json", metavar="FILE", help="also write the report to this JSON file")

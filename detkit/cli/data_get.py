@@ -8,21 +8,21 @@ from pathlib import Path
 
 
 def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
-    """Declares the action."""
+    """Adds the action to the parser."""
     parser: argparse.ArgumentParser = commands.add_parser(
         "get",
-        help="fetch and unpack voc2007 or voc2012",
-        description="Fetches the archives, goes on where an earlier try broke off, checks and unpacks them. Archives "
-        "that lie in the folder already are taken, so a machine without network can be given them.",
+        help="download and unpack voc2007 or voc2012",
+        description="Downloads the archives, checks and unpacks them; an interrupted download resumes. Archives that "
+        "are in the folder already are not downloaded, so you can copy them to a machine without network.",
     )
     parser.add_argument("name", metavar="NAME", help="voc2007 (trainval and test) or voc2012")
-    parser.add_argument("--folder", default="data", metavar="DIR", help="where VOCdevkit is put (data)")
+    parser.add_argument("--folder", default="data", metavar="DIR", help="folder for VOCdevkit (default: data)")
     parser.set_defaults(places="--folder")
     return parser
 
 
 def run(args: argparse.Namespace) -> int:
-    """Fetches and prints the words that train on it."""
+    """Downloads, and prints a command that trains on the data."""
     from detkit.data.download import get
 
     root = get(args.name, Path(args.folder))

@@ -9,18 +9,25 @@ from detkit.cli.options import add_config, check_output, read_config
 
 
 def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
-    """Declares the action."""
+    """Adds the action to the parser."""
     parser: argparse.ArgumentParser = commands.add_parser(
         "show",
-        help="annotated photographs, proposals, or the regions of one fine-tuning step",
-        description="Draws ground truths; with --what proposals the best proposal of each, with its IoU; with --what "
-        "regions what the network sees in one fine-tuning step.",
+        help="draw annotated images, proposals, or the regions of one fine-tuning step",
+        description="Draws ground truths. With --what proposals it draws the best proposal of each ground truth, with "
+        "its IoU; with --what regions, the crops that the network sees in one fine-tuning step.",
     )
     parser.add_argument("--what", choices=("truths", "proposals", "regions"), default="truths", help="what is drawn")
-    parser.add_argument("--role", choices=("FINETUNE", "TRAIN", "VAL", "TEST"), default="FINETUNE", help="whose images")
-    parser.add_argument("--count", type=int, default=12, metavar="N", help="images, spread over the list (12)")
     parser.add_argument(
-        "--output", default="shown.png", metavar="PLACE", help="a picture for one sheet, or a folder (shown.png)"
+        "--role", choices=("FINETUNE", "TRAIN", "VAL", "TEST"), default="FINETUNE", help="role of the images"
+    )
+    parser.add_argument(
+        "--count", type=int, default=12, metavar="N", help="number of images, spread over the list (default: 12)"
+    )
+    parser.add_argument(
+        "--output",
+        default="shown.png",
+        metavar="PLACE",
+        help="a picture file for one sheet, or a folder (default: shown.png)",
     )
     parser.set_defaults(places="--output and DETKIT_CACHE")
     add_config(parser)

@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 
 def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
-    """Declares the command."""
+    """Adds the command to the parser."""
     parser = commands.add_parser(
         "detect",
         help="find objects in images, folders or videos with a trained model",
-        description="Writes a picture with boxes for each image, and detections.json: image, score kind, and for each "
-        "object box (x1 y1 x2 y2 in pixels, x2 and y2 exclusive), class, score, and the probability that it is right "
-        "where the model knows one. Of a video it writes an .mp4 with boxes, and a .jsonl with a line a frame. An "
-        "image that cannot be read has its error there, and the exit code is 2.",
+        description="Writes a picture with boxes for each image, and detections.json. The JSON holds the kind of score "
+        "of each image, and for each object the box (x1 y1 x2 y2 in pixels, x2 and y2 exclusive), class, score, and "
+        "the probability that it is right, if the model has learnt one. For a video it writes an .mp4 with boxes, and "
+        "a .jsonl with a line a frame. If an image cannot be read, the JSON holds its error, and the exit code is 2.",
     )
     parser.add_argument(
         "--model", required=True, metavar="MODEL", help="a model folder, RUN/model, or an installed model"
@@ -38,44 +38,44 @@ def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="X|CLASS=X",
-        help="the least score of every class, or, as often as wanted, of one; default: the threshold that the model "
-        "has learnt for each, margin 0 or probability 0.5 where it has learnt none",
+        help="lowest score that is shown, for all classes, or for one class (may be repeated); default: the thresholds "
+        "that the model has learnt, else margin 0 or probability 0.5",
     )
     parser.add_argument("--classes", metavar="NAME,NAME", help="find these classes only")
-    parser.add_argument("--max", type=int, metavar="N", help="show at most N objects of an image or frame, the best")
+    parser.add_argument("--max", type=int, metavar="N", help="show only the N best objects of an image or frame")
     parser.add_argument(
         "--one-class-per-region",
         action="store_true",
-        help="a region is found for its best class only; by default each class keeps its own, as in evaluation",
+        help="report a region for its best class only; by default it may be reported for several, as in evaluation",
     )
     parser.add_argument(
         "--upright",
         action="store_true",
-        help="turn photographs as EXIF says, and give boxes in the upright photograph; by default pixels are taken as "
-        "they are stored, and a line says how many photographs EXIF would turn",
+        help="turn images as EXIF says, and give boxes in the upright image; by default pixels are used as stored, and "
+        "a line says how many images EXIF would turn",
     )
-    parser.add_argument("--every", type=int, default=1, metavar="N", help="of a video look at every N-th frame only")
-    parser.add_argument("--project", metavar="FOLDER", help="of a model with components of its own: where they are")
+    parser.add_argument("--every", type=int, default=1, metavar="N", help="of a video use every N-th frame only")
+    parser.add_argument("--project", metavar="FOLDER", help="folder with the model's own components, if it has any")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     parser.add_argument("--no-pictures", action="store_true", help="write no pictures and videos with boxes")
-    parser.add_argument("--crops", action="store_true", help="also write each object, cut out, to crops/ of --output")
+    parser.add_argument("--crops", action="store_true", help="also write a crop of each object to crops/ in --output")
     parser.add_argument(
         "--save-proposals",
         metavar="FOLDER",
-        help="also write the regions of each image as .npz, for PROPOSALS.NAME=Precomputed or an exported model",
+        help="also write the proposals of each image as .npz, for PROPOSALS.NAME=Precomputed or an exported model",
     )
     parser.add_argument(
         "--workers",
         type=int,
         default=-1,
         metavar="N",
-        help="processes that decode and find proposals beside the network; -1: one per core but one, 0: none",
+        help="processes that decode images and find proposals; -1: one per core, less one; 0: none",
     )
     parser.add_argument(
         "--profile",
         action="store_true",
-        help="print the time that each stage works, and how long an image takes; write each image's to the JSON. "
-        "Stages run beside each other, so together they may take more than the image",
+        help="print the working time of each step and the time of an image, and write each image's times to the JSON. "
+        "Steps run at the same time, so their sum may be larger than the time of the image",
     )
     return parser
 
@@ -84,8 +84,8 @@ def run(args: argparse.Namespace) -> int:
     """Detects, draws and writes.
 
     Raises:
-        ConfigError: an option's value cannot be used.
-        DataError: there is no image, or, when all others are done, an image that cannot be read.
+        ConfigError: if an option's value cannot be used.
+        DataError: if there is no image; or, after all images, if an image could not be read.
     """
     import detkit
     from detkit.cli.options import import_project

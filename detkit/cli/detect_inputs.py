@@ -1,4 +1,4 @@
-"""What ``detkit detect`` is asked for: which objects, of which images and videos, and what is written of them."""
+"""The inputs and outputs of ``detkit detect``: which objects, of which images and videos, and what is written."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Asked:
-    """What of the objects is shown.
+    """Which objects are shown.
 
     Args:
-        min_score: as ``Detector.detect`` takes it.
-        how: the same.
+        min_score: as in ``Detector.detect``.
+        how: as in ``Detector.detect``.
     """
 
     min_score: MinScore
@@ -36,10 +36,10 @@ class Asked:
 
     @classmethod
     def of(cls, args: argparse.Namespace) -> Asked:
-        """What the options say.
+        """The choice that the options make.
 
         Raises:
-            ConfigError: a value cannot be used.
+            ConfigError: if a value cannot be used.
         """
         if args.max is not None and args.max < 1:
             raise ConfigError(f"--max {args.max}: expected 1 or more objects")
@@ -66,16 +66,16 @@ def _min_score(words: Sequence[str]) -> MinScore:
 
 @dataclass(frozen=True)
 class Inputs:
-    """What is looked at, and what is written of it.
+    """The images and videos to detect in, and the outputs.
 
     Args:
-        images: the image files, and what lies beside them that is none.
+        images: the image files, and a count of other files beside them.
         videos: names and videos.
-        output: the folder of all that is written but ``proposals``.
+        output: the folder of all outputs except ``proposals``.
         pictures: whether pictures and videos with boxes are written.
-        crops: a folder for the objects, cut out; None for nowhere.
-        proposals: one for the regions of each image; None for nowhere.
-        upright: whether photographs are turned as EXIF says.
+        crops: folder for crops of the objects; None writes none.
+        proposals: folder for the proposals of each image; None writes none.
+        upright: whether images are turned as EXIF says.
     """
 
     images: ImageFiles
@@ -88,11 +88,11 @@ class Inputs:
 
     @classmethod
     def of(cls, args: argparse.Namespace, output: Path) -> Inputs:
-        """What the words and options name.
+        """The inputs and outputs that the arguments name.
 
         Raises:
-            ConfigError: an option's value cannot be used, or an output would replace an image.
-            DataError: there is no image.
+            ConfigError: if an option's value cannot be used, or an output would replace an image.
+            DataError: if there is no image.
         """
         from detkit.data.image_files import ImageFiles, image_files, numbered
         from detkit.data.video import VIDEO_SUFFIXES, Video
@@ -118,7 +118,7 @@ class Inputs:
         return inputs
 
     def written(self) -> list[Path]:
-        """Files that are written; of crops, whose number is not known before, those of an earlier run."""
+        """The files that will be written. The number of crops is not known yet: crops are those of an earlier run."""
         files = self._outputs().files(self.images.named)
         endings = (".jsonl", ".mp4") if self.pictures else (".jsonl",)
         files += [self.output / f"{name}{ending}" for name, _ in self.videos for ending in endings]
@@ -128,7 +128,7 @@ class Inputs:
         return files
 
     def detected(self, detector: Detector, asked: Asked, workers: int) -> tuple[list[dict[str, Any]], list[Clock]]:
-        """What the JSON says, and the time of each image and frame."""
+        """The entries of the JSON, and the time of each image and frame."""
         from detkit.report.detect_images import detected
         from detkit.report.detect_video import VideoOutputs, detected_in_video
 

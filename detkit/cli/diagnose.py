@@ -1,4 +1,4 @@
-"""``detkit diagnose``: why a run, or the detections of any program, are not better."""
+"""``detkit diagnose``: the errors of a run, or of the detections of any program."""
 
 from __future__ import annotations
 
@@ -16,17 +16,18 @@ FILE = "diagnosis.json"
 
 
 def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
-    """Declares the command."""
+    """Adds the command to the parser."""
     parser = commands.add_parser(
         "diagnose",
-        help="why a run is not better, or the detections of any program",
-        description="Curves, thresholds, confusion, calibration, Hoiem's and TIDE's errors, the worst images, lost "
-        "objects with the step that lost them, and whether labels, names, coordinates or scores are broken. Without "
-        "--detections: of what `detkit train` detected; diagnosis.json goes to the run's folder. With it: of VOC "
-        "comp3/comp4 files in a folder, or a COCO results JSON, against DATA.TEST; needs neither images nor weights.",
+        help="find the errors of a run, or of the detections of any program",
+        description="Prints curves, thresholds, confusion, calibration, Hoiem's and TIDE's errors, the worst images, "
+        "lost objects with the step that lost them, and signs of broken labels, names, coordinates or scores. Without "
+        "--detections it uses the detections of `detkit train` and writes diagnosis.json to the run's folder. With it, "
+        "it uses VOC comp3/comp4 files in a folder, or a COCO results JSON, against DATA.TEST; it then needs neither "
+        "images nor weights.",
     )
     add_detections(parser)
-    parser.add_argument("--out", metavar="FOLDER", help=f"write {FILE} to this folder, which is made")
+    parser.add_argument("--out", metavar="FOLDER", help=f"write {FILE} to this folder, which is created")
     parser.set_defaults(places="--out and OUTPUT_DIR")
     add_config(parser)
     return parser

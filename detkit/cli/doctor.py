@@ -6,12 +6,12 @@ import argparse
 
 
 def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
-    """Declares the command."""
+    """Adds the command to the parser."""
     parser: argparse.ArgumentParser = commands.add_parser(
         "doctor",
         help="versions, OpenCV, devices, precision, disk and memory of this machine",
-        description="Works where torch or OpenCV cannot be imported, and says how to mend them. "
-        "Exit code: 0 where detkit can work, 2 where it cannot.",
+        description="Works even if torch or OpenCV cannot be imported, and says how to repair them. "
+        "Exit code: 0 if detkit can work here, 2 if it cannot.",
     )
     return parser
 

@@ -1,4 +1,4 @@
-"""``detkit estimate``: what a run of a recipe would take."""
+"""``detkit estimate``: the time, disk and memory that a run of a recipe would take."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 
 def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
-    """Declares the command."""
+    """Adds the command to the parser."""
     parser = commands.add_parser(
         "estimate",
-        help="time, disk and memory that a recipe would take here, from a short measurement",
+        help="estimate time, disk and memory of a recipe on this machine, from a short measurement",
         description="Computes the proposals of three images, two network passes and a few training steps, and "
-        "multiplies. Steps that are done cost nothing. Trains nothing and keeps nothing.",
+        "multiplies. Finished steps cost nothing. It stores no results.",
     )
     add_config(parser)
     parser.set_defaults(places="--json, ARTIFACTS and DETKIT_CACHE")

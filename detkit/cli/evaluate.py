@@ -9,12 +9,13 @@ from detkit.cli.options import add_config, add_detections, check_output, log_to
 
 
 def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
-    """Declares the command."""
+    """Adds the command to the parser."""
     parser = commands.add_parser(
         "eval",
         help="evaluate a finished run, or detection files alone",
-        description="Without --detections: evaluates what `detkit train` detected. With it: evaluates VOC comp3/comp4 "
-        "files in a folder, or a COCO results JSON, against DATA.TEST; needs neither images nor weights.",
+        description="Without --detections it evaluates the detections of `detkit train`. With it, it evaluates VOC "
+        "comp3/comp4 files in a folder, or a COCO results JSON, against DATA.TEST; it then needs neither images nor "
+        "weights.",
     )
     add_detections(parser)
     parser.add_argument("--output", metavar="FILE", help="also write the metrics to this JSON file")

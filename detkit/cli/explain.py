@@ -10,13 +10,13 @@ from detkit.errors import ConfigError
 
 
 def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
-    """Declares the command."""
+    """Adds the command to the parser."""
     parser = commands.add_parser(
         "explain",
         help="follow one region of an image through a trained model: why it is found, or why not",
-        description="Tells where the region stands among the proposals, what the network sees of it, its strongest "
-        "units, its scores and the features that make them, how the box head moves it, and what suppresses it. Writes "
-        "explain.png and explain.json.",
+        description="Prints the rank of the region among the proposals, its strongest units, its scores and the "
+        "features that make them, how the box head moves it, and what suppresses it. Writes explain.png, which shows "
+        "what the network sees of the region, and explain.json.",
     )
     parser.add_argument(
         "--model", required=True, metavar="MODEL", help="a model folder, RUN/model, or an installed model"
@@ -24,12 +24,12 @@ def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     parser.add_argument("image", metavar="IMAGE")
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("--region", type=int, metavar="N", help="the N-th proposal, from 0")
-    which.add_argument("--box", metavar="X1,Y1,X2,Y2", help="a box in pixels, as if it had been proposed")
+    which.add_argument("--box", metavar="X1,Y1,X2,Y2", help="a box in pixels, treated as a proposal")
     which.add_argument("--class", dest="class_name", metavar="NAME", help="the best region of this class")
-    parser.add_argument("--min-score", type=float, metavar="X", help="as detkit detect takes it")
+    parser.add_argument("--min-score", type=float, metavar="X", help="as in detkit detect")
     parser.set_defaults(places="--out")
     parser.add_argument("--out", default="explained", metavar="FOLDER", help="default: explained/")
-    parser.add_argument("--project", metavar="FOLDER", help="of a model with components of its own: where they are")
+    parser.add_argument("--project", metavar="FOLDER", help="folder with the model's own components, if it has any")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     return parser
 
@@ -38,8 +38,8 @@ def run(args: argparse.Namespace) -> int:
     """Explains, prints and writes.
 
     Raises:
-        ConfigError: an option's value cannot be used.
-        DataError: the image cannot be read, or has no proposals.
+        ConfigError: if an option's value cannot be used.
+        DataError: if the image cannot be read, or has no proposals.
     """
     import detkit
     from detkit.cli.options import import_project

@@ -7,28 +7,28 @@ from pathlib import Path
 
 
 def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
-    """Declares the command."""
+    """Adds the command to the parser."""
     parser = commands.add_parser(
         "export",
         help="write a trained model as an ONNX file, for programs without torch",
-        description="The file takes crops (N, 3, S, S) and their boxes (N, 4), and gives scores (N, K) and the box of "
-        "each class (N, K, 4). Its metadata say how crops are cut and preprocessed, and what becomes of the scores. "
-        "examples/onnx_detect.py runs it with numpy, OpenCV and onnxruntime alone.",
+        description="The graph takes crops (N, 3, S, S) and their boxes (N, 4), and returns scores (N, K) and a box "
+        "for each class (N, K, 4). Its metadata say how to cut and preprocess crops, and how to turn scores into "
+        "detections. examples/onnx_detect.py runs it with numpy, OpenCV and onnxruntime only.",
     )
     parser.add_argument("--model", required=True, metavar="FOLDER", help="a model folder, RUN/model")
     parser.add_argument("--format", choices=("onnx",), default="onnx", help="default: onnx")
     parser.set_defaults(places="--output")
     parser.add_argument("--output", metavar="FILE", help="default: beside the model folder, RUN/model.onnx")
-    parser.add_argument("--project", metavar="FOLDER", help="of a model with components of its own: where they are")
+    parser.add_argument("--project", metavar="FOLDER", help="folder with the model's own components, if it has any")
     return parser
 
 
 def run(args: argparse.Namespace) -> int:
-    """Exports and says how far the file is from torch.
+    """Exports the model and prints how far its results are from torch's.
 
     Raises:
-        ConfigError: a package is missing.
-        ModelError: the folder is no model, or a part of it cannot be exported.
+        ConfigError: if a package is missing.
+        ModelError: if the folder is no model, or a component of it cannot be exported.
     """
     from detkit.cli.options import check_output, import_project
     from detkit.detection.load import load

@@ -1,4 +1,4 @@
-"""What Ctrl-C and SIGTERM do to a command, from its first import on."""
+"""How Ctrl-C and SIGTERM end a command, from its first import on."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ INTERRUPTED = 130
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """SIGTERM ends the block as Ctrl-C does, by KeyboardInterrupt: workers are ended, locks freed, files left whole.
+    """A block that SIGTERM ends like Ctrl-C, by KeyboardInterrupt: workers end, locks are freed, files stay whole.
 
-    A signal that the process was started to ignore, as ``nohup`` does, stays ignored.
+    A signal that the process ignores from its start, as under ``nohup``, stays ignored.
     """
     numbers = [n for n in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(n) is not signal.SIG_IGN]
     before = {number: signal.signal(number, _interrupt) for number in numbers}
@@ -41,7 +41,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 
 def interrupted() -> int:
-    """Says so for a command that has not begun; the exit code."""
+    """Prints that a command was interrupted before it began, and returns the exit code."""
     if is_first_process():
         os.write(2, b"\ndetkit: interrupted\n")
     return INTERRUPTED

@@ -8,11 +8,13 @@ from typing import Any
 
 
 def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
-    """Declares the command."""
+    """Adds the command to the parser."""
     parser = commands.add_parser("list", help="registered components and recipes; with a name, its config keys")
     parser.add_argument("registry", nargs="?", help="for example BACKBONES")
     parser.add_argument("name", nargs="?", help="for example TorchvisionBackbone")
-    parser.add_argument("--project", metavar="FOLDER", help="the components of this project in place of bundled ones")
+    parser.add_argument(
+        "--project", metavar="FOLDER", help="list this project's components instead of those of the bundled projects"
+    )
     return parser
 
 

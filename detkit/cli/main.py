@@ -67,14 +67,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command.
 
     Returns:
-        0 done; 2 the caller's mistake; 130 interrupted. Anything else is raised, which exits with 1.
+        0 if the command succeeded, 2 for a mistake of the user, 130 if it was interrupted. Other errors are raised, and
+        the process exits with 1.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # names out of files need not fit the terminal's encoding
     parser = argparse.ArgumentParser(
         prog="detkit",
-        description="Train, evaluate and run detectors that are put together from registered parts.",
+        description="Train, evaluate and run object detectors that consist of interchangeable parts.",
         epilog="Recipes: projects/rcnn/*.yaml. Start with: detkit train --config projects/rcnn/quick.yaml",
     )
     parser.add_argument("--version", action="version", version=f"detkit {detkit.__version__}")

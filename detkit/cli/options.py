@@ -19,32 +19,32 @@ if TYPE_CHECKING:
 
 
 def add_config(parser: argparse.ArgumentParser) -> None:
-    """--config FILE and the overrides behind it."""
+    """Adds --config FILE and the overrides KEY=VALUE."""
     parser.add_argument("--config", required=True, metavar="FILE", help="recipe, for example projects/rcnn/quick.yaml")
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="config keys to set, also as KEY VALUE")
 
 
 def add_detections(parser: argparse.ArgumentParser) -> None:
-    """--detections DIR_OR_JSON."""
+    """Adds --detections DIR_OR_JSON."""
     parser.add_argument("--detections", metavar="DIR_OR_JSON", help="VOC result files or a COCO results JSON")
 
 
 def read_config(args: argparse.Namespace) -> Config:
-    """The config that the arguments name."""
+    """The config of the arguments: the recipe with its overrides."""
     from detkit.config import load_config
 
     return load_config(args.config, args.overrides)
 
 
 def read_run(args: argparse.Namespace, *world: World) -> Run:
-    """The run of the config that the arguments name, in one process or in several."""
+    """The run of the arguments' config, in one process or several."""
     from detkit.run.folders import run_of
 
     return run_of(Path(args.config), args.overrides, *world)
 
 
 def import_project(folder: str | None) -> None:
-    """Registers the components of a project that --project names; None for none."""
+    """Registers the components of the project that --project names; None registers nothing."""
     from detkit.components import load_components
     from detkit.config.project import import_named
 
@@ -54,10 +54,10 @@ def import_project(folder: str | None) -> None:
 
 
 def check_output(option: str, file: str | None) -> None:
-    """Refuses a file to write to whose folder is not there, before anything is computed for it.
+    """Refuses an output file whose folder does not exist, before anything is computed for it.
 
     Raises:
-        DataError: naming the option.
+        DataError: if the folder does not exist, or no file can have this name; it names the option.
     """
     if file is None:
         return
@@ -69,7 +69,7 @@ def check_output(option: str, file: str | None) -> None:
 
 
 def log_to(folder: Path | None = None) -> None:
-    """Sends detkit's messages to standard error and, with a folder, to its log.txt; only those of the first process."""
+    """Sends the first process's messages to standard error and, with a folder, to log.txt in it."""
     log = logging.getLogger("detkit")
     log.setLevel(logging.INFO)
     log.handlers.clear()

@@ -1,4 +1,4 @@
-"""``detkit paper``: questions to a paper, answered by runs."""
+"""``detkit paper``: questions about a paper, answered by runs."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ FOLDER = "paper"
 
 
 def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
-    """Declares the command."""
+    """Adds the command to the parser."""
     parser: argparse.ArgumentParser = commands.add_parser(
         "paper",
-        help="ask the paper: questions that runs of a recipe answer",
-        description="Alone: lists the questions. With a recipe: runs what they need, sharing what is equal, and "
-        "writes each answer as Markdown and JSON below OUTPUT_DIR/paper (runs/<config name>/paper). "
-        "Without a QUESTION: all.",
+        help="answer questions about a paper by runs of a recipe",
+        description="Without a recipe it lists the questions. With a recipe it runs what the questions need, shares "
+        "equal results, and writes each answer as Markdown and JSON below OUTPUT_DIR/paper (runs/<config name>/paper). "
+        "Without a QUESTION it answers all.",
     )
     parser.add_argument("overrides", nargs="*", metavar="QUESTION | KEY=VALUE", help="for example q3.3")
     parser.add_argument("--config", metavar="FILE", help="recipe, for example projects/rcnn/quick.yaml")
     parser.add_argument("--preset", metavar="NAME", help="a recipe that comes with the questions: tiny")
     parser.add_argument("--lang", choices=("en", "zh"), default="en", help="language of titles and sentences")
-    parser.add_argument("--project", metavar="FOLDER", help="the questions of this project in place of bundled ones")
+    parser.add_argument("--project", metavar="FOLDER", help="use this project's questions instead of the bundled ones")
     return parser
 
 

@@ -14,25 +14,29 @@ if TYPE_CHECKING:
 
 
 def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
-    """Declares the command."""
+    """Adds the command to the parser."""
     parser = commands.add_parser(
         "report",
-        help="a page with the figures, plots and pictures of a run, or of detection files alone",
-        description="Without --detections: writes report.html into the run's folder, as training does at its end. "
-        "With it: reports on VOC comp3/comp4 files in a folder, or a COCO results JSON, against DATA.TEST; images are "
-        "shown where they are there.",
+        help="write a page with the figures, plots and pictures of a run, or of detection files alone",
+        description="Without --detections it writes report.html into the run's folder, as training does at its end. "
+        "With it, it reports on VOC comp3/comp4 files in a folder, or a COCO results JSON, against DATA.TEST. It shows "
+        "the images that it finds.",
     )
     add_detections(parser)
-    parser.add_argument("--output", metavar="FILE", help="the page; report.html in the run's folder, or in this one")
-    parser.add_argument("--plots", metavar="FOLDER", help="also write each plot as a file of its own")
-    parser.add_argument("--format", choices=("svg", "png"), default="svg", help="of --plots (default: svg)")
+    parser.add_argument(
+        "--output",
+        metavar="FILE",
+        help="page to write; default: report.html in the run's folder, or here with --detections",
+    )
+    parser.add_argument("--plots", metavar="FOLDER", help="also write each plot to a file in this folder")
+    parser.add_argument("--format", choices=("svg", "png"), default="svg", help="format of --plots (default: svg)")
     parser.set_defaults(places="--output, --plots and OUTPUT_DIR")
     add_config(parser)
     return parser
 
 
 def run(args: argparse.Namespace) -> int:
-    """Writes the page and says where it lies."""
+    """Writes the page and prints its path."""
     from detkit.report.page.build import sections, write_page, write_plots
     from detkit.system.files import writing
 

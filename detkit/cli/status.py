@@ -1,4 +1,4 @@
-"""``detkit status``: what of a recipe is done."""
+"""``detkit status``: which steps of a recipe are done."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from detkit.cli.options import add_config, read_run
 
 
 def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
-    """Declares the command."""
+    """Adds the command to the parser."""
     parser = commands.add_parser(
         "status",
-        help="which stages of a recipe are done, and where their results lie",
-        description="A line a step: done, begun, to do or not needed, and its folder. Below one to be made stands what "
-        "changed since the last run that wrote to the recipe's folder.",
+        help="show which stages of a recipe are done, and the folders of their results",
+        description="Prints a line a step: done, begun, to do or not needed, and its folder. Below a step that is to "
+        "be made it prints the changes since the last run that wrote to the recipe's folder.",
     )
     add_config(parser)
     return parser

@@ -17,11 +17,11 @@ log = logging.getLogger("detkit")
 
 
 def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
-    """Declares the command."""
+    """Adds the command to the parser."""
     parser = commands.add_parser(
         "train",
         help="run every stage of a recipe: proposals, network, classifiers, box heads, detections, AP",
-        description="Runs what is not there yet and goes on where an earlier run stopped. "
+        description="Runs the stages that are not finished, and resumes an interrupted run. "
         "Writes runs/<config name>/: report.html, results.json, detections/, model/, pictures.png, log.txt.",
     )
     add_config(parser)

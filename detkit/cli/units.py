@@ -13,23 +13,25 @@ FEWEST, MOST = 16, 96
 
 
 def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
-    """Declares the command."""
+    """Adds the command to the parser."""
     parser = commands.add_parser(
         "units",
-        help="what single units of the network respond to: their strongest regions, and how much of a crop they see",
-        description="Looks at all test regions of a finished run and writes units.png, the strongest regions of each "
-        "unit with its receptive field, and units.json with up to 1,000 regions a unit. --fields prints the receptive "
-        "field of every layer instead; it needs no data and no run.",
+        help="show what single units of the network respond to, and how much of a crop they see",
+        description="Computes the units on all test regions of a finished run. Writes units.png, the strongest regions "
+        "of each unit with its receptive field, and units.json with up to 1,000 regions a unit. --fields prints the "
+        "receptive field of every layer instead; it needs no data and no run.",
     )
     add_config(parser)
     parser.add_argument("--layer", default="", metavar="NAME", help="default: the pooled layer")
     parser.add_argument(
-        "--unit", type=int, action="append", default=[], metavar="N", help="of the layer; may stand several times"
+        "--unit", type=int, action="append", default=[], metavar="N", help="unit of the layer; may be repeated"
     )
-    parser.add_argument("--role", default="TEST", metavar="ROLE", help="whose regions: TEST (default), TRAIN, ...")
-    parser.add_argument("--images", type=int, default=0, metavar="N", help="the first N images alone; default: all")
     parser.add_argument(
-        "--sheet", type=int, default=FEWEST, metavar="N", help="regions of a unit on the sheet, 16 to 96"
+        "--role", default="TEST", metavar="ROLE", help="role of the regions: TEST (default), TRAIN, ..."
+    )
+    parser.add_argument("--images", type=int, default=0, metavar="N", help="use the first N images only; default: all")
+    parser.add_argument(
+        "--sheet", type=int, default=FEWEST, metavar="N", help="number of regions of a unit on the sheet, 16 to 96"
     )
     parser.add_argument("--fields", action="store_true", help="print the receptive field of every layer")
     parser.set_defaults(places="--out")
@@ -38,10 +40,10 @@ def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Says what it takes, looks at the regions, prints a line a unit and writes.
+    """Prints the cost, computes the units on the regions, prints a line a unit and writes the files.
 
     Raises:
-        ConfigError: an option's value cannot be used, or the run is not finished so far.
+        ConfigError: if an option's value cannot be used, or the run has not finished the stages that are needed.
     """
     from detkit.report.unit_source import UnitSource
     from detkit.report.units import RULE, chosen_units, fields_table, top_regions
