@@ -24,9 +24,9 @@ def model_folder(model: str | Path) -> Path:
         ModelError: a plain name that is neither a folder nor an installed model, or a package that cannot tell.
     """
     path = Path(model)
-    known = installed_models()
     if path.exists() or path.parent != Path() or path.is_absolute():
         return path
+    known = installed_models()
     if path.name not in known:
         others = f" Installed models: {', '.join(sorted(known)) or 'none'}."
         raise ModelError(

@@ -72,3 +72,14 @@ def test_mistakes_of_the_config_are_told():
         opened("", "train")
     with pytest.raises(DataError, match="data set YOLO: no folder nowhere"):
         opened("nowhere", "train")
+
+
+def test_ids_do_not_depend_on_where_the_folder_lies(tmp_path):
+    files = {f"set/{name}": content for name, content in yolo().items()} | {
+        "set/data.yaml": "train: train\nval: val\nnames: [cat, dog]\n",
+        "set/train/a.png": picture(90),
+        "set/train/a.txt": yolo_row(*BOXES["a"][0]),
+        "set/val/b.png": picture(120),
+    }
+    ids = [[s.image_id for s in opened(put(tmp_path / place, files) / "set", "train")] for place in ("x", "images")]
+    assert ids == [["a"], ["a"]]

@@ -36,7 +36,7 @@ def read_yolo(place: Path, class_names: Sequence[str] = ()) -> LabelSet:
     found = described(file) if file else laid_out(root, class_names)
     orphans = _orphans(found)
     listed = {split: [*paths, *orphans.images[split]] for split, paths in found.splits.items()}
-    ids = distinct_ids([(split, _name_of(path), path) for split, paths in listed.items() for path in paths])
+    ids = distinct_ids([(split, _name_of(path, root), path) for split, paths in listed.items() for path in paths])
     images: dict[Path, LabelledImage] = {}
     missing = 0
     for paths in listed.values():
@@ -88,9 +88,10 @@ def _orphans(found: YOLOFolder) -> _Orphans:
     return _Orphans(images, num_unlisted)
 
 
-def _name_of(path: Path) -> str:
-    """The image's name below its folder "images", or its plain name."""
-    parts = path.with_suffix("").parts
+def _name_of(path: Path, root: Path) -> str:
+    """The image's name below its folder "images", or its plain name; folders that hold the data set do not count."""
+    own = path.relative_to(root) if path.is_relative_to(root) else path
+    parts = own.with_suffix("").parts
     below = parts[len(parts) - parts[::-1].index("images") :] if "images" in parts else parts[-1:]
     return "/".join(below[1:] if len(below) > 1 and below[0] in SPLITS else below)
 
