@@ -14,17 +14,19 @@ from detkit.structures import Sample
 class Dataset(ABC):
     """The images of one or more splits, in list order.
 
-    A registered data set's constructor takes, from the builder, ``splits`` (a tuple of split names), ``on_bad``
-    ("stop" or "skip") and, if it can do without image files, ``needs_images`` (False where only ground truths are
-    looked at: sizes then come from the annotations); its other arguments are config keys.
+    The builder gives a registered data set's constructor these arguments; all others are config keys:
+    - ``splits``: a tuple of split names;
+    - ``on_bad``: "stop" or "skip";
+    - ``needs_images``, if the data set works without image files: False reads ground truths only and takes image sizes
+      from the annotations.
 
     Attributes:
         class_names: the K class names; label k is ``class_names[k]``.
         skipped: one line for each image left out under ``on_bad="skip"``.
-        warnings: one line for each oddity that was repaired, for example an image size that differs from its XML.
-        num_size_differences: how many of them are such sizes.
-        located_by: its config keys that say where its files lie: ROOT, which DATA.ROOT sets; it empties the others.
-        evaluators: names of the evaluators that judge detections in it where EVALUATORS is not set.
+        warnings: one line for each small mistake that was repaired, such as an XML file with a wrong image size.
+        num_size_differences: number of warnings about image sizes.
+        located_by: config keys that locate its files, such as ROOT. DATA.ROOT sets ROOT and empties the others.
+        evaluators: names of the evaluators that are used if EVALUATORS is not set.
     """
 
     evaluators: ClassVar[tuple[str, ...]] = ("VOC",)
@@ -37,16 +39,16 @@ class Dataset(ABC):
 
     @classmethod
     def recognises(cls, root: Path) -> str:
-        """Why a folder is one of this data set, for DATA.ROOT; empty where it is not, or where nobody can tell.
+        """The sign by which a folder is of this kind, for DATA.ROOT; empty if it is not, or cannot be told.
 
         Raises:
-            DataError: it is, but cannot be used.
+            DataError: if the folder is of this kind but cannot be used.
         """
         return ""
 
     @property
     def problems(self) -> Sequence[str]:
-        """Each mistake of the images that were left out, a line each; an image may have several."""
+        """A line for each mistake of the images that were left out; an image may have several."""
         return self.skipped
 
     @abstractmethod
@@ -66,7 +68,7 @@ class Dataset(ABC):
 
 
 class WithoutTruths(Dataset):
-    """The images of a data set, for who must not look at their annotations.
+    """The images of a data set without their annotations.
 
     Args:
         dataset: the data set.
@@ -84,5 +86,5 @@ class WithoutTruths(Dataset):
         return replace(self._dataset[i], annotations=None)
 
     def fingerprint(self, *, truths: bool = True) -> str:
-        """That of the images alone."""
+        """The fingerprint of the images alone."""
         return self._dataset.fingerprint(truths=False)

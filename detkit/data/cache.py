@@ -1,4 +1,4 @@
-"""Where detkit keeps what it can make again."""
+"""The folder of files that detkit can make again."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def cache_dir() -> Path:
     data on Windows. The folder need not exist yet. An empty variable counts as unset.
 
     Raises:
-        ConfigError: none of the variables is set, and the system knows no home of this user.
+        ConfigError: if none of the variables is set and the user has no home folder.
     """
     if own := os.environ.get("DETKIT_CACHE"):
         return Path(own)

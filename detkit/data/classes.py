@@ -1,4 +1,4 @@
-"""Which classes of a data set are asked for, and what becomes of objects of the others."""
+"""The selected classes of a data set, and the rule for objects of other classes."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ is not judged, or a part of the background."""
 
 
 class Classes:
-    """The classes that are asked for; counts the objects of others.
+    """The selected classes. It counts the objects of other classes.
 
     Args:
         names: the K classes in label order.
-        others: what becomes of objects of other classes.
+        others: the rule for objects of other classes.
         section: the config section of the data set, for messages.
     """
 
@@ -31,14 +31,14 @@ class Classes:
         self._found: Counter[str] = Counter()
 
     def label(self, name: str, where: str) -> int | None:
-        """The label of an object: its class, OTHER_CLASS, or None where it is left out.
+        """The label of an object: its class, OTHER_CLASS, or None if it is left out.
 
         Args:
             name: its class.
             where: names the object in messages.
 
         Raises:
-            DataError: another class, and ``others`` is "stop".
+            DataError: if it is of another class and ``others`` is "stop".
         """
         self._num_seen += 1
         if name in self._labels:
@@ -53,7 +53,7 @@ class Classes:
         return OTHER_CLASS if self._others == "ignore" else None
 
     def summary(self) -> list[str]:
-        """A line on the objects of other classes; none where there are none."""
+        """A line about the objects of other classes; empty if there are none."""
         if not self._found:
             return []
         total = self._found.total()
@@ -72,10 +72,10 @@ _EFFECTS = {
 
 
 def refuse_repeated_names(names: Sequence[str], section: str) -> None:
-    """Refuses class names of a config that are empty or not different.
+    """Refuses class names of a config that are empty or repeated.
 
     Raises:
-        ConfigError: naming the key.
+        ConfigError: if there is such a name; it names the key.
     """
     for name, count in Counter(names).items():
         if count > 1 or not name.strip():
@@ -83,7 +83,7 @@ def refuse_repeated_names(names: Sequence[str], section: str) -> None:
 
 
 def differ_by_case(names: Sequence[str]) -> list[str]:
-    """A line for each group of classes whose names are the same but for capitals."""
+    """A line for each group of classes whose names differ only in capitals."""
     groups: dict[str, list[str]] = {}
     for name in names:
         groups.setdefault(name.casefold(), []).append(name)

@@ -24,40 +24,41 @@ from detkit.structures import Annotations
 
 @DATASETS.register()
 class COCO(ListedDataset):
-    """Photographs with an instances JSON file.
+    """Images with instances files (JSON) in COCO's format.
 
-    Where ``annotations`` or ``images`` contains ``{split}``, the split's name is put there, as in
-    ``annotations/instances_{split}.json``; a data set of one file has the one split ``all``. The image id is the
-    file name without its suffix.
+    There are two ways to name the files:
+    - ``annotations`` and ``images``. ``{split}`` in them is replaced by the split's name, as in
+      ``annotations/instances_{split}.json``. Without ``{split}`` the one split is ``all``.
+    - ``root``, a folder in one of the usual layouts. It has a split for each of its instances files; if one of VOC's
+      names is missing, other splits replace it, with a warning, as in ``VOC``. With a single file, the splits train,
+      val, trainval, test and all are drawn from ``split_seed``.
 
-    Instead of both, ``root`` names a folder in one of the usual layouts, which has a split for each of its instances
-    files. Where one of VOC's names is missing, others stand in for it, with a warning, as of ``VOC``. A folder with one
-    file has train, val, trainval, test and all, drawn from ``split_seed``.
+    The image id is the file name without its suffix.
 
     Args:
         splits: names of splits, joined in this order.
-        on_bad: stop at a broken image or annotation, or leave the image out.
-        root: the folder in which annotations and images are found, where ``annotations`` is empty.
-        annotations: the instances JSON file; one without "annotations" gives images without ground truths.
-        images: the folder of the images.
-        classes: names of categories in the order of their labels; empty takes all, in the order of their numbers.
-        other_classes: an object of none of ``classes`` is a mistake (stop), keeps its image but is neither learnt from
-            nor judged (ignore), or counts as background (drop).
-        draw_splits: draw the splits of a ``root`` that has its own, from all its images.
-        val_fraction: share of the images in val where splits are drawn.
-        test_fraction: share of them in test.
-        split_seed: which images these are.
-        exif: what becomes of the rotation that EXIF notes: ignore it, turn image and boxes, or turn the image because
-            the boxes are those of the upright photograph.
-        max_megapixels: an image of more million pixels is broken; it is never decoded.
+        on_bad: "stop" raises an error at a broken image or annotation; "skip" leaves the image out.
+        root: folder of annotations and images, if ``annotations`` is empty.
+        annotations: the instances file. If it has no "annotations", the images have no ground truths.
+        images: folder of the images.
+        classes: names of categories in label order; empty takes all, in the order of their numbers.
+        other_classes: objects of other classes: "stop" raises an error; "ignore" keeps the image, but such objects
+            count neither in training nor in evaluation; "drop" makes them background.
+        draw_splits: whether to draw the splits from all images even if ``root`` has its own.
+        val_fraction: share of the images in val if splits are drawn.
+        test_fraction: share of the images in test if splits are drawn.
+        split_seed: seed of the draw.
+        exif: how to use EXIF's rotation: "ignore" uses stored pixels and boxes; "turn" turns images and boxes;
+            "upright" turns images only, as the boxes are already those of the upright images.
+        max_megapixels: an image of more million pixels counts as broken; it is not decoded.
 
     Attributes:
         category_ids: COCO's number of each class.
         image_numbers: COCO's number of each image, in list order.
 
     Raises:
-        ConfigError: a path is empty.
-        DataError: a file that is missing or cannot be used.
+        ConfigError: if a path is empty.
+        DataError: if a file is missing or cannot be used.
 
     Example:
         >>> import json, tempfile
@@ -126,7 +127,7 @@ class COCO(ListedDataset):
 
     @classmethod
     def recognises(cls, root: Path) -> str:
-        """Why a folder is COCO's, or nothing."""
+        """The sign by which a folder is COCO's, or an empty string."""
         return sign_of("coco", root)
 
     def _annotate(self, file: COCOFile, image: COCOImage, size: tuple[int, int]) -> Annotations | None:

@@ -1,4 +1,4 @@
-"""Which instances files a COCO folder holds, and where the images of each lie."""
+"""The instances files of a COCO folder, and the image folder of each."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _ROBOFLOW = "_annotations.coco"
 
 @dataclass(frozen=True)
 class COCOSplit:
-    """One instances file and the folder that its file names are below."""
+    """An instances file, and the folder of the images that it names."""
 
     name: str
     annotations: Path
@@ -28,13 +28,14 @@ class COCOSplit:
 
 
 def find_coco_files(root: Path) -> list[COCOSplit]:
-    """The instances files below a folder, by the name of their split; a single one has the name "".
+    """The instances files below a folder, by the name of their split; a single file has the name "".
 
-    Layouts that are known: annotations/instances_SPLIT.json with SPLIT, images/SPLIT or images;
-    SPLIT/_annotations.coco.json beside its images; one JSON file with the images beside it, or in images or data.
+    Known layouts:
+    - annotations/instances_SPLIT.json with images in SPLIT, images/SPLIT or images;
+    - SPLIT/_annotations.coco.json beside its images;
+    - one JSON file with images beside it, in images or in data.
 
-    Raises:
-        DataError: two files of one split.
+    Raises: DataError: if two files are of one split.
     """
     files = [path for path in _json_files(root, DEPTH) if is_instances(path)]
     names = {path: _split_name(path, root) for path in files} if len(files) > 1 else dict.fromkeys(files, "")
@@ -51,7 +52,7 @@ def find_coco_files(root: Path) -> list[COCOSplit]:
 
 
 def is_instances(path: Path) -> bool:
-    """Whether a JSON file looks like COCO's instances, by its first and last bytes."""
+    """Whether a JSON file looks like an instances file, by its first and last bytes."""
     if path.name.startswith(_OTHER_KINDS):
         return False
     try:

@@ -20,7 +20,7 @@ LIMIT = 1e30
 
 @dataclass(frozen=True)
 class COCOImage:
-    """One image of the file: its number, file name, where given (height, width), and what else was kept of it."""
+    """One image of the file: its number, file name, (height, width) if given, and its other keys."""
 
     number: int
     file_name: str
@@ -36,11 +36,11 @@ class COCOTruth:
         where: file and annotation, for messages.
         box: x1, y1, x2, y2 in continuous pixels, x2 and y2 exclusive; not clipped.
         category: COCO's number of its class.
-        crowd: a group of objects in one box.
-        area: pixels of its outline; those of its box where the file gives none.
-        difficult: VOC's flag, which ``detkit data convert`` writes beside COCO's own.
-        truncated: VOC's flag, likewise; None where the file does not tell.
-        raw: the record, as it stands in the file.
+        crowd: whether it is a group of objects in one box.
+        area: pixels of its outline, or of its box if the file gives no area.
+        difficult: VOC's flag, which ``detkit data convert`` adds to COCO's own.
+        truncated: VOC's flag, likewise; None if the file does not say.
+        raw: the record of the file.
     """
 
     where: str
@@ -61,9 +61,9 @@ class COCOFile:
         path: the file.
         images: in file order.
         categories: name of each category number.
-        annotations: the raw annotations of each image number, or None where the file has no annotations at all.
-        others: where everything was kept, the keys of the file beside these.
-        category_keys: the keys of its categories beside id and name, each as often as it stands there.
+        annotations: the raw annotations of each image number, or None if the file has no annotations.
+        others: the other keys of the file, if everything was kept.
+        category_keys: the keys of its categories other than id and name, with their counts.
     """
 
     path: Path
@@ -74,10 +74,10 @@ class COCOFile:
     category_keys: tuple[str, ...] = ()
 
     def truths(self, image: COCOImage) -> list[COCOTruth] | None:
-        """The ground truths of an image in file order, or None where the file has none.
+        """The ground truths of an image in file order, or None if the file has none.
 
         Raises:
-            DataError: a broken annotation; the message names it, ``problems`` every one of the image.
+            DataError: if an annotation is broken. The message names the first, ``problems`` all of the image.
         """
         if self.annotations is None:
             return None
@@ -105,15 +105,15 @@ class COCOFile:
 
 
 def read_coco_json(path: Path, *, everything: bool = False) -> COCOFile:
-    """Reads an instances file; single annotations are checked when they are asked for.
+    """Reads an instances file. Single annotations are checked only when ``truths`` reads them.
 
     Args:
         path: the file.
-        everything: keep outlines and other keys, too, which are most of a file: those of train2017 take gigabytes.
+        everything: whether to keep outlines and other keys, too. They are most of a file: gigabytes for train2017.
 
     Raises:
-        DataError: no such file, no JSON, no instances file, or a key, number or name that stands there twice;
-            ``problems`` has every mistake of its images, categories and annotations.
+        DataError: if the file is missing, is no JSON or no instances file, or repeats a key, number or name;
+            ``problems`` holds every mistake of its images, categories and annotations.
     """
     missing = (
         f"data set COCO: no file {path} (looked in {path.absolute().parent}); get it from "

@@ -1,4 +1,4 @@
-"""Which images of which instances files make the splits of a COCO data set."""
+"""The splits of a COCO data set, as images of instances files."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ EXPECTED = {
 
 @dataclass(frozen=True)
 class Part:
-    """Images of one instances file that are taken.
+    """The selected images of one instances file.
 
     Args:
         file: the file.
         images: the folder of its images.
-        ids: those that are taken; None for all.
+        ids: numbers of the selected images; None selects all.
     """
 
     file: COCOFile
@@ -36,13 +36,13 @@ class Part:
 
 
 def listed_part(split: str, annotations: str, images: str) -> Part:
-    """A split whose paths are told."""
+    """A split whose paths are given."""
     _check_split(split, annotations, images)
     return Part(read_coco_json(Path(annotations.replace("{split}", split))), Path(images.replace("{split}", split)))
 
 
 def found_parts(root: str, splits: Sequence[str], draw: bool, fractions: Fractions, warnings: list[str]) -> list[Part]:
-    """The splits of a folder; files are read where a split needs them."""
+    """The splits of a folder. A file is read only if a split needs it."""
     if not Path(root).is_dir():
         raise DataError(f"data set COCO: no folder {root} (looked in {Path(root).absolute()}); set DATA.COCO.ROOT")
     there = {one.name: one for one in find_coco_files(Path(root))}

@@ -1,4 +1,4 @@
-"""Fetches PASCAL VOC, goes on where a download broke off, and unpacks it."""
+"""Downloads PASCAL VOC, resumes interrupted downloads, and unpacks the archives."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ TIMEOUT = 60
 
 @dataclass(frozen=True)
 class Archive:
-    """One file to fetch.
+    """One file to download.
 
     Args:
-        url: where it lies.
-        name: of the file.
-        md5: of its content, in hexadecimal.
-        folder: what it unpacks to, below the folder that it is unpacked in.
+        url: address of the file.
+        name: name of the file.
+        md5: MD5 of its content, in hexadecimal.
+        folder: the folder that it unpacks to, relative to where it is unpacked.
     """
 
     url: str
@@ -38,7 +38,7 @@ class Archive:
 
 
 def archives() -> Mapping[str, Sequence[Archive]]:
-    """The archives of each data set that can be fetched; addresses and checksums are torchvision's."""
+    """The archives of each data set. Addresses and checksums are torchvision's."""
     from torchvision.datasets.voc import DATASET_YEAR_DICT
 
     def of(key: str) -> Archive:
@@ -49,19 +49,19 @@ def archives() -> Mapping[str, Sequence[Archive]]:
 
 
 def get(name: str, folder: Path) -> Path:
-    """Fetches and unpacks a data set; archives that lie in the folder already are taken.
+    """Downloads and unpacks a data set. Archives that are in the folder already are not downloaded.
 
     Args:
         name: "voc2007" or "voc2012".
-        folder: where archives are put and unpacked; is made.
+        folder: folder for the archives and their content; it is created.
 
     Returns:
         The folder of the data set, for DATA.ROOT.
 
     Raises:
-        ConfigError: an unknown name.
-        DataError: an archive that cannot be fetched or is not the one that is expected; it says which files to bring.
-        WriteError: no space, or a folder that cannot be written.
+        ConfigError: if the name is unknown.
+        DataError: if an archive cannot be downloaded or has a wrong checksum; it says which files to copy there.
+        WriteError: if there is no space, or the folder cannot be written.
     """
     known = archives()
     if name not in known:

@@ -28,7 +28,7 @@ _SHIFT = 4  # outlines are drawn in sixteenths of a pixel
 
 @dataclass(frozen=True)
 class Scene:
-    """A drawn image and what stands in it.
+    """A drawn image and its shapes.
 
     Args:
         pixels: (H, W, 3) uint8 RGB.
@@ -51,14 +51,14 @@ class _Masks:
 
 
 def draw_scene(rng: np.random.Generator, size: tuple[int, int], num_shapes: int) -> Scene:
-    """Shapes of any colour on textured ground, amid lines and blobs that are no class, with some occlusion.
+    """Shapes of any colour on a textured background, with distracting lines and blobs and some occlusion.
 
-    Each shape keeps LEAST_VISIBLE of its area. Fewer shapes than asked stand where there is no room for more.
+    At least LEAST_VISIBLE of each shape's area is visible. If there is no room, the scene has fewer shapes.
 
     Args:
-        rng: everything is drawn from it.
+        rng: the only randomness.
         size: (height, width) in pixels.
-        num_shapes: how many; 0 gives the ground and its clutter.
+        num_shapes: number of shapes; 0 draws background, lines and blobs only.
     """
     canvas = _ground(rng, size)
     for _ in range(rng.integers(2, 5)):

@@ -1,4 +1,5 @@
-"""The rotation that EXIF notes in a photograph, and what it does to pixels and boxes.
+"""The rotation that EXIF gives for an image, and its effect on pixels and boxes.
+
 
 Source: EXIF 2.32, tag 274 (Orientation): 1 as stored, 2 mirrored, 3 turned by 180 degrees, 4 both, 5 to 8 with rows and
 columns exchanged.
@@ -33,7 +34,7 @@ _NAMES = {
 
 
 def orientation_of(path: Path) -> int:
-    """The orientation 1 to 8 that the file notes; 1 where it notes none or cannot be read."""
+    """The orientation 1 to 8 that the file gives; 1 if it gives none or cannot be read."""
     from PIL import Image
 
     try:
@@ -59,17 +60,17 @@ def _of_any_size() -> Iterator[None]:
 
 
 def orientation_name(orientation: int) -> str:
-    """What a viewer does to the stored pixels, in words; empty for 1."""
+    """A text that says how a viewer turns the stored pixels; empty for 1."""
     return _NAMES.get(orientation, "")
 
 
 def upright_size(size: tuple[int, int], orientation: int) -> tuple[int, int]:
-    """The (height, width) of the upright photograph from that of the stored pixels, and the other way round."""
+    """The (height, width) of the upright image from that of the stored pixels, or the reverse."""
     return (size[1], size[0]) if orientation >= 5 else size
 
 
 def upright_pixels(image: np.ndarray, orientation: int) -> np.ndarray:
-    """The pixels (H, W, 3) of the upright photograph from the stored ones."""
+    """The pixels (H, W, 3) of the upright image from the stored pixels."""
     if orientation >= 5:
         image = image.transpose(1, 0, 2)
     if orientation in (2, 3, 6, 7):
@@ -80,10 +81,10 @@ def upright_pixels(image: np.ndarray, orientation: int) -> np.ndarray:
 
 
 def upright_boxes(boxes: Boxes, orientation: int, size: tuple[int, int]) -> Boxes:
-    """The boxes of stored pixels in the upright photograph.
+    """Boxes of the stored pixels, converted to the upright image.
 
     Args:
-        boxes: in the stored pixels.
+        boxes: boxes in the stored pixels.
         orientation: 1 to 8.
         size: (height, width) of the stored pixels.
     """

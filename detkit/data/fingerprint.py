@@ -1,4 +1,4 @@
-"""What identifies the content of images and data sets."""
+"""Hashes of the content of images and data sets."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ImageFacts:
-    """What was found when an image file was read to its end and decoded.
+    """Facts about an image file that was read and decoded completely.
 
     Args:
         size: (height, width) of the decoded pixels.
-        sha256: of the file, in hexadecimal.
-        stamp: its bytes and time of change when it was read, see ``Sample``.
+        sha256: SHA-256 of the file, in hexadecimal.
+        stamp: size and time of change of the file when it was read; see ``Sample``.
     """
 
     size: tuple[int, int]
@@ -43,16 +43,16 @@ class ImageFacts:
 
 
 def inspect_images(paths: Sequence[Path], max_megapixels: float = MAX_MEGAPIXELS) -> list[ImageFacts | DataError]:
-    """Reads, hashes and decodes each file once per machine: the facts are kept by path, size and time of change.
+    """Reads, hashes and decodes each file once per machine. The facts are cached by path, size and time of change.
 
-    Any number of processes may do so at once.
+    Several processes may call it at once.
 
     Args:
         paths: the files.
-        max_megapixels: an image of more million pixels is refused from its header, before it is decoded.
+        max_megapixels: an image of more million pixels is refused by its header, before it is decoded.
 
     Returns:
-        In the order of ``paths`` the facts, or the error where the file is no readable image.
+        In the order of ``paths``: the facts, or the error if the file is no readable image.
     """
     with closing(_Known(cache_dir() / "images.sqlite")) as table:
         facts: list[ImageFacts | DataError | None] = [table.recall(_key(path)) for path in paths]
@@ -85,12 +85,12 @@ def _inspect_new(paths: Sequence[Path], table: _Known, max_megapixels: float) ->
 
 
 def fingerprint(samples: Iterable[Sample], hashes: Iterable[str], class_names: Sequence[str] | None) -> str:
-    """A sha256 over image ids and contents in list order, and over annotations and class names where these are given.
+    """A sha256 over image ids and contents in list order, and over annotations and class names if given.
 
     Args:
         samples: the images.
         hashes: the sha256 of each image file.
-        class_names: K names; None for the images alone.
+        class_names: K names; None hashes the images alone.
     """
     digest = hashlib.sha256(_line(class_names and list(class_names)))
     for sample, sha256 in zip(samples, hashes, strict=True):
@@ -100,7 +100,7 @@ def fingerprint(samples: Iterable[Sample], hashes: Iterable[str], class_names: S
 
 
 def annotation_columns(sample: Sample) -> list[list[object]] | None:
-    """What is hashed of an image's ground truths: boxes, labels, difficult and crowd flags, areas; None without any."""
+    """The hashed columns of an image's ground truths: boxes, labels, difficult, crowd, areas; None without any."""
     truths = sample.annotations
     if truths is None:
         return None
@@ -121,7 +121,7 @@ def _key(path: Path) -> Key | None:
 
 
 def is_changed(sample: Sample) -> bool:
-    """Whether another file has taken the place of the one that was checked; False where it is gone or was not."""
+    """Whether a file was replaced after it was checked; False if it is gone or was never checked."""
     key = _key(sample.path)
     return key is not None and sample.stamp is not None and key[1:] != sample.stamp
 

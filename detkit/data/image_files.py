@@ -1,4 +1,4 @@
-"""The image files that the words of a command stand for."""
+"""The image files that the words of a command name."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ from detkit.errors import DataError
 
 @dataclass(frozen=True)
 class ImageFiles:
-    """Images, and what lies in the same folders and is not read.
+    """Images, and counts of other files in the same folders.
 
     Args:
-        named: (name of the picture without its ending, image file) of every image; no two names are equal.
-        left_out: how many files of each ending are not read; "" stands for no ending.
+        named: (name of the output without its ending, image file) of every image; all names differ.
+        left_out: number of files that are not read, by ending; "" is no ending.
     """
 
     named: list[tuple[str, Path]]
     left_out: Counter[str]
 
     def text_of_left_out(self) -> str:
-        """What is not read, counted in one line."""
+        """A line with the number of files that are not read."""
         kinds = ", ".join(f"{n} {suffix or 'without ending'}" for suffix, n in sorted(self.left_out.items()))
         return f"not read: {kinds or 'nothing'}; images end in {', '.join(IMAGE_SUFFIXES)}"
 
 
 def image_files(words: Sequence[str], output: Path) -> ImageFiles:
-    """The images that words name: files, folders with all that is in them, and patterns such as ``photos/*.jpg``.
+    """The images that words name: files, folders with all images in them, and patterns such as ``photos/*.jpg``.
 
-    A file that is named itself is an image whatever its ending is. Of a folder that holds ``output`` what lies in there
-    is left out: these are pictures of an earlier run.
+    A word that is a file counts as an image, with any ending. Files in ``output`` are left out if a folder contains
+    it: they are pictures of an earlier run.
 
     Raises:
-        DataError: a word is empty, there is no such file or folder, or none of its files is an image.
+        DataError: if a word is empty, there is no such file or folder, or it holds no image.
     """
     named: list[tuple[str, Path]] = []
     left_out: Counter[str] = Counter()
@@ -59,7 +59,7 @@ def image_files(words: Sequence[str], output: Path) -> ImageFiles:
 
 
 def numbered(files: list[tuple[str, Path]]) -> list[tuple[str, Path]]:
-    """A name that was there before gets the first number from 2 that makes it another."""
+    """The files with different names: a repeated name gets the first free number from 2."""
     taken: set[str] = set()
     result = []
     for name, path in files:

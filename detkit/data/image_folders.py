@@ -18,21 +18,21 @@ MAX_BYTES = 16 * MIB
 
 @DATASETS.register()
 class ImageFolders(ListedDataset):
-    """The layout of ImageNet: root/split/class/image, with the whole image as the one ground truth.
+    """Images sorted by class, in ImageNet's layout root/split/class/image. The one ground truth is the whole image.
 
-    Images may lie deeper in their class's folder. Label order is that of root/classes.txt (the first word of each
-    line is a class's folder) where there is such a file, and alphabetical over all splits elsewhere. The image id is
+    Images may also be in folders below that of their class. Labels are in the order of root/classes.txt, whose lines
+    begin with the folder of a class; without this file they are in alphabetical order, over all splits. The image id is
     split/class/name without suffix.
 
     Args:
         splits: names of folders below the root, joined in this order.
-        on_bad: stop at a broken image, or leave it out.
+        on_bad: "stop" raises an error at a broken image; "skip" leaves it out.
         root: the folder that holds the splits.
-        max_megapixels: an image of more million pixels is broken; it is never decoded.
+        max_megapixels: an image of more million pixels counts as broken; it is not decoded.
 
     Raises:
-        ConfigError: no root.
-        DataError: a folder or image that is missing or cannot be used.
+        ConfigError: if ``root`` is empty.
+        DataError: if a folder or image is missing or cannot be used.
 
     Example:
         >>> import tempfile

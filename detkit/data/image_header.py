@@ -12,7 +12,7 @@ _JPEG_FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 
 
 class HeaderError(ValueError):
-    """The bytes are no whole image of a format that is read; the message says what is wrong."""
+    """Raised for bytes that are no complete image of a known format; the message says what is wrong."""
 
 
 def header_size(data: bytes) -> tuple[int, int]:
@@ -22,7 +22,7 @@ def header_size(data: bytes) -> tuple[int, int]:
         data: the whole file.
 
     Raises:
-        HeaderError: empty, another format, or the file ends too early.
+        HeaderError: if the file is empty, of another format, or ends too early.
     """
     if not data:
         raise HeaderError("the file is empty")

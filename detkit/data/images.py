@@ -25,26 +25,28 @@ Megapixels = Range(f"greater than 0, at most {MAX_MEGAPIXELS}", low=0, high=MAX_
 def read_image(path: Path | str) -> np.ndarray:
     """The pixels of an image file, as they are stored.
 
-    Grey is replicated, a palette resolved, alpha dropped, 16 bits are scaled to 8 and CMYK is converted. The EXIF
-    orientation is not applied: VOC and COCO boxes refer to the stored pixels. Of a TIFF file the first page is read.
+    Grey and CMYK images and palettes are converted to RGB, alpha is dropped, and 16 bits are scaled to 8. EXIF's
+    orientation is not applied, because VOC and COCO boxes refer to the stored pixels. Of a TIFF file it reads the first
+    page.
 
     Returns:
         (H, W, 3) uint8 RGB.
 
     Raises:
-        DataError: no such file, no image, truncated, broken, or larger than MAX_MEGAPIXELS or MAX_BYTES.
+        DataError: if the file is missing, is no image, is truncated or broken, or is larger than MAX_MEGAPIXELS or
+            MAX_BYTES.
     """
     return decode_image(image_bytes(path), path)
 
 
 def sample_image(sample: Sample) -> np.ndarray:
-    """The pixels of an image of a data set, turned as the data set says; else as ``read_image``.
+    """The pixels of an image of a data set, as ``read_image`` returns them, but turned as the data set says.
 
     Returns:
         (H, W, 3) uint8 RGB.
 
     Raises:
-        DataError: as ``read_image``.
+        DataError: as for ``read_image``.
     """
     return upright_pixels(read_image(sample.path), sample.orientation)
 
@@ -53,16 +55,16 @@ def image_size(path: Path | str) -> tuple[int, int]:
     """The (height, width) of an image file from its header, without decoding.
 
     Raises:
-        DataError: no such file, no image, truncated, or larger than MAX_MEGAPIXELS or MAX_BYTES.
+        DataError: if the file is missing, is no image, is truncated, or is larger than MAX_MEGAPIXELS or MAX_BYTES.
     """
     return _checked_size(image_bytes(path), path)
 
 
 def image_bytes(path: Path | str) -> bytes:
-    """The encoded image.
+    """The bytes of an image file.
 
     Raises:
-        DataError: there is no such file, or it cannot be read.
+        DataError: if the file is missing or cannot be read.
     """
     try:
         return bounded_bytes(Path(path), MAX_BYTES)
@@ -71,7 +73,7 @@ def image_bytes(path: Path | str) -> bytes:
 
 
 def decode_image(data: bytes, path: Path | str, max_megapixels: float = MAX_MEGAPIXELS) -> np.ndarray:
-    """As ``read_image``, from the bytes of the file; ``path`` names it in messages."""
+    """``read_image`` for the bytes of a file; ``path`` is for messages."""
     height, width = _checked_size(data, path, max_megapixels)
     flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
     try:

@@ -1,4 +1,4 @@
-"""How many images of a data set are left out, and when that is too many."""
+"""The share of a data set's images that are left out, and its limit."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from detkit.errors import DataError
 
 
 def left_out(dataset: Dataset) -> str:
-    """The images that were left out, as "68 of 180 images (37.8%)"; empty where there are none."""
+    """The number of images that were left out, as "68 of 180 images (37.8%)"; empty if there are none."""
     skipped = len(dataset.skipped)
     total = skipped + len(dataset)
     return f"{skipped} of {total} images ({skipped / total:.1%})" if skipped else ""
@@ -20,12 +20,12 @@ def refuse_many_left_out(dataset: Dataset, name: str, slot: str, most: float) ->
 
     Args:
         dataset: opened with ``on_bad="skip"``.
-        name: what it is called in the message.
+        name: its name in the message.
         slot: DATA or PRETRAIN_DATA.
-        most: share of its images that may be left out, 0 to 1; a single one always may.
+        most: share of its images that may be left out, 0 to 1; a single image always may.
 
     Raises:
-        DataError: there are more; the message says which words allow them.
+        DataError: if more are left out; the message says how to allow it.
     """
     skipped = len(dataset.skipped)
     share = skipped / (skipped + len(dataset))

@@ -27,10 +27,10 @@ class Entry:
     """An image that a split lists.
 
     Args:
-        image_id: the data set's own name of the image.
+        image_id: id of the image in the data set.
         path: the image file.
-        annotate: gives its ground truths from the (height, width) of its pixels, or raises DataError.
-        declared_size: (height, width) that the annotations give, or None; looked at where images are not.
+        annotate: returns its ground truths for the (height, width) of its pixels, or raises DataError.
+        declared_size: returns the (height, width) of the annotations, or None; used if images are not read.
     """
 
     image_id: str
@@ -154,10 +154,10 @@ def _refuse_repeated(image_ids: Sequence[str]) -> None:
 
 
 def refuse_unwritable(image_ids: Sequence[str], class_names: Sequence[str]) -> None:
-    """Refuses names that no detection file could hold: it has an image a line and is one class's.
+    """Refuses names that detection files cannot hold: they have an image id in each line and a class in their name.
 
     Raises:
-        DataError: naming each.
+        DataError: if there is such a name; it names each.
     """
     lines = [
         f"{kind} {name!r} cannot stand in a detection file; rename it: without line breaks and control characters, in "

@@ -1,4 +1,4 @@
-"""What lies in a folder that has no VOC annotations, for messages."""
+"""The content of a folder without VOC annotations, for messages."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _EXPECTED = (
 
 
 def found_instead(root: Path) -> str:
-    """Two sentences: what was found below a folder, and what detkit reads."""
+    """Two sentences: what was found below a folder, and which formats detkit reads."""
     found = [*other_annotations(root), *_images_and_xml(root)]
     return f"Found there: {'; '.join(found) or 'no image and no annotation'}. {_EXPECTED}"
 
 
 def other_annotations(root: Path) -> list[str]:
-    """A phrase for each kind of annotations below a folder that is not VOC's; none where there are none."""
+    """A phrase for each kind of annotations below a folder, other than VOC's."""
     files = files_below(root)
     images = {path.stem for path in files if _is_image(path)}
     kinds: Counter[str] = Counter()
@@ -65,7 +65,7 @@ def _images_and_xml(root: Path) -> list[str]:
 
 
 def files_below(folder: Path, depth: int = DEPTH) -> list[Path]:
-    """The files of a folder and of the folders in it, down to a depth; hidden folders are left out."""
+    """The files of a folder and of its sub-folders, down to a depth; hidden folders are left out."""
     inside = entries(folder)
     files = [path for path in inside if path.is_file()]
     for path in inside:

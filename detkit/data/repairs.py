@@ -1,4 +1,4 @@
-"""Small oddities of annotation files that are put right, and every mistake of a file told at once."""
+"""Repairs of small mistakes in annotation files, and errors that name all mistakes of a file."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ T = TypeVar("T")
 def cut_to_image(
     rows: Sequence[tuple[float, float, float, float]], wheres: Sequence[str], size: tuple[int, int]
 ) -> tuple[Boxes, list[str]]:
-    """Boxes cut to their image, and a line for each that left it by more than ROUNDING pixels.
+    """Boxes clipped to their image, and a line for each that reached beyond it by more than ROUNDING pixels.
 
     Args:
         rows: x1, y1, x2, y2 of N boxes.
-        wheres: names each box in messages.
+        wheres: name of each box, for messages.
         size: (height, width) of the image.
 
     Raises:
-        DataError: nothing of a box is left.
+        DataError: if nothing of a box is left.
     """
     height, width = size
     lines = []
@@ -48,10 +48,10 @@ def cut_to_image(
 
 
 def every(parts: Iterable[Callable[[], T]]) -> list[T]:
-    """What each part gives, in order.
+    """The results of all parts, in order.
 
     Raises:
-        DataError: parts raised one: the first, with the problems of all.
+        DataError: if a part raised one: the first, with the problems of all parts.
     """
     results: list[T] = []
     problems: list[str] = []
@@ -66,5 +66,5 @@ def every(parts: Iterable[Callable[[], T]]) -> list[T]:
 
 
 def size_differs(file: Path | str, told: tuple[int, int], size: tuple[int, int]) -> str:
-    """The line for an annotation whose (height, width) is not the image's; the image is right."""
+    """The warning for an annotation whose (height, width) differs from the image's; the image's size is used."""
     return f"{file}: gives {told[1]}x{told[0]} pixels, its image has {size[1]}x{size[0]}"

@@ -29,28 +29,28 @@ _SPLITS = ("train", "val", "test")
 
 @DATASETS.register()
 class Shapes(ListedDataset):
-    """Crosses, discs, squares and triangles, drawn from a seed: no download, no labels by hand.
+    """Drawn scenes of crosses, discs, squares and triangles. They need no download and no labelling.
 
-    The splits are train, val and test. An image depends on seed, split and its number only, not on how many there
-    are. Scenes are drawn once and kept as PNG files in the cache folder.
+    The splits are train, val and test. An image depends only on the seed, the split and its number, not on the number
+    of images. Scenes are drawn once and stored as PNG files in the cache folder.
 
     Args:
         splits: names of splits, joined in this order.
-        on_bad: stop at a broken image, or leave it out.
-        train_images: images in train.
-        val_images: images in val.
-        test_images: images in test.
-        width: least width of a scene in pixels, at least 64; its height is three quarters, and each is up to a quarter
-            more.
-        max_shapes: most shapes in a scene; each has at least one.
-        seed: another number draws other scenes.
-        framed: one shape fills each image, as a network is pre-trained.
-        shuffle_labels: the labels of train and val change places at random, those of test stay: what a detector
-            then still scores on test it has not learnt from labels.
+        on_bad: "stop" raises an error at a broken image; "skip" leaves it out.
+        train_images: number of images in train.
+        val_images: number of images in val.
+        test_images: number of images in test.
+        width: smallest width of a scene in pixels, at least 64. The smallest height is three quarters of it; both are
+            up to a quarter larger.
+        max_shapes: largest number of shapes in a scene; the smallest is one.
+        seed: seed of the scenes.
+        framed: whether one shape fills each image, for pre-training.
+        shuffle_labels: whether to shuffle the labels of train and val, but not of test. A detector that still scores
+            well on test has not learnt from labels.
 
     Raises:
-        ConfigError: a width that is too small.
-        DataError: another split, or a cache folder that cannot be written.
+        ConfigError: if ``width`` is too small.
+        DataError: if there is no such split, or the cache folder cannot be written.
 
     Example:
         >>> shapes = Shapes(splits=("test",), on_bad="stop", test_images=2)

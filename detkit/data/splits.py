@@ -1,4 +1,4 @@
-"""Which splits a folder has, and what to do where the one that is asked for is not there."""
+"""The splits of a folder, and what replaces a split that is missing."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from detkit.registry import nearest
 def splits_taken(
     kind: str, split: str, known: Sequence[str], where: object, warnings: list[str], told: Sequence[str] = ()
 ) -> tuple[str, ...]:
-    """The splits that make one: itself, else those that stand in for it, which is a warning.
+    """The splits to read for a split: itself, or other splits that replace it, with a warning.
 
     Args:
         kind: the data set's name in the registry.
-        split: the name that is asked for.
-        known: the splits that are there.
+        split: the requested split.
+        known: the splits that exist.
         where: the folder, for messages.
-        warnings: takes a line where others stand in.
-        told: those that a message offers, where they are fewer.
+        warnings: gets a line if other splits replace it.
+        told: the splits that a message offers, if not all of ``known``.
 
     Raises:
-        DataError: there are none; the message has the words that choose from those that are there.
+        DataError: if no split can replace it; the message says how to choose one that exists.
     """
     names = (split,) if split in known else _stand_ins(split, known)
     if not names:
@@ -66,14 +66,14 @@ def _plain(name: str) -> str:
 
 
 def no_split(kind: str, split: str, where: str, known: Sequence[str], draw: str = "") -> DataError:
-    """The error for a split that is not there; it gives the words that choose from those that are.
+    """The error for a split that does not exist; it says how to choose one that does.
 
     Args:
         kind: the data set's name in the registry.
-        split: the name that was asked for.
+        split: the requested split.
         where: what has no such split.
-        known: the splits that are there.
-        draw: the words that draw splits, if the data set can.
+        known: the splits that exist.
+        draw: the KEY=VALUE words that draw splits, if the data set can.
     """
     learnt = _first(known, ("train", "trainval"), ("train",))
     held_out = [name for name in known if name != learnt and (learnt, name) != ("trainval", "val")]
@@ -100,13 +100,13 @@ class Fractions:
     """How splits are drawn.
 
     Args:
-        section: the config section that says so, for messages.
+        section: the config section of these settings, for messages.
         val: share of the images in val.
-        test: share of them in test.
-        seed: which images these are.
+        test: share of the images in test.
+        seed: seed of the draw.
 
     Raises:
-        ConfigError: nothing would be left to train on.
+        ConfigError: if no image would be left to train on.
     """
 
     section: str
@@ -131,19 +131,19 @@ def ids_of_split(
     where: str,
     warnings: list[str],
 ) -> list[str]:
-    """The images of a split: its own, those of splits that stand in for it, or drawn where there is one split or none.
+    """The images of a split: its own, those of splits that replace it, or drawn ones if there is at most one split.
 
     Args:
         kind: the data set's name in the registry.
-        split: the name that is asked for.
-        listed: the images of each split that is there.
+        split: the requested split.
+        listed: the images of each split that exists.
         image_ids: all images.
         fractions: how splits are drawn.
         where: the folder, for messages.
-        warnings: takes a line where others stand in, or where a single split is divided.
+        warnings: gets a line if other splits replace it, or if a single split is divided.
 
     Raises:
-        DataError: there is no such split; the message has the words that choose from those that are there.
+        DataError: if there is no such split; the message says how to choose one that exists.
     """
     if len(listed) < 2:
         drawn = drawn_splits(list(image_ids), fractions.val, fractions.test, fractions.seed)
@@ -158,9 +158,9 @@ def ids_of_split(
 
 
 def drawn_splits(image_ids: list[str], val_fraction: float, test_fraction: float, seed: int) -> Mapping[str, list[str]]:
-    """The splits of a flat folder: train, val, trainval, test and all, each in the order of ids.
+    """The drawn splits of a flat folder: train, val, trainval, test and all, each in the order of ids.
 
-    Each id is put in its place by a hash of seed and id, so that another image moves few of the others.
+    A hash of seed and id decides the split of an image, so that a new image changes the split of few others.
     """
     order = sorted(
         image_ids, key=lambda image_id: hashlib.sha256(f"{seed} {image_id}".encode(errors="replace")).digest()

@@ -1,4 +1,4 @@
-"""What the first page of a TIFF file says of itself."""
+"""The tags of the first page of a TIFF file."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class Tag:
 
     Args:
         values: the numbers.
-        at: where they stand in the file.
-        form: how, for ``struct``.
+        at: their position in the file.
+        form: their format, for ``struct``.
     """
 
     values: tuple[int, ...]
@@ -35,7 +35,7 @@ def tiff_tags(data: bytes) -> dict[int, Tag]:
         data: the whole file, which begins with one of MAGICS.
 
     Raises:
-        struct.error: the file ends too early.
+        struct.error: if the file ends too early.
     """
     order = "<" if data[:2] == b"II" else ">"
     (at,) = struct.unpack_from(f"{order}I", data, 4)
@@ -51,7 +51,7 @@ def tiff_tags(data: bytes) -> dict[int, Tag]:
 
 
 def end_of_pixels(tags: dict[int, Tag]) -> int:
-    """The least length of a file that holds all pixels of its first page."""
+    """The length that a file needs to hold all pixels of its first page."""
     ends = [0]
     for places, lengths in PIECES:
         if places in tags and lengths in tags:
@@ -60,7 +60,7 @@ def end_of_pixels(tags: dict[int, Tag]) -> int:
 
 
 def as_stored(data: bytes) -> bytes:
-    """The file without the mark by which OpenCV turns the image, whatever its flags; other formats unchanged."""
+    """The file without the tag by which OpenCV turns the image even if its flags forbid it; other formats unchanged."""
     mark = tiff_tags(data).get(ORIENTATION) if data.startswith(MAGICS) else None
     if mark is None or mark.values == (1,):
         return data

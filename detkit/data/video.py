@@ -17,19 +17,19 @@ UNKNOWN_RATE = 25.0
 
 
 class Video:
-    """Every n-th frame of a video file, turned upright where the file says how it was filmed.
+    """Every n-th frame of a video file, turned upright if the file gives its rotation.
 
-    A copy in another process opens the file anew. Frames are cheapest in rising order: going back starts again.
+    A copy in another process opens the file again. Read frames in rising order: going back starts from the first frame.
 
     Args:
         path: the file.
-        every: 1 takes all frames, 2 every second one, from the first on.
+        every: 1 takes all frames, 2 every second one, starting with the first.
 
     Attributes:
-        rate: frames a second of the file.
+        rate: frames per second of the file.
 
     Raises:
-        DataError: no such file, or none whose frames can be decoded.
+        DataError: if the file is missing, or its frames cannot be decoded.
     """
 
     def __init__(self, path: Path, every: int = 1) -> None:
@@ -46,14 +46,14 @@ class Video:
         return {**self.__dict__, "_capture": None, "_at": 0}
 
     def __len__(self) -> int:
-        """How many frames are taken."""
+        """The number of frames that are taken."""
         return -(-self._count // self.every)
 
     def __getitem__(self, i: int) -> np.ndarray:
         """(H, W, 3) uint8 RGB, the i-th frame that is taken.
 
         Raises:
-            DataError: it cannot be decoded.
+            DataError: if the frame cannot be decoded.
         """
         if not 0 <= i < len(self):
             raise IndexError(i)
@@ -70,7 +70,7 @@ class Video:
         return cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
 
     def close(self) -> None:
-        """Closes the file, which the next frame opens again."""
+        """Closes the file. Reading another frame opens it again."""
         if self._capture is not None:
             self._capture.release()
         self._capture, self._at = None, 0

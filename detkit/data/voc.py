@@ -25,34 +25,37 @@ from detkit.structures import Annotations
 
 @DATASETS.register()
 class VOC(ListedDataset):
-    """Photographs with an XML file each, of any VOC year or labelled with a tool that writes the format.
+    """Images with an XML file each: PASCAL VOC of any year, or images labelled by a tool that writes its format.
 
-    A folder with ImageSets/Main has the splits that are listed there. Where one of VOC's own names is missing, others
-    stand in for it, with a warning: trainval for train, train and val (or train alone) for trainval, val for test. Any
-    other folder (images and XML files side by side, or in images/ and annotations/) has the splits train, val,
+    A folder with ImageSets/Main has the splits that are listed there. If one of VOC's own names is missing, other
+    splits replace it, with a warning: trainval replaces train, train and val (or train alone) replace trainval, and val
+    replaces test.
+
+    Any other folder (images and XML files side by side, or in images/ and annotations/) has the splits train, val,
     trainval, test and all, drawn from ``split_seed``.
-    A split whose images have no annotation file at all, such as the test images of VOC2012, has no ground truths;
-    otherwise each image needs its file, if only one without objects.
+
+    A split without any annotation file, such as the test images of VOC2012, has no ground truths. In all other splits
+    each image needs its file, even if that has no objects.
 
     Args:
         splits: names of splits, joined in this order.
-        on_bad: stop at a broken image or annotation, or leave the image out.
-        needs_images: False takes image sizes from the XML files and never looks for an image.
-        root: the folder that holds Annotations, JPEGImages and ImageSets, or a flat folder.
-        classes: class names in the order of their labels; empty takes all of the annotation files, sorted.
-        other_classes: an object of none of ``classes`` is a mistake (stop), keeps its image but is neither learnt from
-            nor judged (ignore), or counts as background (drop).
-        draw_splits: draw the splits of a folder that lists its own, from all its images.
-        val_fraction: share of the images in val where splits are drawn.
-        test_fraction: share of them in test.
-        split_seed: which images these are.
-        exif: what becomes of the rotation that EXIF notes: ignore it, turn image and boxes, or turn the image because
-            the boxes are those of the upright photograph.
-        max_megapixels: an image of more million pixels is broken; it is never decoded.
+        on_bad: "stop" raises an error at a broken image or annotation; "skip" leaves the image out.
+        needs_images: False takes image sizes from the XML files and reads no image.
+        root: folder that holds Annotations, JPEGImages and ImageSets, or a flat folder.
+        classes: class names in label order; empty takes all classes of the annotation files, sorted.
+        other_classes: objects of other classes: "stop" raises an error; "ignore" keeps the image, but such objects
+            count neither in training nor in evaluation; "drop" makes them background.
+        draw_splits: whether to draw the splits from all images even if the folder lists its own.
+        val_fraction: share of the images in val if splits are drawn.
+        test_fraction: share of the images in test if splits are drawn.
+        split_seed: seed of the draw.
+        exif: how to use EXIF's rotation: "ignore" uses stored pixels and boxes; "turn" turns images and boxes;
+            "upright" turns images only, as the boxes are already those of the upright images.
+        max_megapixels: an image of more million pixels counts as broken; it is not decoded.
 
     Raises:
-        ConfigError: no root, a class name twice, or nothing left to train on.
-        DataError: a folder, split, image or annotation file that is missing or cannot be used.
+        ConfigError: if ``root`` is empty, a class name is repeated, or no image is left to train on.
+        DataError: if a folder, split, image or annotation file is missing or cannot be used.
 
     Example:
         >>> import tempfile
@@ -118,7 +121,7 @@ class VOC(ListedDataset):
 
     @classmethod
     def recognises(cls, root: Path) -> str:
-        """Why a folder is VOC's, or nothing."""
+        """The sign by which a folder is VOC's, or an empty string."""
         return sign_of("voc", root)
 
     def _annotate(

@@ -1,4 +1,4 @@
-"""Which images and annotation files a VOC folder holds, and how its splits list them."""
+"""The images, annotation files and split lists of a VOC folder."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class VOCFiles:
         """The image file of each image id.
 
         Raises:
-            DataError: two images share an id.
+            DataError: if two images share an id.
         """
         paths: dict[str, Path] = {}
         for path in entries(self.images):
@@ -53,7 +53,7 @@ def find_voc_files(root: Path, needs_images: bool = True) -> VOCFiles:
     """The folders below the root: VOC's own layout, images/ and annotations/, or all files side by side.
 
     Raises:
-        DataError: there is no such folder, or no image in it; the message says what is expected there.
+        DataError: if there is no such folder, or no image in it; the message says what is expected.
     """
     if not root.is_dir():
         raise DataError(
@@ -78,10 +78,10 @@ def _first_folder(root: Path, *names: str) -> Path:
 
 
 def ids_of_lists(lists: Path, split: str, warnings: list[str]) -> list[str]:
-    """The image ids of a split in ImageSets/Main: of its own list, else of those that stand in for it.
+    """The image ids of a split in ImageSets/Main, from its own list or from the lists that replace it.
 
     Raises:
-        DataError: there is none, or one cannot be read.
+        DataError: if there is no such list, or it cannot be read.
     """
     known = [path.stem for path in entries(lists) if path.suffix == ".txt"]
     splits = [name for name in known if "_" not in name]
@@ -92,10 +92,10 @@ def ids_of_lists(lists: Path, split: str, warnings: list[str]) -> list[str]:
 def listed_ids(lists: Path, split: str) -> list[str]:
     """The image ids of ImageSets/Main/<split>.txt in file order.
 
-    A class list such as cat_train.txt gives the same images; its second column, -1, 0 or 1, is left out.
+    A class list such as cat_train.txt gives the same images; its second column (-1, 0 or 1) is ignored.
 
     Raises:
-        DataError: the list cannot be read, or an id is more than a file name.
+        DataError: if the list cannot be read, or an id is no plain file name.
     """
     file = lists / f"{split}.txt"
     lines = [line.strip() for line in _lines(file)]

@@ -25,11 +25,11 @@ class VOCObject:
         name: its class.
         box: x1, y1, x2, y2 in continuous pixels, x2 and y2 exclusive; not clipped.
         difficult: VOC's flag.
-        truncated: VOC's flag; None where the file does not tell.
-        occluded: VOC's flag; None where the file does not tell.
-        crowd: COCO's flag, under <iscrowd>, which ``detkit data convert`` writes.
-        area: pixels of its outline, under <area>, likewise; None where the file does not tell.
-        unread: names of its other elements that say something.
+        truncated: VOC's flag; None if the file does not say.
+        occluded: VOC's flag; None if the file does not say.
+        crowd: COCO's flag, in <iscrowd>, which ``detkit data convert`` writes.
+        area: pixels of its outline, in <area>, which ``detkit data convert`` writes; None if the file does not say.
+        unread: names of its other elements that are not empty.
     """
 
     where: str
@@ -48,9 +48,9 @@ class VOCAnnotation:
     """One annotation file.
 
     Args:
-        size: the (height, width) that the file gives, or None where it gives none.
-        objects: in file order.
-        unread: names of elements beside them that say something.
+        size: the (height, width) that the file gives, or None if it gives none.
+        objects: the objects in file order.
+        unread: names of its other elements that are not empty.
     """
 
     size: tuple[int, int] | None
@@ -61,12 +61,13 @@ class VOCAnnotation:
 def read_voc_xml(file: Path) -> VOCAnnotation:
     """Reads an annotation file.
 
-    VOC counts pixels from 1 and includes the last; here x1 and y1 are one less and x2 and y2 the same number.
+    VOC counts pixels from 1, and its box includes the last pixel. Boxes here are (x1 - 1, y1 - 1, x2, y2) of the file.
     Coordinates may be fractional, as in VOC since 2011.
 
     Raises:
-        DataError: not a VOC annotation, an object without name or box, an element twice, a coordinate that is no
-            finite number, or an inverted box; the message names file, line and object, ``problems`` has every object's.
+        DataError: if the file is no VOC annotation, an object has no name or box, an element is repeated, a coordinate
+            is no finite number, or a box is inverted. The message names file, line and object; ``problems`` holds the
+            mistakes of all objects.
     """
     root, lines = parse_xml(file, "object")
     if root.tag != "annotation":

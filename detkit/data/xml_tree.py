@@ -19,7 +19,7 @@ def parse_xml(file: Path, tag: str) -> tuple[Element, list[int]]:
     """The root element of a file, and the line of each element of that tag directly below it.
 
     Raises:
-        DataError: there is no such file, it cannot be read or parsed, or it declares entities.
+        DataError: if the file is missing, cannot be read or parsed, or declares entities.
     """
     missing = f"{file}: no such annotation file; an image without objects needs one without <object>"
     with told(file, "annotation", "a VOC annotation", form="XML", missing=missing):

@@ -23,31 +23,33 @@ from detkit.structures import Annotations
 
 @DATASETS.register()
 class YOLO(ListedDataset):
-    """Photographs with a text file each, whose rows hold a class number and a box as shares of the image.
+    """Images with a text file each, whose rows hold a class number and a box as shares of the image.
 
-    A folder with data.yaml has the splits that it names, as Ultralytics and Roboflow write it; one without has a
-    classes.txt and the splits of its folders. Where one of VOC's names is missing, others stand in for it, with a
-    warning, as of ``VOC``. A folder with one split, or none, has train, val, trainval, test and all, drawn from
-    ``split_seed``. An image without a text file has no objects.
+    A folder with data.yaml, as Ultralytics and Roboflow write it, has the splits that this file names. A folder without
+    it needs a classes.txt and has the splits of its sub-folders. If one of VOC's names is missing, other splits replace
+    it, with a warning, as in ``VOC``. With one split or none, the splits train, val, trainval, test and all are drawn
+    from ``split_seed``.
+
+    An image without a text file has no objects.
 
     Args:
         splits: names of splits, joined in this order.
-        on_bad: stop at a broken image or label, or leave the image out.
+        on_bad: "stop" raises an error at a broken image or label; "skip" leaves the image out.
         root: the folder, or its YAML file.
-        classes: class names in the order of their labels; empty takes all, in the order of their numbers.
-        other_classes: an object of none of ``classes`` is a mistake (stop), keeps its image but is neither learnt from
-            nor judged (ignore), or counts as background (drop).
-        draw_splits: draw the splits of a folder that has its own, from all its images.
-        val_fraction: share of the images in val where splits are drawn.
-        test_fraction: share of them in test.
-        split_seed: which images these are.
-        exif: what becomes of the rotation that EXIF notes: ignore it, turn image and boxes, or turn the image because
-            the boxes are those of the upright photograph.
-        max_megapixels: an image of more million pixels is broken; it is never decoded.
+        classes: class names in label order; empty takes all, in the order of their numbers.
+        other_classes: objects of other classes: "stop" raises an error; "ignore" keeps the image, but such objects
+            count neither in training nor in evaluation; "drop" makes them background.
+        draw_splits: whether to draw the splits from all images even if the folder has its own.
+        val_fraction: share of the images in val if splits are drawn.
+        test_fraction: share of the images in test if splits are drawn.
+        split_seed: seed of the draw.
+        exif: how to use EXIF's rotation: "ignore" uses stored pixels and boxes; "turn" turns images and boxes;
+            "upright" turns images only, as the boxes are already those of the upright images.
+        max_megapixels: an image of more million pixels counts as broken; it is not decoded.
 
     Raises:
-        ConfigError: no root, a class name twice, or nothing left to train on.
-        DataError: a folder, split, image or label file that is missing or cannot be used.
+        ConfigError: if ``root`` is empty, a class name is repeated, or no image is left to train on.
+        DataError: if a folder, split, image or label file is missing or cannot be used.
 
     Example:
         >>> import tempfile
@@ -105,7 +107,7 @@ class YOLO(ListedDataset):
 
     @classmethod
     def recognises(cls, root: Path) -> str:
-        """Why a folder is YOLO's, or nothing."""
+        """The sign by which a folder is YOLO's, or an empty string."""
         return sign_of("yolo", root)
 
     def _annotate(self, image: LabelledImage, size: tuple[int, int]) -> Annotations | None:

@@ -49,7 +49,7 @@ def test_list_names_every_component_and_the_keys_of_one(capsys):
     assert "  FINETUNE.ITERATIONS = 70000  (a whole number greater than 0)\n      " in out
     _, out, _ = run(capsys, "list", "datasets", "VOC")
     assert "  ROOT = ''  (text)\n" in out
-    assert "  CLASSES = []  (a list, each text)\n      class names in the order of their labels; empty takes" in out
+    assert "  CLASSES = []  (a list, each text)\n      class names in label order; empty takes" in out
     code, _, err = run(capsys, "list", "CLASIFIERS")
     assert code == 2
     assert "Did you mean CLASSIFIERS?" in err
