@@ -1,4 +1,4 @@
-"""From which score a class is shown, and how probable it is that a detection is right."""
+"""Display thresholds of classes, and the probability that a detection is right."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ LEAST_PROBABILITY = 1e-7
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """For each of K classes a threshold on its scores, and the curve 1 / (1 + exp(a x + b)) of its probability.
+    """For each of K classes a display threshold, and the probability curve 1 / (1 + exp(a x + b)).
 
-    x is a margin as it is, and the log-odds of a score that is itself a probability.
+    x is the score if scores are margins, and the log-odds of the score if scores are probabilities.
 
     Args:
-        thresholds: (K,) float32; a detection that scores at least as much is shown.
+        thresholds: (K,) float32; a detection with this score or more is shown.
         a: (K,) float32, negative.
         b: (K,) float32.
-        score_kind: what the scores are.
-        source: the detections that it was learnt from: on the training images, by classifiers of "folds" that have not
-            learnt from the image, or on "validation" images; "none" where nothing was learnt.
+        score_kind: "margin" or "probability".
+        source: the detections that it was learnt from. "folds": on training images, by classifiers that have not
+            learnt from the image. "validation": on validation images. "none": nothing was learnt.
     """
 
     thresholds: Tensor
@@ -50,7 +50,7 @@ class Calibration:
 
     @classmethod
     def none(cls, num_classes: int, score_kind: ScoreKind) -> Calibration:
-        """What holds where nothing was learnt: margins are shown from 0, probabilities from 0.5 and as they are."""
+        """The calibration if nothing was learnt: margins are shown from 0, and probabilities, unchanged, from 0.5."""
         thresholds = torch.full((num_classes,), SHOWN_FROM[score_kind])
         return cls(thresholds, torch.full((num_classes,), -1.0), torch.zeros(num_classes), score_kind, "none")
 
@@ -58,13 +58,14 @@ class Calibration:
     def fit(cls, matches: Sequence[Matches], score_kind: ScoreKind, source: Source) -> Calibration:
         """Learns from detections on images that the classifier has not learnt from.
 
-        A class with fewer than ``MIN_DETECTIONS`` right or wrong ones, or whose better scores are not more often
-        right, takes curve and threshold of all classes together; where these are too few as well, nothing is learnt.
+        A class gets the curve and threshold of all classes together if it has fewer than ``MIN_DETECTIONS`` right or
+        wrong detections, or if its better scores are not right more often. If the same holds for all classes together,
+        nothing is learnt.
 
         Args:
-            matches: for each class its detections that count.
-            score_kind: what their scores are.
-            source: where they come from.
+            matches: the detections that count, for each class.
+            score_kind: kind of their scores.
+            source: "folds" or "validation".
         """
         joint = _fitted(_joined(matches), score_kind)
         if joint is None:
@@ -74,7 +75,7 @@ class Calibration:
         return cls(thresholds, a, b, score_kind, source)
 
     def probability(self, scores: Tensor, labels: Tensor) -> Tensor | None:
-        """(N,) float32: how probable it is that each detection is right; None for margins without a learnt curve.
+        """(N,) float32 probability that each detection is right; None for margins without a learnt curve.
 
         Args:
             scores: (N,).
@@ -86,7 +87,7 @@ class Calibration:
         return torch.sigmoid(-(self.a[labels] * x + self.b[labels])).float()
 
     def shown(self, found: Detections) -> Detections:
-        """The detections that reach their class's threshold, with probabilities for scores where these are known."""
+        """The detections that reach their class's threshold. Their scores become probabilities if these are known."""
         found = found[found.scores >= self.thresholds[found.labels]]
         known = self.probability(found.scores, found.labels)
         return found if known is None else replace(found, scores=known)
@@ -97,20 +98,20 @@ class Calibration:
 
     @classmethod
     def of(cls, state: Mapping[str, Tensor], num_classes: int, score_kind: ScoreKind, source: Source) -> Calibration:
-        """The calibration whose ``state`` is given.
+        """The calibration with this ``state``.
 
         Raises:
-            ModelError: a tensor is missing, has another shape, or holds what is no number.
+            ModelError: if a tensor is missing, has another shape, or holds nan or infinite numbers.
         """
         shapes = dict.fromkeys(("thresholds", "a", "b"), (num_classes,))
         return cls(**checked_state("calibration", state, shapes), score_kind=score_kind, source=source)
 
 
 def fit_platt(x: np.ndarray, hits: np.ndarray) -> tuple[float, float]:
-    """A and b of the curve 1 / (1 + exp(a x + b)) that best tells how often x is a hit.
+    """A and b of the curve 1 / (1 + exp(a x + b)) that best fits the probability of a hit at x.
 
-    Least cross-entropy by Newton's method with backtracking. Targets are (h + 1) / (h + 2) for the h hits and
-    1 / (m + 2) for the m others, so a gap between both kinds does not make the curve infinitely steep.
+    It minimises cross-entropy by Newton's method with backtracking. Targets are (h + 1) / (h + 2) for the h hits and 1
+    / (m + 2) for the m others, so that the curve stays finite even if all hits score above all others.
     Source: Platt, Probabilistic outputs for support vector machines, 1999; Lin, Lin and Weng, A note on Platt's
     probabilistic outputs, 2007, for the steps.
 
@@ -142,9 +143,9 @@ def fit_platt(x: np.ndarray, hits: np.ndarray) -> tuple[float, float]:
 
 
 def expected_f1(probabilities: np.ndarray, num_truths: int) -> float:
-    """The best F1 over all thresholds that (N,) probabilities, best first, let one expect.
+    """The best expected F1 over all thresholds, from (N,) probabilities, best first.
 
-    F1 of the n best is 2 (right ones among them) / (n + truths).
+    F1 of the n best detections is 2 (number right) / (n + truths).
     """
     counts = np.arange(1, len(probabilities) + 1)
     return float((2 * np.cumsum(probabilities) / (counts + num_truths)).max(initial=0.0))

@@ -1,4 +1,4 @@
-"""From which score each class is shown."""
+"""The score from which each class is shown."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ MinScore = float | Mapping[str, float] | None
 def least_scores(
     own: Tensor, class_names: Sequence[str], min_score: MinScore = None, classes: Collection[str] | None = None
 ) -> Tensor:
-    """(K,) float32: the least score of each class that is shown; inf where the class is not asked for.
+    """(K,) float32: the lowest score that is shown, for each class; inf for classes that are not selected.
 
     Args:
         own: (K,) float32, the model's thresholds.
         class_names: the K classes.
-        min_score: takes their place, for every class or for those that it names.
-        classes: those that are asked for; None for all.
+        min_score: replaces the thresholds of all classes, or of those that a mapping names.
+        classes: names of the selected classes; None selects all.
 
     Raises:
-        ConfigError: a name is of no class, or a score is no number.
+        ConfigError: if a name is of no class, or a score is nan.
     """
     by_name = min_score if isinstance(min_score, Mapping) else {}
     for name in (*by_name, *(classes or ())):

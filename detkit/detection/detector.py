@@ -28,16 +28,16 @@ Picture = np.ndarray | Image.Image | str | Path
 
 
 class How(TypedDict, total=False):
-    """What ``Detector.detect`` is asked for beside the image.
+    """The options of ``Detector.detect``.
 
     Args:
-        classes: names of the classes that are asked for; None for all.
-        most: show only so many objects of an image, the best.
-        one_class_per_region: whether a region may be found for one class only, the best, whatever the model's settings
-            say.
-        image_id: under which stored proposals lie; by default the file's name without its ending.
-        proposals: of this image, where its generator ran already.
-        clock: is told of the stages decode, proposals, warp, network and classify; the last holds new crops, where the
+        classes: names of the classes to detect; None detects all.
+        most: maximal number of objects of an image; the best are kept.
+        one_class_per_region: whether a region is reported for its best class only, even if the model's settings allow
+            several.
+        image_id: id of the image in stored proposals; by default the file's name without its ending.
+        proposals: proposals of this image, if they are known already.
+        clock: measures the steps decode, proposals, warp, network and classify. The last includes new crops, if the
             box head moves candidates more than once.
     """
 
@@ -51,16 +51,16 @@ class How(TypedDict, total=False):
 
 @dataclass(frozen=True, eq=False)
 class Steps:
-    """What a detector makes of one image, step by step.
+    """The results of all steps of a detector on one image.
 
     Args:
         image: (H, W, 3) uint8 RGB.
         proposals: its N regions.
-        features: {layer: (N, D) float32} of those that were computed.
-        min_score: (K,) float32, the least score of a candidate of each class; inf where a class is not asked for.
+        features: {layer: (N, D) float32} of the layers that were computed.
+        min_score: (K,) float32, the lowest score of a candidate of each class; inf for a class that is not selected.
         settings: caps and suppression that were used.
-        candidates: what survives threshold and cap.
-        detections: what survives suppression, best first.
+        candidates: the regions above threshold and cap.
+        detections: the detections after suppression, best first.
     """
 
     image: np.ndarray
@@ -81,7 +81,7 @@ class Detector:
         network: computes features.
         scorer: classifier and box head.
         settings: caps and non-maximum suppression, as they were evaluated.
-        calibration: from which score each class is shown, and its probabilities; None where nothing was learnt.
+        calibration: display thresholds and probabilities; None if nothing was learnt.
     """
 
     def __init__(
@@ -100,7 +100,7 @@ class Detector:
 
     @property
     def score_kind(self) -> ScoreKind:
-        """The classifier's: "margin" or "probability"."""
+        """The classifier's kind of score: "margin" or "probability"."""
         return self.scorer.classifier.score_kind
 
     @overload
@@ -114,19 +114,19 @@ class Detector:
     def detect(
         self, image: Picture | Sequence[Picture], min_score: MinScore = None, **how: Unpack[How]
     ) -> Found | list[Found]:
-        """The objects of one image, best first; of a list of images a list.
+        """The objects of one image, best first; for a list of images, a list of results.
 
         Args:
-            image: (H, W, 3) uint8 RGB, a PIL image, the path of a file, or a list of such. Pixels are taken as they are
-                stored: a rotation noted in EXIF is not applied.
-            min_score: the least score of every class, or of those that a mapping names; by default each has the
-                threshold of ``calibration``.
+            image: (H, W, 3) uint8 RGB, a PIL image, the path of a file, or a list of these. Pixels are used as they
+                are stored, so EXIF's rotation is not applied.
+            min_score: the lowest score that is shown, for all classes or for those that a mapping names; by default
+                the thresholds of ``calibration``.
             how: see ``How``.
 
         Raises:
-            DataError: the file is no readable image, or nothing is stored for its id where proposals are.
-            ConfigError: the model has no class of a name that is asked for.
-            ValueError: the array is no (H, W, 3) uint8 image.
+            DataError: if the file is no readable image, or the model uses stored proposals and has none for its id.
+            ConfigError: if the model has no class of a selected name.
+            ValueError: if the array is no (H, W, 3) uint8 image.
         """
         if isinstance(image, Sequence) and not isinstance(image, str):
             return [self.detect(one, min_score, **how) for one in image]
@@ -153,17 +153,17 @@ class Detector:
         layers: Sequence[str] = (),
         clock: Clock | None = None,
     ) -> Steps:
-        """What ``detect`` does, each step to be looked at.
+        """The results of all steps of ``detect``.
 
         Args:
-            image: one image, as ``detect`` takes it.
+            image: one image, as for ``detect``.
             min_score: as for ``detect``.
-            classes: this and what is not said here as in ``How``.
-            one_class_per_region: the same.
-            image_id: the same.
-            proposals: the same.
-            layers: features that are wanted beside those that classifier and box head read.
-            clock: the same.
+            classes: see ``How``.
+            one_class_per_region: see ``How``.
+            image_id: see ``How``.
+            proposals: see ``How``.
+            layers: layers to compute besides those that classifier and box head read.
+            clock: see ``How``.
         """
         clock = clock or Clock()
         least = least_scores(self.calibration.thresholds, self.class_names, min_score, classes)
@@ -190,7 +190,7 @@ class Detector:
         return Steps(pixels, proposals, features, least, settings, found, kept)
 
     def probabilities(self, found: Detections) -> Tensor | None:
-        """(N,) float32: how probable it is that each detection is right; None where the model does not tell."""
+        """(N,) float32 probability that each detection is right; None if the model has learnt none."""
         return self.calibration.probability(found.scores, found.labels)
 
 

@@ -1,4 +1,4 @@
-"""One region followed through a detector, from its proposal to what became of it."""
+"""One region, followed through a detector from proposal to detection."""
 
 from __future__ import annotations
 
@@ -34,20 +34,21 @@ def explain(
     min_score: float | None = None,
     image_id: str = "",
 ) -> Explanation:
-    """Follows one region of an image: that of a row, a box as if it had been proposed, or the best one of a class.
+    """Follows one region of an image through a detector: a proposal, a given box, or the best region of a class.
 
     Args:
         detector: the detector.
         image: (H, W, 3) uint8 RGB.
         region: the row of a proposal.
-        box: x1, y1, x2, y2 in pixels; what lies outside the image is cut off.
-        class_name: of the class whose best region is followed, where neither ``region`` nor ``box`` is given.
-        min_score: as ``Detector.detect`` takes it.
-        image_id: the same.
+        box: x1, y1, x2, y2 in pixels, clipped to the image; it is treated as a proposal.
+        class_name: class whose best region is followed, if neither ``region`` nor ``box`` is given.
+        min_score: as in ``Detector.detect``.
+        image_id: as in ``How``.
 
     Raises:
-        ConfigError: none of the three is given, there is no such region or class, or the box has no area in the image.
-        DataError: the image has no proposals.
+        ConfigError: if none of the three is given, there is no such region or class, or the box has no area in the
+            image.
+        DataError: if the image has no proposals.
     """
     if region is None and box is None and not class_name:
         raise ConfigError("explain: expected a region, a box or a class, got none of them")

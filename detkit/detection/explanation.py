@@ -1,4 +1,4 @@
-"""What is told of one region: values without a way to make them."""
+"""The explanation of one region, as plain values."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class AsClass:
     Args:
         name: the class.
         label: its number.
-        score: margin or probability, as the classifier gives it; -inf where it never fires.
-        threshold: the least score with which the class is shown.
-        probability: how probable it is that such a detection is right; None where the model does not tell.
-        fate: what became of it.
+        score: margin or probability from the classifier; -inf for a class that is never found.
+        threshold: the lowest score with which the class is shown.
+        probability: probability that such a detection is right; None if the model has learnt none.
+        fate: what happened to the region as this class.
     """
 
     name: str
@@ -41,8 +41,8 @@ class Excited:
 
     Args:
         unit: the unit.
-        activation: the region's.
-        relative: to the largest of the unit's channel over all regions of the image.
+        activation: activation of the region.
+        relative: activation divided by the largest of the unit's channel over all regions of the image.
         others: the other regions of the image that excite it most and do not overlap this one, each as (row, relative).
     """
 
@@ -54,12 +54,12 @@ class Excited:
 
 @dataclass(frozen=True, eq=False)
 class Moved:
-    """What the box head did.
+    """The move of a region by the box head.
 
     Args:
         before: (4,) x1, y1, x2, y2 of the region.
-        after: (4,) of the moved box, not clipped.
-        clipped: (4,) of the moved box inside the image.
+        after: (4,) moved box, not clipped.
+        clipped: (4,) moved box, clipped to the image.
         deltas: (4,) dx, dy in widths and heights, dw, dh as logarithms. Source: R-CNN, appendix C.
     """
 
@@ -74,17 +74,18 @@ class Explanation:
     """One region followed through the detector.
 
     Args:
-        steps: what the detector did with the image.
-        row: of the region.
-        is_proposed: False where the box was given and no proposal is the same.
+        steps: the steps of the detector on the image.
+        row: row of the region.
+        is_proposed: False if the box was given and equals no proposal.
         neighbours: the proposals that overlap it most.
-        classes: the region as each class, the most probable first, else the one furthest above its threshold.
-        focus: the class that what follows is about.
-        shares: of the features in its score; None where the classifier is not linear or the class never fires.
-        moved: what the box head did.
+        classes: the region as each class, the most probable first; without probabilities, the one furthest above its
+            threshold first.
+        focus: the class that the following fields are about.
+        shares: shares of the features in its score; None if the classifier is not linear or the class is never found.
+        moved: the move by the box head.
         layer: the pooled layer, whose units are shown.
-        field: what its cells see of a crop.
-        units: the strongest ones.
+        field: receptive field of the layer's cells in a crop.
+        units: the strongest units.
     """
 
     steps: Steps
@@ -101,5 +102,5 @@ class Explanation:
 
     @property
     def box(self) -> Boxes:
-        """The region."""
+        """The box of the region."""
         return self.steps.proposals.boxes[[self.row]]

@@ -1,4 +1,4 @@
-"""What became of one region as one class on its way through threshold, cap and suppression."""
+"""What happened to one region, as one class, at threshold, cap and suppression."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Kind = Literal["detected", "suppressed", "no area", "beyond the cap", "other cla
 
 @dataclass(frozen=True)
 class Overlap:
-    """Another region, and its IoU with the one that is told of, both after the box head.
+    """Another region, and its IoU with the explained region, both after the box head.
 
     Args:
         region: its row among the proposals.
@@ -28,13 +28,13 @@ class Overlap:
 
 @dataclass(frozen=True)
 class Fate:
-    """What became of a region as one class.
+    """What happened to a region as one class.
 
     Args:
-        kind: "detected", or the first step that took it away.
-        place: from 1, by score among all regions as this class.
-        by: for "suppressed" the detection that did it.
-        suppressed: for "detected" the regions that it took away, best first.
+        kind: "detected", or the first step that removed it.
+        place: rank from 1, by score among all regions as this class.
+        by: for "suppressed" the detection that suppressed it.
+        suppressed: for "detected" the regions that it suppressed, best first.
     """
 
     kind: Kind
@@ -44,7 +44,7 @@ class Fate:
 
     @classmethod
     def of(cls, steps: Steps, row: int, label: int) -> Fate:
-        """The fate of a proposal as a class, read off what the detector did."""
+        """The fate of a proposal as a class, from the steps of the detector."""
         scores = steps.candidates.every_score[:, label]
         score, place = scores[row], 1 + int((scores > scores[row]).sum())
         if bool(score == -torch.inf):

@@ -1,4 +1,4 @@
-"""What a detector found, with the image that it looked at."""
+"""The detections of a detector together with their image."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Found(Detections):
-    """Detections that can be drawn, cut out and handed on.
+    """Detections that can be drawn, cropped and converted for other libraries.
 
     Args:
         image: (H, W, 3) uint8 RGB.
         class_names: the K classes.
-        score_kind: what the scores are.
-        probabilities: (N,) float32, how probable it is that each is right; None where the model does not tell.
+        score_kind: "margin" or "probability".
+        probabilities: (N,) float32 probability that each is right; None if the model has learnt none.
     """
 
     image: np.ndarray
@@ -40,16 +40,16 @@ class Found(Detections):
         return replace(self, **vars(chosen), probabilities=known)
 
     def draw(self, labels: Labels | None = None) -> Image.Image:
-        """A picture of the image with each box, its class and its probability, or its score where none is known.
+        """A picture of the image with each box, its class and its probability, or its score if none is known.
 
         Args:
-            labels: ``Labels.of(class_names)``, which many pictures can share.
+            labels: ``Labels.of(class_names)``; several pictures can share it.
         """
         shown = self if self.probabilities is None else replace(self, scores=self.probabilities)
         return Image.fromarray(draw_detections(self.image, shown, labels or self.class_names))
 
     def crops(self) -> list[np.ndarray]:
-        """(h, w, 3) uint8 RGB: the whole pixels that each box touches, one at least."""
+        """A crop (h, w, 3) uint8 RGB for each box: all pixels that the box touches, at least one."""
         height, width = self.image.shape[:2]
         corners = self.boxes.numpy()
         low = np.floor(corners[:, :2]).astype(int).clip(0, [width - 1, height - 1])
@@ -57,17 +57,19 @@ class Found(Detections):
         return [self.image[y1:y2, x1:x2] for (x1, y1), (x2, y2) in zip(low, high)]
 
     def to_dict(self) -> dict[str, Tensor]:
-        """``boxes`` (N, 4), ``labels`` (N,) and ``scores`` (N,), as torchvision's detectors give them.
+        """``boxes`` (N, 4), ``labels`` (N,) and ``scores`` (N,), as torchvision's detectors return them.
 
-        Labels count from 0, in the order of ``class_names``; torchvision's own models have background there.
+        Labels count from 0, in the order of ``class_names``. In torchvision's own models, 0 is background.
         """
         return {"boxes": self.boxes.tensor, "labels": self.labels, "scores": self.scores}
 
     def to_supervision(self) -> supervision.Detections:
-        """The same for the library supervision: its annotators, trackers and counters. Confidence is the probability.
+        """The detections for the annotators, trackers and counters of the library supervision.
+
+        Their confidence is the probability.
 
         Raises:
-            ConfigError: supervision is not installed.
+            ConfigError: if supervision is not installed.
         """
         try:
             from supervision import Detections as Supervised  # not detkit's to require

@@ -1,4 +1,4 @@
-"""Models that installed packages bring, by name."""
+"""Models of installed packages, by name."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ GROUP = "detkit.models"
 
 
 def installed_models() -> dict[str, EntryPoint]:
-    """The models of installed packages: name -> where its folder is told."""
+    """The models of installed packages: name -> entry point that returns the folder."""
     return {entry.name: entry for entry in entry_points(group=GROUP)}
 
 
 def model_folder(model: str | Path) -> Path:
-    """The folder of a model: the path itself where it exists or is no plain name, else that of an installed package.
+    """The folder of a model: the path itself if it exists or is no plain name, else that of an installed package.
 
     Raises:
-        ModelError: a plain name that is neither a folder nor an installed model, or a package that cannot tell.
+        ModelError: if a plain name is neither a folder nor an installed model, or the package fails to return a folder.
     """
     path = Path(model)
     if path.exists() or path.parent != Path() or path.is_absolute():

@@ -1,4 +1,4 @@
-"""Detections of images with known objects, each told right or wrong."""
+"""Detections of images with known objects, each marked right or wrong."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ HELD_CANDIDATES = 2_000_000
 
 @dataclass(frozen=True, eq=False)
 class Judge:
-    """Images whose detections are told right or wrong.
+    """Images whose detections are marked right or wrong.
 
     Args:
         scorer: the layers that are read, and the box head.
-        features: of every region of the I images; ground-truth rows are no candidates.
-        box_features: what the box head reads, of the same regions; only candidates are asked for.
+        features: features of every region of the I images; ground-truth rows are no candidates.
+        box_features: features of the same regions for the box head; only those of candidates are read.
         class_names: the K classes.
         settings: caps and suppression.
-        new_crops: the image of a number, where settings ask for new crops.
+        new_crops: returns the image of a number, if the settings need new crops.
     """
 
     scorer: RegionScorer
@@ -48,15 +48,15 @@ class Judge:
     def matches(
         self, classifiers: Sequence[Classifier], fold: np.ndarray, progress: Progress | None = None
     ) -> list[Matches]:
-        """For each class its best detections, as VOC counts them at IoU 0.5: difficult objects are ignored.
+        """The best detections of each class, as VOC counts them at IoU 0.5: difficult objects are ignored.
 
-        They are made as in evaluation, but for the cap over the split: of each class ``CANDIDATES_PER_TRUTH`` regions
-        for each of its objects remain, before the box head and suppression.
+        They are made as in evaluation, except for the cap over the split: each class keeps ``CANDIDATES_PER_TRUTH``
+        regions for each of its objects, before the box head and suppression.
 
         Args:
-            classifiers: F of them.
-            fold: (I,) int64 which classifier scores each image.
-            progress: told of each image that was read.
+            classifiers: F classifiers.
+            fold: (I,) int64 number of the classifier that scores each image.
+            progress: updated after each image that was read.
         """
         index, layer, head = self.features.index, self.scorer.box_layer, self.scorer.box_head
         rows, labels, scores = self._candidates(classifiers, fold, progress)

@@ -34,11 +34,11 @@ def load(
     Args:
         model: a folder that a training run wrote (``RUN/model``), or the name of an installed model.
         device: auto, cpu or cuda.
-        compile: whether the network goes through torch.compile: the first image takes longer, the others less.
-        dtype: what the network is computed in; by default as it was trained.
+        compile: whether to use torch.compile for the network: the first image takes longer, the others less.
+        dtype: dtype of the network; by default that of its training.
 
     Raises:
-        ModelError: the folder is no model, or needs a component that is not registered.
+        ModelError: if the folder is no model, or needs a component that is not registered.
 
     Example:
         >>> load("no/folder")
@@ -80,14 +80,14 @@ def _assemble(folder: Path, described: dict[str, Any], compute: Compute) -> Dete
 
 
 def calibration_of_model(folder: Path, described: Mapping[str, Any]) -> Calibration:
-    """The thresholds and probabilities of a model folder; those that hold without where it has learnt none.
+    """The thresholds and probabilities of a model folder; ``Calibration.none`` if it has learnt none.
 
     Args:
         folder: the model.
-        described: what ``read_model_file`` gives of it.
+        described: the result of ``read_model_file``.
 
     Raises:
-        ModelError: its file is missing or damaged.
+        ModelError: if the file of the calibration is missing or damaged.
     """
     num_classes, kind = len(described["class_names"]), CLASSIFIERS.get(described["classifier"]["NAME"]).score_kind
     if described["calibration"] == "none":

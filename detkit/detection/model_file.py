@@ -50,10 +50,10 @@ DESCRIBED = (*REGISTRIES, *PLAIN, "postprocess", "compute", "import_paths")
 
 
 def read_model_file(folder: Path) -> dict[str, Any]:
-    """What model.yaml says, by the keys of DESCRIBED.
+    """The content of model.yaml, by the keys of DESCRIBED.
 
     Raises:
-        ModelError: no such file, a key that is missing or has a wrong value, or a component that is not registered.
+        ModelError: if there is no such file, a key is missing or has a wrong value, or a component is not registered.
     """
     file = folder / MODEL_FILE
     if not file.is_file():

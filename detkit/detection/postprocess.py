@@ -1,4 +1,4 @@
-"""From scores of regions to detections: caps, clipping and non-maximum suppression."""
+"""Post-processing of scored regions to detections: caps, clipping and non-maximum suppression."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ from detkit.structures import Boxes, Detections
 
 @dataclass(frozen=True, kw_only=True)
 class Postprocess:
-    """The settings of post-processing, config section POSTPROCESS.
+    """The settings of post-processing. Config section POSTPROCESS.
 
     Source: R-CNN, section 2.2; rcnn_test.m for the caps.
 
     Args:
-        top_per_image: the most candidates of one class in one image.
-        top_per_class: times the number of images, the most candidates of one class in a whole split; 0 sets no cap.
-            It applies where a split is evaluated, not where single images are detected.
-        nms_iou: a box whose IoU with a better one of its class exceeds this is suppressed.
-        one_class_per_region: whether a region is a candidate of one class only: of those for which it scores enough,
-            the one with the best score. ``detkit detect --one-class-per-region`` does it with any model.
-        refine_above: candidates that score more are moved by the box head, the others keep their proposal's box; null
-            moves all, as the paper does.
-        refine_iterations: how often the box head moves a candidate. From the second time on it reads the features of a
-            new crop, of the box that it has made, clipped to the image.
-        rescore: whether the classifier scores these new crops, too, so that a detection has the score of the last
-            crop instead of its proposal's. It changes nothing with one iteration.
-        iou_weight: how much a candidate loses whose proposal lay badly, as the box head has moved it: so many times the
-            logarithm of the IoU of the two boxes is added to a margin, or this power of it is a factor of a
-            probability; 0 leaves scores alone.
-        vote_iou: what NMS keeps becomes the weighted mean of all boxes of its class, after the box head, that have at
-            least this IoU with it; null keeps it as it is.
-        vote_slope: a box weighs sigmoid(``vote_slope`` x score) in this mean, which suits margins. null takes the score
-            itself, or 0 where it is negative, which suits probabilities.
+        top_per_image: maximal number of candidates of one class in one image.
+        top_per_class: a whole split has at most this times its number of images candidates of one class; 0 sets no cap.
+            It applies to the evaluation of a split, not to detection in single images.
+        nms_iou: a box is suppressed if its IoU with a better box of its class exceeds this.
+        one_class_per_region: whether a region is a candidate of one class only: the class of its best score among
+            those with a sufficient score. ``detkit detect --one-class-per-region`` does it with any model.
+        refine_above: the box head moves only candidates with a higher score; the others keep their proposal's box.
+            null moves all, as the paper does.
+        refine_iterations: number of times that the box head moves a candidate. From the second time on it reads the
+            features of a new crop: of the moved box, clipped to the image.
+        rescore: whether the classifier also scores these new crops, so that a detection has the score of its last
+            crop, not of its proposal. It changes nothing with one iteration.
+        iou_weight: weight of the IoU between a proposal and its moved box, which lowers the score of a badly placed
+            proposal. ``iou_weight`` x log(IoU) is added to a margin; IoU ** ``iou_weight`` multiplies a probability.
+            0 changes no score.
+        vote_iou: a box that NMS keeps is replaced by the weighted mean of all boxes of its class, after the box head,
+            whose IoU with it is at least this; null does not replace it.
+        vote_slope: weight of a box in this mean: sigmoid(``vote_slope`` x score), for margins; null takes the score
+            itself, or 0 if it is negative, for probabilities.
 
     Source of votes: Gidaris, Komodakis, Object detection via a multi-region & semantic segmentation-aware CNN model,
     2015, section 5.
@@ -57,20 +57,20 @@ class Postprocess:
 
     @property
     def changes_scores(self) -> bool:
-        """Whether a candidate's score may be another once the box head is done."""
+        """Whether the box head's moves may change the score of a candidate."""
         return self.iou_weight > 0 or (self.rescore and self.refine_iterations > 1)
 
 
 def select(scores: Tensor, settings: Postprocess, min_score: float | Tensor = -np.inf) -> tuple[Tensor, Tensor, Tensor]:
-    """The candidates of one image: for each class its best regions, by class, then by falling score.
+    """The candidates of one image: the best regions of each class, ordered by class, then by falling score.
 
-    A tie between regions goes to the lower row, a tie between the classes of one region to the lower class.
-    A score of -inf is never a candidate: that class does not fire.
+    The lower row wins a tie between regions; the lower class wins a tie between classes of a region. A region with the
+    score -inf is never a candidate.
 
     Args:
         scores: (N, K) float32, no NaN.
         settings: the cap per image, and whether a region may be a candidate of several classes.
-        min_score: the least score of a candidate, of all classes or (K,) of each.
+        min_score: the lowest score of a candidate, for all classes, or (K,) for each.
 
     Returns:
         rows, labels (int64) and scores (float32) of M candidates.
@@ -87,16 +87,16 @@ def select(scores: Tensor, settings: Postprocess, min_score: float | Tensor = -n
 
 
 def set_thresholds(scores: Tensor, labels: Tensor, num_classes: int, num_images: int, settings: Postprocess) -> Tensor:
-    """(K,) float32: the score below which a class's candidates are pruned from every image of a split.
+    """(K,) float32: the score below which the cap over a split removes candidates of each class.
 
-    It is the score of the class's last candidate inside the cap; equals of it are all kept, so the order of the images
-    does not matter. A class with no more candidates than the cap has -inf.
+    It is the score of the last candidate inside the cap. All candidates with this score stay, so the order of the
+    images does not matter. It is -inf for a class with at most as many candidates as the cap.
 
     Args:
         scores: (M,) of the candidates of all images.
         labels: (M,) their classes.
         num_classes: K.
-        num_images: the images of the split, those without candidates included.
+        num_images: number of images of the split, with or without candidates.
         settings: the cap.
     """
     thresholds = torch.full((num_classes,), -torch.inf)
@@ -111,9 +111,9 @@ def set_thresholds(scores: Tensor, labels: Tensor, num_classes: int, num_images:
 
 
 def nms(boxes: Boxes, scores: Tensor, iou: float) -> Tensor:
-    """The rows that greedy suppression keeps, by falling score; a tie goes to the lower row.
+    """The rows that greedy suppression keeps, by falling score. The lower row wins a tie.
 
-    A box is suppressed when its IoU with a kept one exceeds ``iou``; at exactly ``iou`` it stays.
+    A box is suppressed if its IoU with a kept box exceeds ``iou``; at exactly ``iou`` it stays.
     """
     from torchvision import ops  # slow to import, and evaluation suppresses nothing
 
@@ -122,13 +122,13 @@ def nms(boxes: Boxes, scores: Tensor, iou: float) -> Tensor:
 
 
 def vote(boxes: Boxes, scores: Tensor, best: Tensor, settings: Postprocess) -> Boxes:
-    """The B boxes that are kept, each moved to the weighted mean of the boxes around it, itself among them.
+    """The B kept boxes, each replaced by the weighted mean of the boxes around it, itself among them.
 
     Args:
         boxes: N candidates of one class.
         scores: (N,).
-        best: (B,) rows of the boxes that are kept.
-        settings: least IoU of a box that votes, and what it weighs.
+        best: (B,) rows of the kept boxes.
+        settings: lowest IoU of a box that votes, and its weight.
     """
     assert settings.vote_iou is not None
     near = boxes[best].iou(boxes) >= settings.vote_iou
@@ -145,18 +145,16 @@ def finish(
 ) -> Detections:
     """The detections of one image, by falling score: boxes clipped, those without area dropped, NMS in each class.
 
-    Where settings ask for votes, the boxes that are kept are moved by them, at last.
-    Scores of -inf, which a rescored crop may have, are dropped as well.
-
-    A tie goes to the lower class, then to the earlier candidate.
+    With ``vote_iou``, the kept boxes are then replaced by weighted means. Candidates with a score of -inf, which a
+    rescored crop may have, are dropped. The lower class, then the earlier candidate, wins a tie.
 
     Args:
         boxes: M candidates after the box head, not clipped.
         scores: (M,).
         labels: (M,).
-        rows: (M,) the proposals that they come from.
+        rows: (M,) rows of their proposals.
         image_size: (height, width).
-        settings: the NMS threshold.
+        settings: suppression and votes.
     """
     found = Detections(boxes.clip(image_size), scores, labels, rows)
     found = found[((found.boxes.area() > 0) & (scores > -torch.inf)).nonzero()[:, 0]]

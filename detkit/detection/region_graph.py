@@ -1,4 +1,4 @@
-"""A detector's arithmetic on crops as one module, which can be written as a graph."""
+"""A detector's computation on crops as one module that can be exported as a graph."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ KEEP = "detect with detkit instead (detkit detect, detkit.load)"
 
 
 class RegionGraph(nn.Module):
-    """From crops to scores and boxes: network, classifier and box head, with every factor and bias folded in.
+    """Network, classifier and box head in one module, from crops to scores and boxes.
 
-    Features are rounded to float16 on the way, as classifier and box head were taught.
+    Features are rounded to float16 in between, as in the training of classifier and box head.
 
     Args:
-        detector: of crops, in float32 on the CPU.
+        detector: a detector that works on crops, in float32 on the CPU.
 
     Raises:
-        ModelError: a part of the model cannot be written so; the message names it.
+        ModelError: if a component of the model cannot be exported; the message names it.
     """
 
     def __init__(self, detector: Detector) -> None:
@@ -74,10 +74,10 @@ class RegionGraph(nn.Module):
 
 
 def refuse_other_parts(detector: Detector) -> None:
-    """Refuses a detector that is more than one pass over crops.
+    """Refuses a detector that needs more than one pass over crops.
 
     Raises:
-        ModelError: naming the part.
+        ModelError: if a component needs more; the message names it.
     """
     scorer, extractor = detector.scorer, detector.network.extractor
     if extractor.warp() is None:

@@ -1,4 +1,4 @@
-"""From the features of an image's regions to scored and moved candidates."""
+"""Candidates with scores and moved boxes, from the features of an image's regions."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ class Candidates:
     """The scored regions of one image that survive the cap per image.
 
     Args:
-        rows: (M,) int64 proposal rows; a row stands once for each class it is a candidate of.
+        rows: (M,) int64 proposal rows; a row occurs once for each class that it is a candidate of.
         labels: (M,) int64.
         scores: (M,) float32.
         boxes: the M proposals.
-        refined: the same, not clipped, after the box head has moved those that the settings let it move.
-        refined_scores: (M,) float32 scores of what was moved last: ``scores``, unless the settings rescore.
-        every_score: (N, K) float32 of all N proposals, of which these are the candidates.
+        refined: the boxes after the box head, not clipped; those that the settings exclude are not moved.
+        refined_scores: (M,) float32 scores after the box head: ``scores``, unless the settings change scores.
+        every_score: (N, K) float32 scores of all N proposals.
     """
 
     rows: Tensor
@@ -41,7 +41,7 @@ class Candidates:
     every_score: Tensor
 
     def __getitem__(self, kept: Tensor) -> Candidates:
-        """Those where (M,) bool ``kept`` is true."""
+        """The candidates for which (M,) bool ``kept`` is true."""
         return Candidates(
             rows=self.rows[kept],
             labels=self.labels[kept],
@@ -55,11 +55,11 @@ class Candidates:
 
 @dataclass(frozen=True, eq=False)
 class OneImage:
-    """An image of whose regions features can be computed.
+    """An image that can compute features of its regions.
 
     Args:
         size: (height, width).
-        features: boxes inside it -> {layer: (N, D) float32} for each of a scorer's ``layers``.
+        features: returns {layer: (N, D) float32} of boxes inside the image, for each of a scorer's ``layers``.
     """
 
     size: tuple[int, int]
@@ -68,7 +68,7 @@ class OneImage:
 
 @dataclass(frozen=True, eq=False)
 class RegionScorer:
-    """Classifier and box head together: what turns features into candidates in evaluation and detection alike.
+    """Classifier and box head together. They turn features into candidates, in evaluation and in detection.
 
     Args:
         classifier: scores regions.
@@ -104,9 +104,9 @@ class RegionScorer:
             boxes: its N proposals.
             features: {layer: (N, D) float32} for each of ``layers``.
             settings: caps.
-            min_score: regions that score less are none; for all classes or (K,) for each. Where settings rescore, it
-                is the last score that counts.
-            image: is asked for new crops; needed where the box head moves candidates more than once.
+            min_score: the lowest score of a candidate, for all classes or (K,) for each. If the settings change scores,
+                the final score counts.
+            image: computes features of new crops; needed if the box head moves candidates more than once.
         """
         given = self.classifier.score(features[self.classifier_layer])
         every_score = checked_scores(self.classifier, given, len(boxes))
@@ -129,9 +129,9 @@ class RegionScorer:
         settings: Postprocess,
         image: OneImage | None = None,
     ) -> tuple[Boxes, Tensor]:
-        """The M boxes, not clipped, that the last iteration gives, and their (M,) scores.
+        """The M boxes after the last iteration, not clipped, and their (M,) scores.
 
-        A box that an iteration has not changed, or of which less than a pixel lies in the image, is left as it is.
+        A box does not move any more if an iteration has not changed it, or if less than a pixel of it is in the image.
         Source: R-CNN, appendix C, whose authors iterated and saw no gain.
 
         Args:
@@ -139,8 +139,8 @@ class RegionScorer:
             features: (M, D) of the box head's layer; (M, 0) for one that reads none.
             labels: (M,) their classes, which they keep.
             scores: (M,).
-            settings: how often boxes are moved, from which score on, and whether new crops are scored.
-            image: is asked for new crops.
+            settings: number of iterations, lowest score of moved boxes, and whether new crops are scored.
+            image: computes features of new crops.
         """
         given = boxes
         moved = self.refined(boxes, features, labels, scores, settings)
@@ -166,14 +166,14 @@ class RegionScorer:
         return scores + weight * iou.log() if self.classifier.score_kind == "margin" else scores * iou**weight
 
     def refined(self, boxes: Boxes, features: Tensor, labels: Tensor, scores: Tensor, settings: Postprocess) -> Boxes:
-        """(M,) boxes, not clipped, after the box head has moved those that the settings let it move.
+        """(M,) boxes after the box head, not clipped; those that the settings exclude are not moved.
 
         Args:
             boxes: M candidates.
             features: (M, D) of the box head's layer; (M, 0) for one that reads none.
             labels: (M,) their classes.
             scores: (M,).
-            settings: from which score on candidates are moved.
+            settings: the score above which candidates are moved.
         """
         refined = checked_moves(self.box_head, self.box_head.refine(features, boxes, labels), len(boxes))
         if settings.refine_above is None:

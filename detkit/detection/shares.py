@@ -1,4 +1,4 @@
-"""Which features made a score."""
+"""The shares of features in a score."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ class Share:
 
 @dataclass(frozen=True)
 class Shares:
-    """A linear score taken apart: bias + the features that speak for the class + those that speak against it.
+    """A linear score as a sum: bias + features in favour of the class + features against it.
 
     Args:
-        output: "margin", or "logit" where the scores are the softmax of these.
-        total: the output.
-        bias: what it is without features.
+        output: "margin", or "logit" if the scores are the softmax of logits.
+        total: the value of the output.
+        bias: the value without features.
         support: the sum of all positive shares.
         against: the sum of all negative shares.
-        num_support: how many features have a positive share.
-        num_against: how many have a negative one.
+        num_support: number of features with a positive share.
+        num_against: number of features with a negative share.
         largest: the largest positive shares, falling, then the largest negative ones.
     """
 
@@ -58,15 +58,15 @@ class Shares:
     def of(
         cls, classifier: Classifier, features: Tensor, label: int, layer: str, spec: LayerSpec, most: int
     ) -> Shares | None:
-        """The shares in the score of one class; None where the classifier is not linear or the class never fires.
+        """The shares in the score of one class; None if the classifier is not linear or the class is never found.
 
         Args:
             classifier: the classifier.
-            features: (D,) of the region.
+            features: (D,) features of the region.
             label: the class.
-            layer: that the classifier reads.
-            spec: its shape.
-            most: shares of each sign to name.
+            layer: name of the layer that the classifier reads.
+            spec: shape of the layer.
+            most: number of shares of each sign in ``largest``.
         """
         linear = classifier.linear()
         if linear is None or not bool(linear.bias[label].isfinite()):

@@ -1,4 +1,4 @@
-"""Single numbers of a layer, and the regions that excite them."""
+"""Units of a layer, and the regions that excite them."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class Unit:
 
     Args:
         layer: the layer's name.
-        number: its place among the D numbers.
-        channel: of the layer's map; the number itself where the layer has no map.
-        cell: its place among the h * w cells, rows first; 0 where there is no map.
-        grid: (h, w) cells; (1, 1) where there is no map.
+        number: its position among the D numbers.
+        channel: its channel in the layer's map; ``number`` if the layer has no map.
+        cell: its position among the h * w cells, rows first; 0 without a map.
+        grid: (h, w) cells; (1, 1) without a map.
     """
 
     layer: str
@@ -51,23 +51,23 @@ class Unit:
 
     @property
     def of_channel(self) -> slice:
-        """All numbers of its channel."""
+        """The positions of all units of its channel."""
         cells = self.grid[0] * self.grid[1]
         return slice(self.channel * cells, (self.channel + 1) * cells)
 
 
 def strongest_units(features: Tensor, row: int, layer: str, spec: LayerSpec, most: int) -> list[Unit]:
-    """The units that a region excites most, of each channel at most one; those at 0 or below are left out.
+    """The units that a region excites most, at most one of each channel; units at 0 or below are left out.
 
-    Of units that are excited alike, those come first that the other regions excite less on average: many networks
-    limit what a unit can give, so that several reach the limit.
+    Many networks limit the activation of a unit, so that several units reach the limit. Of units with equal
+    activation, those that the other regions excite less on average come first.
 
     Args:
-        features: (N, D) of the layer of an image's regions.
-        row: of the region.
-        layer: the layer's name.
-        spec: its shape.
-        most: how many.
+        features: (N, D) features of an image's regions in the layer.
+        row: row of the region.
+        layer: name of the layer.
+        spec: shape of the layer.
+        most: maximal number of units.
     """
     values, means = (v.view(spec.shape[0], -1) for v in (features[row], features.mean(0)))
     alike = values == values.max(1, keepdim=True).values
@@ -84,15 +84,15 @@ def strongest_regions(boxes: Boxes, activations: Tensor, most: int) -> Tensor:
 
     Args:
         boxes: N regions.
-        activations: (N,) of the unit; those at 0 or below excite nothing.
-        most: how many.
+        activations: (N,) activations of the unit; regions at 0 or below are left out.
+        most: maximal number of regions.
     """
     rows = (activations > 0).nonzero()[:, 0]
     return rows[nms(boxes[rows], activations[rows], UNIT_IOU)[:most]]
 
 
 def drawn_field(field: ReceptiveField, unit: Unit) -> np.ndarray | None:
-    """(4,) the unit's field in a crop, its centre and then its edges clipped to it; None where it sees the whole crop.
+    """(4,) the unit's field in a crop: first its centre, then its edges are clipped; None if it sees the whole crop.
 
     Source: R-CNN, section 3.1 and figure 4.
     """

@@ -12,12 +12,12 @@ from detkit.structures import Detections, Sample
 
 
 class Evaluator(ABC):
-    """Judges the detections of a split.
+    """Computes metrics of the detections of a split.
 
     A registered evaluator's constructor takes ``class_names`` from the builder.
 
     Attributes:
-        judges_proposals: True where ``add`` expects all proposals of an image (scores are objectness, labels 0).
+        judges_proposals: True if ``add`` expects all proposals of an image (scores are objectness, labels are 0).
     """
 
     judges_proposals: bool = False
@@ -28,10 +28,10 @@ class Evaluator(ABC):
 
     @abstractmethod
     def add(self, sample: Sample, detections: Detections) -> None:
-        """Takes one image: its ground truths and what was detected. An image without detections is added, too.
+        """Adds one image, with its ground truths and its detections. Add images without detections, too.
 
         Raises:
-            ValueError: the sample has no annotations (None).
+            ValueError: if the sample has no annotations (None).
         """
 
     @abstractmethod
@@ -39,22 +39,23 @@ class Evaluator(ABC):
         """Metrics by name, for example {"VOC07": {"mAP": 0.58, "AP": {"cat": 0.7, "dog": None}}}; fractions.
 
         Values are finite numbers, texts, None, and lists and dicts of these. ``AP`` by class gets a column in the
-        table; its last line shows ``mAP``, or where that is not given the mean of the classes that have a number.
+        table. The last line of the table shows ``mAP``, or, without it, the mean of the classes that have a number.
 
         Raises:
-            DataError: there was no ground truth at all.
+            DataError: if there was no ground truth.
         """
 
     def curves(self) -> dict[str, Curves]:
-        """By metric what its AP by class is computed from, so that two runs can be compared; none where it has none."""
+        """The data of each metric's AP by class, to compare two runs; empty if the evaluator has no such metric."""
         return {}
 
 
 def checked_metrics(evaluator: Evaluator, metrics: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """What an evaluator has computed; the core looks at every answer.
+    """The metrics of an evaluator, after a check. Every result of ``compute`` passes through it.
 
     Raises:
-        ComponentError: it is no dict of dicts by name, holds what JSON cannot, or an ``AP`` by class holds no numbers.
+        ComponentError: if the result is no dict of dicts by name, holds values that JSON cannot, or has an ``AP`` by
+            class that holds no numbers.
     """
     name = type(evaluator).__name__
     where = f"{name}.compute"

@@ -1,4 +1,4 @@
-"""How far mean AP would move on other test images: percentile intervals from images drawn anew."""
+"""Bootstrap intervals of mean AP: how much it depends on the choice of test images."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ Measure = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 @dataclass(frozen=True)
 class Interval:
-    """A figure on the test images as they are, and where 95 % of the draws lie.
+    """A figure on the test images, and the interval that holds 95 % of its values on the draws.
 
     Args:
-        value: on every image once.
+        value: the figure on every image once.
         low: the 2.5 % quantile of the draws.
         high: the 97.5 % quantile.
     """
@@ -36,11 +36,11 @@ class Interval:
 
 @dataclass(frozen=True, eq=False)
 class Curves:
-    """What one AP by class is computed from.
+    """The data of one AP by class.
 
     Args:
-        matches: for each IoU threshold those of each class; the AP of a class is the mean over the thresholds.
-        measure: AP of many curves.
+        matches: the matches of each class, for each IoU threshold; the AP of a class is the mean over the thresholds.
+        measure: computes AP of many curves.
     """
 
     matches: Sequence[Sequence[Matches]]
@@ -52,9 +52,9 @@ class Paired:
     """A figure of two runs.
 
     Args:
-        first: of the one.
-        second: of the other.
-        difference: how much higher that of the other is.
+        first: the figure of the first run.
+        second: the figure of the second run.
+        difference: second minus first.
     """
 
     first: float
@@ -68,7 +68,7 @@ class PairedAPs:
 
     Args:
         mean: the mean AP.
-        classes: that of each class; None for one without a ground truth.
+        classes: the AP of each class; None for a class without a ground truth.
     """
 
     mean: Paired
@@ -76,15 +76,16 @@ class PairedAPs:
 
 
 def map_interval(matches: Sequence[Matches], measure: Measure, *, draws: int = DRAWS, seed: int = 0) -> Interval:
-    """Mean AP with the interval of ``draws`` sets of as many test images, drawn with replacement.
+    """Mean AP with its 95 % interval over ``draws`` sets of as many test images, drawn with replacement.
 
-    It says how much of a figure is the choice of test images. It says nothing of other training images or seeds.
+    The interval shows how much the figure depends on the choice of test images. It does not show how much it depends
+    on training images or seeds.
 
     Args:
-        matches: of each class, as ``VOC.matches`` gives them.
+        matches: matches of each class, as from ``VOC.matches``.
         measure: ``area_ap``, or ``grid_ap`` with its grid.
-        draws: sets of images.
-        seed: with the number of images, all that the draws depend on.
+        draws: number of sets of images.
+        seed: fixes the draws, together with the number of images.
 
     Source: Efron, Bootstrap methods (1979), section 4; percentile interval.
     """
@@ -96,13 +97,13 @@ def map_interval(matches: Sequence[Matches], measure: Measure, *, draws: int = D
 def ap_intervals(
     matches: Sequence[Matches], measure: Measure, *, draws: int = DRAWS, seed: int = 0
 ) -> tuple[list[Interval | None], Interval]:
-    """AP of each class with its interval, None for one without a ground truth, and what ``map_interval`` gives.
+    """AP of each class with its interval, None for a class without a ground truth, and the result of ``map_interval``.
 
     Args:
-        matches: of each class, one of which at least has a ground truth.
+        matches: matches of each class; at least one class has a ground truth.
         measure: as for ``map_interval``.
-        draws: likewise.
-        seed: likewise.
+        draws: as for ``map_interval``.
+        seed: as for ``map_interval``.
     """
     truths = [one.truths for one in matches]
     every, drawn = (class_aps(matches, measure, counts) for counts in _counts(truths, draws, seed))
@@ -115,28 +116,28 @@ def ap_intervals(
 def paired_interval(
     first: Sequence[Matches], second: Sequence[Matches], measure: Measure, *, draws: int = DRAWS, seed: int = 0
 ) -> Interval:
-    """How much higher the mean AP of the second run is than that of the first, at one threshold.
+    """The mean AP of the second run minus that of the first, at one threshold, with its interval.
 
     Args:
-        first: the matches of one run, of each class.
-        second: those of another run on the same images, in the same order.
+        first: matches of each class in the first run.
+        second: matches in the second run, on the same images in the same order.
         measure: as for ``map_interval``.
-        draws: likewise.
-        seed: likewise.
+        draws: as for ``map_interval``.
+        seed: as for ``map_interval``.
 
     Raises:
-        ValueError: the runs are of other images or other ground truths.
+        ValueError: if the runs differ in images or ground truths.
     """
     return paired_aps(Curves([first], measure), Curves([second], measure), draws=draws, seed=seed).mean.difference
 
 
 def paired_aps(first: Curves, second: Curves, *, draws: int = DRAWS, seed: int = 0) -> PairedAPs:
-    """The AP of two runs, and how much higher that of the second is, both on the same draws.
+    """The AP of two runs and their difference, on the same draws.
 
-    What makes an image hard for both cancels out, so these intervals are narrower than those of the two runs suggest.
+    Images that are hard for both runs cancel out, so these intervals are narrower than those of the two runs suggest.
 
     Raises:
-        ValueError: the runs are of other images or other ground truths.
+        ValueError: if the runs differ in images or ground truths.
     """
     truths = [[one.truths for one in curves.matches[0]] for curves in (first, second)]
     if len(truths[0]) != len(truths[1]) or not all(map(np.array_equal, *truths)):
@@ -162,39 +163,39 @@ def _mean_of(curves: Curves, counts: np.ndarray) -> np.ndarray:
 
 
 def mean_aps(matches: Sequence[Matches], measure: Measure, counts: np.ndarray) -> np.ndarray:
-    """(B,) mean AP of each draw over the classes of which it holds a ground truth; not a number where it holds none.
+    """(B,) mean AP of each draw over the classes with a ground truth in it; nan if there is no such class.
 
-    A draw equals the evaluator on these images in list order, where the copies of an image have each detection of one
-    score side by side.
+    The result equals that of the evaluator on the drawn images in list order, with the detections of one score in the
+    copies of an image side by side.
 
     Args:
-        matches: of each class.
-        measure: AP of many curves.
-        counts: (B, I) integers, how often each draw holds each of the I images.
+        matches: matches of each class.
+        measure: computes AP of many curves.
+        counts: (B, I) integers, number of copies of each of the I images in each draw.
     """
     return nan_mean(class_aps(matches, measure, counts))
 
 
 def class_aps(matches: Sequence[Matches], measure: Measure, counts: np.ndarray) -> np.ndarray:
-    """(C, B) AP of each class in each draw; not a number where a draw holds no ground truth of the class.
+    """(C, B) AP of each class in each draw; nan if a draw holds no ground truth of the class.
 
     Args:
-        matches: of each of C classes.
-        measure: AP of many curves.
-        counts: (B, I) integers, how often each draw holds each of the I images.
+        matches: matches of each of C classes.
+        measure: computes AP of many curves.
+        counts: (B, I) integers, number of copies of each of the I images in each draw.
     """
     return np.stack([_aps(one, measure, counts) for one in matches])
 
 
 def image_draws(num_images: int, *, draws: int = DRAWS, seed: int = 0) -> np.ndarray:
-    """(draws, I) int64: how often each set of as many images, drawn with replacement, holds each image."""
+    """(draws, I) int64: number of copies of each image in each draw of I images with replacement."""
     share = np.full(num_images, 1 / num_images)
     drawn: np.ndarray = rng_for(seed, "bootstrap").multinomial(num_images, share, size=draws)
     return drawn
 
 
 def percentile_interval(value: float, drawn: np.ndarray) -> Interval:
-    """A figure with the limits of the middle 95 % of its (B,) values on the draws; what is no number is left out."""
+    """A figure with the limits of the middle 95 % of its (B,) values on the draws; nan values are left out."""
     low, high = np.nanquantile(drawn, [0.025, 0.975])
     return Interval(float(value), float(low), float(high))
 

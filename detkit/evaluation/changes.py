@@ -1,4 +1,4 @@
-"""Which detections one run shows and another does not, and which of them became right or wrong."""
+"""Differences between the detections of two runs."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 
 @dataclass(frozen=True)
 class Change:
-    """A detection that only one of two runs shows, or that both show and one of them rightly.
+    """A detection that only one of two runs shows, or that both show but that is right in only one of them.
 
     Args:
-        kind: "appeared" where only the second shows it, "vanished" where only the first does, else "turned".
+        kind: "appeared" if only the second run shows it, "vanished" if only the first does, else "turned".
         image: position of the image.
         label: its class.
         first: its row among the detections of the first run, or -1.
-        second: its row among those of the second, or -1.
-        verdict: "right", "wrong" or "ignored" (on an object that need not be found): of the run that shows it, of the
-            second where both do.
+        second: its row among the detections of the second run, or -1.
+        verdict: "right", "wrong" or "ignored" (on an object that need not be found), in the run that shows it; in the
+            second run if both do.
     """
 
     kind: Kind
@@ -49,14 +49,14 @@ def changes(
     iou: float = 0.5,
     strict_iou: bool = False,
 ) -> list[Change]:
-    """What differs between the detections that two runs show, image by image.
+    """The differences between the detections that two runs show, image by image.
 
     Args:
         samples: the images, with annotations.
-        first: what the first run shows of each image: the detections that reach its thresholds.
-        second: likewise of the second run.
+        first: detections of each image that reach the thresholds of the first run.
+        second: detections of each image that reach the thresholds of the second run.
         class_names: the K classes.
-        iou: overlap with an object from which on a detection is right, by VOC's rule.
+        iou: overlap with an object from which a detection is right, by VOC's rule.
         strict_iou: whether the overlap must exceed ``iou``.
     """
     verdicts = [_verdicts(samples, found, class_names, iou, strict_iou) for found in (first, second)]
@@ -76,7 +76,7 @@ def changes(
 
 
 def same_detections(first: Detections, second: Detections, iou: float = SAME_IOU) -> Iterator[tuple[int, int]]:
-    """Pairs of rows of one class that overlap at least ``iou``; the largest overlap first, each row once."""
+    """Pairs of rows of one class whose IoU is at least ``iou``: the largest IoU first, each row at most once."""
     overlaps = first.boxes.iou(second.boxes).numpy().copy()
     overlaps[first.labels.numpy()[:, None] != second.labels.numpy()] = -1
     while overlaps.size and overlaps.max() >= iou:

@@ -1,4 +1,4 @@
-"""COCO's twelve numbers."""
+"""COCO's twelve metrics."""
 
 from __future__ import annotations
 
@@ -46,15 +46,17 @@ class _IgnoringEval(cocoeval.COCOeval):
 
 @EVALUATORS.register()
 class COCO(Evaluator):
-    """The twelve numbers of pycocotools for boxes.
+    """COCO's twelve metrics for boxes, computed by pycocotools.
 
-    A crowd takes any number of detections that lie inside it, and they are ignored. A difficult object, which COCO does
-    not know, is ignored with the one detection that matches it by plain IoU, and left out of the recall; an object of a
-    class that is not asked for is as a difficult one of every class. Small, medium and large are by
-    ``Annotations.area`` for ground truths and by the box for detections, as in pycocotools.
+    Objects that need not be found:
+    - Detections inside a crowd are ignored, any number of them.
+    - A difficult object, which COCO does not have, is left out of the recall, and the one detection that matches it by
+      plain IoU is ignored.
+    - An object of a class that is not selected is treated as a difficult object of every class.
 
-    Of equal scores the image with the lower id comes first, by number where all ids are numbers, as in pycocotools; so
-    the order of adding does not matter.
+    As in pycocotools, small, medium and large are by ``Annotations.area`` for ground truths and by the box for
+    detections. Of equal scores the image with the lower id comes first, by number if all ids are numbers. The order of
+    adding therefore does not matter.
 
     Args:
         class_names: the K classes.
@@ -83,7 +85,7 @@ class COCO(Evaluator):
         self._detections: list[dict[str, Any]] = []
 
     def add(self, sample: Sample, detections: Detections) -> None:
-        """Takes one image."""
+        """Adds one image."""
         truths = sample.annotations
         if truths is None:
             raise ValueError(f"image {sample.image_id} has no annotations; COCO needs the ground truth")
@@ -98,7 +100,7 @@ class COCO(Evaluator):
             self._detections.append(entry | {"iscrowd": 0, "score": score})
 
     def compute(self) -> dict[str, dict[str, Any]]:
-        """{"COCO": {"AP": fraction, "AP50": ...}}; None for a size of which there is no ground truth."""
+        """{"COCO": {"AP": fraction, "AP50": ...}}; None for a size without a ground truth."""
         if all(t["ignored"] for t in self._truths):
             raise DataError(
                 f"COCO: no ground truth in {len(self._image_ids)} images that is neither difficult nor crowd; "
@@ -111,7 +113,7 @@ class COCO(Evaluator):
         return {"COCO": {n: None if v < 0 else float(v) for n, v in zip(NUMBERS, evaluation.stats)}}
 
     def curves(self) -> dict[str, Curves]:
-        """{"COCO": those of AP, the mean over ten thresholds, of objects of any size}."""
+        """{"COCO": curves of AP, the mean over ten thresholds, for objects of any size}."""
         evaluation = self._evaluated()
         row_of = np.argsort(self._rank())
         settings, num_images = evaluation.params, len(self._image_ids)

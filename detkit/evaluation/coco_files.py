@@ -20,13 +20,13 @@ KEYS = ("image_id", "category_id", "bbox", "score")
 def write_coco(file: Path, dataset: Dataset, detections: Sequence[Detections]) -> None:
     """Writes a list of {"image_id", "category_id", "bbox": [x, y, width, height], "score"}, images in list order.
 
-    Image numbers and category ids are those of a COCO data set. Other data sets have none: there the image id is the
+    Image numbers and category ids are those of a COCO data set. Other data sets have none: the image id is then the
     data set's own, a string, and the category is the position of the class, from 1.
 
     Args:
-        file: its folder is made where it does not exist.
-        dataset: gives image and category ids.
-        detections: of each image of the data set, in its order.
+        file: the file; its folder is created if it does not exist.
+        dataset: has the image and category ids.
+        detections: detections of each image of the data set, in its order.
     """
     categories = _category_ids(dataset)
     entries = []
@@ -43,8 +43,9 @@ def read_coco(file: Path, dataset: Dataset) -> list[Detections]:
     """The detections of a results file, for each image of a data set in its order.
 
     Raises:
-        DataError: no JSON list of results, a key twice in one, an image or category that the data set does not have, or
-            numbers that are none; the message names the position in the list, from 0.
+        DataError: if the file is no JSON list of results, repeats a key in a result, names an image or category that
+            the data set does not have, or has values that are no numbers. The message names the position in the list,
+            from 0.
     """
     missing = f"{file}: no such file; expected a COCO results file"
     with told(file, "results", "COCO results, a JSON list", form="JSON", missing=missing):

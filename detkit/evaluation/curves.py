@@ -13,9 +13,9 @@ class Matches:
 
     Args:
         scores: (N,) float64.
-        hits: (N,) bool, True where the detection finds a ground truth.
-        images: (N,) int64, the image of each, from 0 in the order of adding.
-        truths: (I,) int64, the ground truths to be found in each image.
+        hits: (N,) bool, True if the detection finds a ground truth.
+        images: (N,) int64, number of the image, from 0 in the order of adding.
+        truths: (I,) int64, number of ground truths to be found in each image.
     """
 
     scores: np.ndarray
@@ -25,12 +25,12 @@ class Matches:
 
     @classmethod
     def of(cls, scores: np.ndarray, hits: np.ndarray, num_truths: int) -> Matches:
-        """Those of which it is not asked in which image they are."""
+        """Matches for uses that do not need the images of detections."""
         return cls(scores, hits, np.zeros(len(hits), np.int64), np.array([num_truths], np.int64))
 
     @property
     def num_truths(self) -> int:
-        """The ground truths to be found in all images."""
+        """The number of ground truths to be found in all images."""
         return int(self.truths.sum())
 
     def curve(self) -> tuple[np.ndarray, np.ndarray]:
@@ -39,23 +39,23 @@ class Matches:
         return true / self.num_truths, true / np.arange(1, len(self.hits) + 1)
 
     def f1(self, threshold: float) -> float:
-        """F1 of the detections that score at least as much; 0 where there are neither these nor truths."""
+        """F1 of the detections with this score or more; 0 if there are neither detections nor ground truths."""
         counts = self.scores >= threshold
         return float(2 * self.hits[counts].sum() / max(counts.sum() + self.num_truths, 1))
 
     def best_f1_threshold(self) -> float:
-        """The score from which on F1 is highest; infinity where no detection is right."""
+        """The threshold of highest F1; infinity if no detection is right."""
         f1 = 2 * np.cumsum(self.hits) / (np.arange(1, len(self.hits) + 1) + self.num_truths)
         last_of_its_score = np.diff(self.scores, append=-np.inf) != 0
         return float(self.scores[np.argmax(f1 * last_of_its_score)]) if self.hits.any() else np.inf
 
 
 def grid_ap(recall: np.ndarray, precision: np.ndarray, grid: np.ndarray) -> np.ndarray:
-    """The mean over the grid of the best precision at that recall or beyond. Source: VOC2007 development kit.
+    """The mean, over the grid, of the best precision at this recall or more. Source: VOC2007 development kit.
 
     Args:
         recall: (N,) of one curve, or (N, B) of B curves; never falls.
-        precision: likewise.
+        precision: likewise, but it may fall.
         grid: levels of recall.
 
     Returns:
@@ -68,7 +68,7 @@ def grid_ap(recall: np.ndarray, precision: np.ndarray, grid: np.ndarray) -> np.n
 
 
 def area_ap(recall: np.ndarray, precision: np.ndarray) -> np.ndarray:
-    """The area under the precision envelope that never rises. Source: VOC2010 development kit.
+    """The area under the precision envelope, which never rises. Source: VOC2010 development kit.
 
     Args:
         recall: (N,) of one curve, or (N, B) of B curves; never falls.
@@ -82,7 +82,7 @@ def area_ap(recall: np.ndarray, precision: np.ndarray) -> np.ndarray:
 
 
 def nan_mean(values: np.ndarray) -> np.ndarray:
-    """The mean over the first axis of what is a number; not a number where nothing is."""
+    """The mean over the first axis of all values but nan; nan if there are none."""
     known = ~np.isnan(values)
     with np.errstate(invalid="ignore"):
         mean: np.ndarray = np.where(known, values, 0).sum(0) / known.sum(0)

@@ -17,11 +17,11 @@ def read_detections(path: Path, dataset: Dataset, split: str | Sequence[str] = "
 
     Args:
         path: a folder with comp3 or comp4 files, or a file that ends in .json.
-        dataset: the images and classes that the detections speak of.
-        split: its name or names, which stand in the names of VOC files.
+        dataset: the images and classes of the detections.
+        split: its name or names, which are part of the names of VOC files.
 
     Raises:
-        DataError: neither of them, or a line or result that cannot be used.
+        DataError: if ``path`` is neither of them, or a line or result cannot be used.
     """
     if path.is_dir():
         return read_voc(path, dataset, split)

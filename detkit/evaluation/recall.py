@@ -1,4 +1,4 @@
-"""How many objects the proposals reach."""
+"""The recall of proposals."""
 
 from __future__ import annotations
 
@@ -17,23 +17,24 @@ from detkit.structures import Detections, Sample
 
 @EVALUATORS.register()
 class ProposalRecall(Evaluator):
-    """The share of objects that some proposal reaches, by IoU and by number of proposals, whatever their class.
+    """The share of objects that a proposal overlaps enough, by IoU and by number of proposals; classes do not matter.
 
-    Difficult objects, crowds and objects of classes that are not asked for are left out. The first n proposals of an
-    image are those of the highest objectness; equals come in a random order that is drawn from SEED and the image id,
-    so a generator that does not rank is judged by a random choice of n, never by the order in which it happened to
-    give its boxes.
+    Difficult objects, crowds and objects of classes that are not selected are left out.
+
+    The first n proposals of an image are those of the highest objectness. Proposals of equal objectness come in a
+    random order, which depends on SEED and the image id. A generator that does not rank is therefore evaluated on a
+    random choice of n, never on the order of its boxes.
 
     Args:
         class_names: the K classes.
-        thresholds: IoUs at which recall is taken; AR is the mean over them.
-        counts: numbers of proposals at which everything is reported, beside all of them.
-        strict: whether the IoU must exceed the threshold, as in the authors' script of selective search; R-CNN's is
-            content with equality.
-        seed: of the order among equals.
+        thresholds: IoU thresholds of recall; AR is the mean over them.
+        counts: numbers of proposals for which all figures are reported, in addition to all proposals.
+        strict: whether the IoU must exceed the threshold, as in the authors' script of selective search; R-CNN's
+            script accepts equality.
+        seed: seed of the order of equal objectness.
 
     Raises:
-        ConfigError: no threshold.
+        ConfigError: if there is no threshold.
 
     Source: Uijlings et al., section 5 (ABO, MABO); Hosang et al., PAMI 2016 (AR).
 
@@ -77,7 +78,7 @@ class ProposalRecall(Evaluator):
         self._num_boxes: list[int] = []
 
     def add(self, sample: Sample, detections: Detections) -> None:
-        """Takes all proposals of one image: scores are objectness, labels do not matter."""
+        """Adds all proposals of one image. Scores are objectness; labels are not used."""
         truths = sample.annotations
         if truths is None:
             raise ValueError(f"image {sample.image_id} has no annotations; ProposalRecall needs the ground truth")
@@ -90,7 +91,7 @@ class ProposalRecall(Evaluator):
         self._num_boxes.append(len(detections))
 
     def compute(self) -> dict[str, dict[str, Any]]:
-        """Fractions, None for a class without ground truth.
+        """All figures as fractions; None for a class without ground truth.
 
         {"ProposalRecall": {"recall": {"0.5": .., ..}, "AR", "ABO": {class: ..}, "MABO", "boxes_per_image",
         "num_truths", "by_count": {"10": {"recall", "AR", "ABO", "MABO"}, ..}}}
@@ -128,11 +129,11 @@ class ProposalRecall(Evaluator):
         }
 
     def order(self, image_id: str, objectness: np.ndarray) -> np.ndarray:
-        """(N,) rows of an image's proposals by falling objectness; the seed and the image draw the order of equals.
+        """(N,) rows of an image's proposals by falling objectness. Seed and image id fix the order of equals.
 
         Args:
-            image_id: of the image.
-            objectness: (N,).
+            image_id: id of the image.
+            objectness: (N,) objectness of the proposals.
         """
         digest = hashlib.blake2b(f"{self.seed}:{image_id}".encode(), digest_size=16).digest()
         shuffled = np.random.default_rng(int.from_bytes(digest, "big")).permutation(len(objectness))

@@ -8,15 +8,15 @@ from typing import Any
 
 
 def ap_table(columns: Mapping[str, Mapping[str, Any]]) -> str:
-    """AP in percent, a line for each class, one for the mean and, where a column has one, its 95 % interval.
+    """AP in percent: a line for each class, one for the mean, and one for its 95 % interval if a column has one.
 
     Args:
-        columns: by heading, what an evaluator gives: {"AP": {class: fraction or None}} and, if it has one, "mAP"; else
-            the mean is taken over the classes that have a number. It may have "interval": [low, high]. A class that a
-            column lacks, or has no ground truth of, shows a dash.
+        columns: metrics by heading: {"AP": {class: fraction or None}}, if there is one "mAP", and if there is one
+            "interval": [low, high]. Without "mAP", the mean is over the classes that have a number. A class that a
+            column lacks, or that has no ground truth, shows a dash.
 
     Returns:
-        Lines without a trailing newline; an empty text without columns.
+        Lines without a trailing newline; an empty text if there are no columns.
     """
     if not columns:
         return ""
@@ -87,7 +87,7 @@ def _percent(fraction: float | None) -> str:
 
 
 def aligned(rows: list[list[str]]) -> str:
-    """Columns two spaces apart, the first to the left, the others to the right."""
+    """Lines of columns two spaces apart; the first is aligned to the left, the others to the right."""
     widths = [max(map(_width, column)) for column in zip(*rows)]
     lines = []
     for first, *rest in rows:

@@ -23,27 +23,32 @@ RIGHT, WRONG, IGNORED = "right", "wrong", "ignored"
 
 @EVALUATORS.register()
 class VOC(Evaluator):
-    """AP as VOC2007 (11 recall levels) and VOC2010 (area) define it, at one or several IoU thresholds.
+    """Average precision of VOC2007 (11 recall levels) and of VOC2010 (area), at one or several IoU thresholds.
 
-    Each detection looks at the one ground truth of its class that it overlaps most, a difficult one included. With too
-    little overlap it is wrong; a difficult object or a crowd makes it ignored; an object that a better detection has
-    found makes it wrong. An object of a class that is not asked for is as a difficult one of every class. Of equal
-    scores the image added first, then the lower row, comes first.
+    Each detection is compared with the one ground truth of its class that it overlaps most, difficult ones included:
+    - It is wrong if the overlap is too small, or if a better detection has found the object already.
+    - It is ignored if the object is difficult or a crowd.
+    - Otherwise it is right.
 
-    IoU is in double precision on exclusive pixels; on whole pixels that equals the development kit's "+1" on inclusive
-    ones. Source: VOCevaldet.m.
+    An object of a class that is not selected is treated as a difficult object of every class. Of equal scores, the
+    image that was added first comes first, then the lower row.
+
+    IoU is computed in double precision on exclusive pixels. On whole pixels this equals the development kit's "+1" on
+    inclusive pixels.
+    Source: VOCevaldet.m.
 
     Args:
         class_names: the K classes.
-        iou: overlaps that count as found. Metrics are called VOC07 and VOC10 at 0.5, VOC07@0.7 and so on at others.
-        grid: recall levels of VOC2007. "numpy": the doubles of arange(0, 1.1, 0.1), which published Python figures use
-            and which lie a little above 0.3, 0.6 and 0.7; "exact": the tenths.
-        strict_iou: whether the overlap must exceed the threshold; the development kit is content with equality.
-        draws: sets of as many test images, drawn with replacement, that give the 95 % interval of mAP; 0 for none,
-            1000 is usual.
+        iou: IoU thresholds from which an object counts as found. Metrics at 0.5 are called VOC07 and VOC10, those at
+            others VOC07@0.7 and so on.
+        grid: recall levels of VOC2007. "numpy": the doubles of arange(0, 1.1, 0.1), as in published Python figures;
+            they lie a little above 0.3, 0.6 and 0.7. "exact": the tenths.
+        strict_iou: whether the overlap must exceed the threshold; the development kit accepts equality.
+        draws: number of bootstrap draws of the test images, with replacement, for the 95 % interval of mAP; 0 computes
+            no interval, 1000 is usual.
 
     Raises:
-        ConfigError: no IoU, or one twice.
+        ConfigError: if there is no IoU threshold, or one is repeated.
 
     Example:
         >>> from pathlib import Path
@@ -80,7 +85,7 @@ class VOC(Evaluator):
         self._num_seen = 0
 
     def add(self, sample: Sample, detections: Detections) -> None:
-        """Takes one image."""
+        """Adds one image."""
         truths = sample.annotations
         if truths is None:
             raise ValueError(f"image {sample.image_id} has no annotations; VOC needs the ground truth")
@@ -114,7 +119,7 @@ class VOC(Evaluator):
         return {name: self._summary(own.matches[0], own.measure) for name, own in self.curves().items()}
 
     def curves(self) -> dict[str, Curves]:
-        """Those of VOC07 and VOC10 at each threshold."""
+        """The curves of VOC07 and VOC10 at each threshold."""
         curves: dict[str, Curves] = {}
         for iou in self.iou:
             matches, suffix = self.matches(iou), "" if iou == 0.5 else f"@{iou}"
@@ -123,7 +128,7 @@ class VOC(Evaluator):
         return curves
 
     def matches(self, iou: float) -> list[Matches]:
-        """For each class its detections that count, at one threshold."""
+        """The detections of each class that count, at one threshold."""
         found, hits, counts, _ = self._judged(iou)
         truths = np.array(self._truths, np.int64).reshape(-1, len(self.class_names))
         of_class = (np.flatnonzero(counts & (found["label"] == k)) for k in range(len(self.class_names)))
@@ -133,10 +138,10 @@ class VOC(Evaluator):
         ]
 
     def verdicts(self, iou: float) -> list[np.ndarray]:
-        """For each image, in the order of adding, what becomes of its detections at one threshold.
+        """The verdicts on the detections of each image, in the order of adding, at one threshold.
 
         Returns:
-            (N,) of RIGHT, WRONG and IGNORED.
+            For each image (N,) of RIGHT, WRONG and IGNORED.
         """
         _, hits, counts, order = self._judged(iou)
         verdicts = np.empty(len(order), object)

@@ -26,14 +26,14 @@ FILE_NAME = re.compile(r"comp[34]_det_(.+)\.txt")
 def write_voc(folder: Path, split: str | Sequence[str], dataset: Dataset, detections: Sequence[Detections]) -> None:
     """Writes ``comp4_det_<split>_<class>.txt`` for every class.
 
-    A line is ``image score x1 y1 x2 y2`` in inclusive pixels that count from 1; images in list order. Scores come back
-    to the bit, boxes too where they are 0.001 pixels or more from zero.
+    A line is ``image score x1 y1 x2 y2`` in inclusive pixels that count from 1; images are in list order. ``read_voc``
+    returns the same scores to the bit, and the same boxes if coordinates are 0.001 pixels or more from zero.
 
     Args:
-        folder: is made where it does not exist.
-        split: stands in the file names; several are joined with a "+".
-        dataset: gives image ids and class names.
-        detections: of each image of the data set, in its order.
+        folder: the folder; it is created if it does not exist.
+        split: part of the file names; several are joined with a "+".
+        dataset: has the image ids and class names.
+        detections: detections of each image of the data set, in its order.
     """
     lines: list[list[str]] = [[] for _ in dataset.class_names]
     for sample, found in zip(dataset, detections, strict=True):
@@ -50,17 +50,18 @@ def write_voc(folder: Path, split: str | Sequence[str], dataset: Dataset, detect
 def read_voc(folder: Path, dataset: Dataset, split: str | Sequence[str] = "") -> list[Detections]:
     """The detections of comp3 or comp4 files, for each image of a data set in its order.
 
-    A class without a file has no detections, with a warning in the log.
+    A class without a file has no detections; the log warns of it.
 
     Args:
         folder: holds ``comp4_det_<split>_<class>.txt`` or ``comp3_det_...``; other files are not read.
-        dataset: the images and classes that the files speak of.
-        split: files of this split, as ``write_voc`` names them, are of the class that they name; of any other the
-            class is the longest that its name ends with, since splits and classes may hold underscores.
+        dataset: the images and classes of the detections.
+        split: name of the split in the file names of ``write_voc``, which gives the class of such a file. The class of
+            any other file is the longest class name that the file name ends with, since splits and classes may hold
+            underscores.
 
     Raises:
-        DataError: no such file, a class or image that the data set does not have, two files for a class, or a line
-            that is not six columns with finite numbers.
+        DataError: if there is no such file, the data set does not have a class or image, a class has two files, or a
+            line is not six columns with finite numbers.
     """
     images = {sample.image_id: i for i, sample in enumerate(dataset)}
     parts = [_Rows.of([])]

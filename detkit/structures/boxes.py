@@ -19,7 +19,7 @@ class Boxes:
         tensor: (N, 4) float32, finite. ``Boxes.of`` converts lists and arrays.
 
     Raises:
-        ValueError: another shape or dtype, or a value that is not finite.
+        ValueError: if shape or dtype differ, or a value is not finite.
     """
 
     tensor: Tensor
@@ -50,7 +50,7 @@ class Boxes:
         return len(self.tensor)
 
     def __getitem__(self, rows: Any) -> Boxes:
-        """The boxes of a slice, an index array or a mask; a single integer keeps one row."""
+        """The boxes of a slice, an index array or a mask; an integer gives one row."""
         return Boxes(self.tensor[rows].reshape(-1, 4))
 
     def __iter__(self) -> Iterator[Tensor]:
@@ -61,32 +61,32 @@ class Boxes:
         return self.tensor.numpy()
 
     def distinct(self) -> tuple[np.ndarray, np.ndarray]:
-        """The first row of each different box, ascending, and (N,) the place among these of each box."""
+        """The first row of each different box, ascending, and for each of the N boxes its position among these rows."""
         _, first, which = np.unique(self.numpy(), axis=0, return_index=True, return_inverse=True)
         order = np.argsort(first)
         return first[order], np.argsort(order)[which.reshape(-1)]
 
     def area(self) -> Tensor:
-        """(N,) float64 areas in square pixels; an inverted box has none."""
+        """(N,) float64 areas in square pixels; 0 for an inverted box."""
         return torch.from_numpy(self._sides_product())
 
     def intersection(self, other: Boxes) -> Tensor:
-        """(N, M) float64 areas shared by each pair."""
+        """(N, M) float64 intersection areas of each pair, in square pixels."""
         return torch.from_numpy(self._shared(other))
 
     def iou(self, other: Boxes) -> Tensor:
-        """(N, M) float64 intersection over union in [0, 1]; 0 where nothing is shared.
+        """(N, M) float64 intersection over union in [0, 1]; 0 for boxes without a common area.
 
-        Thresholds must be compared with it in double precision: single precision rounds areas beyond 2**24 square
-        pixels, so an IoU of exactly one half can come out below 0.5. A double lies on the same side of a threshold of
-        up to three digits as the exact fraction, for whole pixels and sides up to a million.
+        Compare it with thresholds in double precision. Single precision rounds areas above 2**24 square pixels, so an
+        IoU of exactly one half may become less than 0.5. In double precision, the IoU is on the same side of a
+        threshold of up to three digits as the exact fraction, for whole pixels and sides up to a million.
         """
         shared = self._shared(other)
         union = self._sides_product()[:, None] + other._sides_product()[None] - shared
         return torch.from_numpy(shared / np.where(shared > 0, union, 1))
 
     def iou_of_pairs(self, other: Boxes) -> Tensor:
-        """(N,) float64 intersection over union of each box with the one in the same row of N others."""
+        """(N,) float64 intersection over union of each box with the box in the same row of N others."""
         own, their = self.tensor.double(), other.tensor.double()
         sides = torch.minimum(own[:, 2:], their[:, 2:]) - torch.maximum(own[:, :2], their[:, :2])
         shared = sides.clamp(min=0).prod(1)

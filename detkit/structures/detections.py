@@ -12,13 +12,13 @@ from detkit.structures.boxes import Boxes
 
 @dataclass(frozen=True, eq=False)
 class Detections:
-    """What a detector says about one image.
+    """The detections of one image.
 
     Args:
         boxes: N boxes, clipped to the image.
         scores: (N,) float32, higher is better; margins or probabilities.
         labels: (N,) int64 classes 0..K-1.
-        proposal_rows: (N,) int64 row of the proposal each came from, or -1 where it is not known.
+        proposal_rows: (N,) int64 row of the proposal that each came from, or -1 if it is not known.
     """
 
     boxes: Boxes
@@ -36,7 +36,7 @@ class Detections:
 
     @classmethod
     def of(cls, boxes: Boxes, scores: Tensor | list[float], labels: Tensor | list[int]) -> Detections:
-        """Detections that come from elsewhere than this run's proposals."""
+        """Detections that do not come from this run's proposals: their rows are -1."""
         return cls(
             boxes,
             torch.as_tensor(scores, dtype=torch.float32),

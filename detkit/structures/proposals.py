@@ -12,15 +12,15 @@ from detkit.structures.boxes import Boxes
 
 @dataclass(frozen=True, eq=False)
 class Proposals:
-    """What a proposal generator gives for one image.
+    """The result of a proposal generator for one image.
 
     Args:
         boxes: N boxes inside the image, each with an area.
-        objectness: (N,) float32, higher is better; all zero where the generator does not rank.
+        objectness: (N,) float32, higher is better; all zero if the generator does not rank.
         image_size: (height, width) of the image.
 
     Raises:
-        ValueError: other lengths or dtypes, or a box without area; the message names the row.
+        ValueError: if lengths or dtypes differ, or a box has no area; the message names the row.
     """
 
     boxes: Boxes

@@ -1,4 +1,4 @@
-"""One image of a data set and what is known to stand in it."""
+"""One image of a data set and its ground truths."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ class Annotations:
 
     Args:
         boxes: N boxes.
-        labels: (N,) int64 classes 0..K-1, or OTHER_CLASS: nothing is learnt from such an object or near it, and
-            detections of any class that find it are not judged.
+        labels: (N,) int64 classes 0..K-1, or OTHER_CLASS. Nothing is learnt from such an object or near it, and
+            detections of any class that find it are ignored.
         difficult: (N,) bool, VOC's flag: ignored by the evaluation.
         crowd: (N,) bool, COCO's flag: a group of objects in one box.
-        area: (N,) float64 pixels that COCO's evaluation sorts objects by: those of the outline where the data set has
+        area: (N,) float64 area in pixels, by which COCO's evaluation groups objects: of the outline if the data set has
             one, else of the box.
-        truncated: (N,) bool, VOC's flag: the object goes on outside its box. None where the data set does not tell.
+        truncated: (N,) bool, VOC's flag: the object extends beyond its box. None if the data set does not say.
     """
 
     boxes: Boxes
@@ -58,7 +58,7 @@ class Annotations:
         area: Sequence[float | None] | Tensor | None = None,
         truncated: list[bool] | None = None,
     ) -> Annotations:
-        """Annotations from lists; difficult and crowd left out are all False, an area left out is that of the box."""
+        """Annotations from lists. By default difficult and crowd are all False, and areas are those of the boxes."""
         flags = [
             torch.zeros(len(boxes), dtype=torch.bool) if f is None else torch.as_tensor(f, dtype=torch.bool)
             for f in (difficult, crowd)
@@ -76,7 +76,7 @@ class Annotations:
 
     @property
     def ignored(self) -> Tensor:
-        """(N,) bool: difficult, a crowd, or of another class: objects that a detector need not find."""
+        """(N,) bool: objects that a detector need not find: difficult, a crowd, or of another class."""
         return self.difficult | self.crowd | (self.labels == OTHER_CLASS)
 
     def __getitem__(self, rows: Tensor | slice) -> Annotations:
@@ -92,12 +92,12 @@ class Sample:
     """One image of a split.
 
     Args:
-        image_id: the data set's own name of the image.
+        image_id: id of the image in the data set.
         path: the image file.
-        size: (height, width) in pixels, read from the image itself, turned as ``orientation`` says.
-        annotations: its ground truths, or None where the split has none.
-        stamp: bytes of the file and nanoseconds of its last change when it was checked; None where it was not.
-        orientation: EXIF's number for how the stored pixels are turned and mirrored to be this image; 1 for not at all.
+        size: (height, width) in pixels, read from the image itself and turned by ``orientation``.
+        annotations: its ground truths, or None if the split has none.
+        stamp: size of the file in bytes and its time of change in nanoseconds when it was checked; None if it was not.
+        orientation: EXIF's number for the turn or mirroring from the stored pixels to this image; 1 changes nothing.
     """
 
     image_id: str

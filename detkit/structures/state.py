@@ -1,4 +1,4 @@
-"""What a component has learnt, and reading it back."""
+"""Writing and reading the state of components that learn."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ NUMBERS = {torch.float32, torch.float16, torch.bfloat16, torch.float64, torch.in
 
 
 class Learnt(ABC):
-    """A component that learns: its state is a few named tensors."""
+    """A component that learns. Its state is a few named tensors."""
 
     @abstractmethod
     def state(self) -> dict[str, Tensor]:
-        """All that was learnt, as named tensors."""
+        """Everything that was learnt, as named tensors."""
 
     @abstractmethod
     def load(self, state: Mapping[str, Tensor]) -> None:
-        """Puts back what ``state`` gave.
+        """Restores what ``state`` returned.
 
         Raises:
-            ModelError: a tensor is missing, has another shape, or holds what is no number.
+            ModelError: if a tensor is missing, has another shape, or holds nan or infinite numbers.
         """
 
     def report(self) -> dict[str, object]:
-        """What a reader of the run would like to know of the fit, as JSON values."""
+        """Figures about the fit for readers of the run, as JSON values."""
         return {}
 
 
@@ -42,7 +42,7 @@ def read_tensors(file: Path) -> dict[str, Tensor]:
     """The tensors of a safetensors file that detkit wrote.
 
     Raises:
-        ModelError: it is missing or damaged.
+        ModelError: if the file is missing or damaged.
     """
     try:
         return read_tensor_file(file)[0]
@@ -54,10 +54,10 @@ def read_tensors(file: Path) -> dict[str, Tensor]:
 
 
 def learnt_state(component: Learnt) -> dict[str, Tensor]:
-    """What a component has learnt.
+    """The state of a component, after a check.
 
     Raises:
-        ComponentError: its ``state`` is no dict of tensors by name.
+        ComponentError: if its ``state`` is no dict of tensors by name.
     """
     state, where = component.state(), f"{type(component).__name__}.state"
     if not isinstance(state, dict):
@@ -69,10 +69,10 @@ def learnt_state(component: Learnt) -> dict[str, Tensor]:
 
 
 def learnt_report(component: Learnt) -> dict[str, object]:
-    """What a component reports of its fit.
+    """The report of a component, after a check.
 
     Raises:
-        ComponentError: its ``report`` is no dict of JSON values.
+        ComponentError: if its ``report`` is no dict of JSON values.
     """
     report = component.report()
     try:
@@ -83,10 +83,10 @@ def learnt_report(component: Learnt) -> dict[str, object]:
 
 
 def load_learnt(component: Learnt, file: Path) -> None:
-    """Puts back what a component has learnt from the file that holds its state.
+    """Restores what a component has learnt from the file of its state.
 
     Raises:
-        ModelError: naming the file; it is missing or damaged, or not of this component.
+        ModelError: if the file is missing, damaged, or of another component; the message names the file.
     """
     state = read_tensors(file)
     try:
@@ -98,11 +98,11 @@ def load_learnt(component: Learnt, file: Path) -> None:
 def checked_state(owner: str, state: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Tensor]:
     """The named tensors of a state as float32, each of the expected shape.
 
-    Numbers are finite, but for -inf in a tensor of a number per class: the bias of a class that never fires.
+    Numbers must be finite. Only one-dimensional tensors may hold -inf: the bias of a class that is never found.
 
     Raises:
-        ModelError: a tensor is missing, has another shape, or holds what is no number; the message names the owner and
-            the tensor.
+        ModelError: if a tensor is missing, has another shape, or holds other nan or infinite numbers; the message
+            names the owner and the tensor.
     """
     for name, shape in shapes.items():
         if name not in state:
