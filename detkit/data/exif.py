@@ -1,6 +1,5 @@
 """The rotation that EXIF gives for an image, and its effect on pixels and boxes.
 
-
 Source: EXIF 2.32, tag 274 (Orientation): 1 as stored, 2 mirrored, 3 turned by 180 degrees, 4 both, 5 to 8 with rows and
 columns exchanged.
 """

@@ -1,4 +1,4 @@
-"""Classes and boxes learnt together."""
+"""The objective of Fast R-CNN: classes and boxes together."""
 
 from __future__ import annotations
 
@@ -27,22 +27,23 @@ from .targets import BoxTargets
 
 @OBJECTIVES.register()
 class MultiTask(RegionObjective):
-    """Softmax over K classes and background, and the boxes of the true class of each foreground region.
+    """Softmax over K classes and background, and box regression for the true class of each foreground region.
 
-    Both losses are divided by all regions of the step, background too; a box's is the sum over its four numbers.
-    Source: Fast R-CNN, section 2.3 and eqs. 1-3; its code for the start of the boxes' weights.
+    Each loss is a sum over regions, divided by the number of all regions of the step, background too. The loss of a box
+    is the sum over its four numbers.
+    Source: Fast R-CNN, section 2.3 and eqs. 1-3; its code for the first weights of the box head.
 
     Args:
-        box_layer: layer that the boxes' head reads; empty takes the last one, as the classes' does. An average over a
-            region does not tell where in it the object lies; the layer before it does.
-        box_weight: weight of the loss of boxes against that of classes.
-        sigma: the loss of a box turns from square to linear at 1 / sigma^2.
-        box_std: deviation of the Gaussian that the boxes' weights start from.
-        target_stds: deviations that normalise the four numbers of every box; empty takes mean and deviation of each
-            class's training regions.
+        box_layer: layer that the box head reads; empty takes the last layer, as for the class head. If the last layer
+            averages over a region, it does not tell where the object is; then take the layer before it.
+        box_weight: weight of the box loss against the class loss.
+        sigma: the loss of a number turns from square to linear at 1 / sigma^2.
+        box_std: standard deviation of the box head's Gaussian first weights.
+        target_stds: four standard deviations that normalise the numbers of every box; empty takes mean and deviation
+            of each class's training regions.
 
     Raises:
-        ConfigError: other than four deviations, or the network has no such layer.
+        ConfigError: if ``target_stds`` has other than 0 or 4 numbers, or the network has no layer ``box_layer``.
 
     Example:
         >>> from detkit.config.schema import fields_of
@@ -82,14 +83,14 @@ class MultiTask(RegionObjective):
         self.boxes = new_head(own, 4 * classes, std=box_std, seed=seed, name="finetune boxes")
 
     def prepare(self, backbone: Backbone, compute: Compute) -> None:
-        """Centres and scales what the heads see, where the settings ask for it."""
+        """Centres and scales the features of the heads if HEAD_NORM is above 0."""
         if self.settings.head_norm:
             for head, layer in ((self.classes, self.last_layer), (self.boxes, self.box_layer)):
                 seen = first_features(self, partial(self.features, backbone, layer=layer))
                 head.calibrate(seen, self.settings.head_norm)
 
     def on(self, index: RegionIndex) -> Self:
-        """The same on other regions, with boxes normalised as those that are learnt from."""
+        """The same heads and losses on other regions; boxes are normalised as in training."""
         other = super().on(index)
         other.targets = self.targets.on(index)
         return other
@@ -101,7 +102,7 @@ class MultiTask(RegionObjective):
         return replace(made, targets={**made.targets, "boxes": boxes})
 
     def losses(self, backbone: Backbone, batch: Batch) -> Losses:
-        """The terms "class" and "box"; the shares of foreground and of background regions that are told right."""
+        """The terms "class" and "box", and the shares of foreground and background that are classified correctly."""
         features = self.extractor.forward(backbone, batch.inputs, sorted({self.last_layer, self.box_layer}))
         scores = self.classes(features[self.last_layer]).float()
         moves = self.boxes(features[self.box_layer]).float()
@@ -115,11 +116,11 @@ class MultiTask(RegionObjective):
         return Losses(terms, regions_right(scores.detach(), labels))
 
     def head_layers(self) -> dict[str, str]:
-        """The last layer for classes, that of BOX_LAYER for boxes."""
+        """The layer of each head: the last one for ``class``, BOX_LAYER for ``box``."""
         return {**super().head_layers(), "box": self.box_layer}
 
     def heads(self) -> dict[str, LinearHead]:
-        """``class``: K classes, then background; ``box``: four moves of each class, not normalised."""
+        """``class``: (K+1, D), background last; ``box``: (4K, D), four moves of each class, not normalised."""
         return {"class": plain_head(self.classes), "box": self.targets.folded(plain_head(self.boxes))}
 
 

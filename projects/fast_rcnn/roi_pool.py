@@ -1,4 +1,4 @@
-"""RoI pooling: regions of one map become maps of one size by maxima."""
+"""RoI pooling: regions of a map are pooled to one size by maxima."""
 
 from __future__ import annotations
 
@@ -19,20 +19,23 @@ from detkit.registry import REGION_EXTRACTORS
 
 @REGION_EXTRACTORS.register()
 class RoIPool(ScaledMaps):
-    """Convolves the image and pools each region in place of the network's last pooling.
+    """Convolves the whole image and pools each region to one size, in place of the network's last pooling.
 
     Source: Fast R-CNN, sections 2.1 and 2.4; ROIPoolingLayer of its code for the rounding.
 
     Args:
         input_size: the backbone's crop side.
-        short_sides: lengths to which the shorter side of the image is scaled: one, or several of which a region takes
-            the one in which it has nearest to a crop's number of pixels.
-        long_side: length that the longer side may not exceed; 0 takes one and a half times the longest of
-            ``short_sides``.
+        short_sides: _sides: lengths in pixels to which the shorter side of the image is scaled. With several, a region
+            uses the scale at which its number of pixels is nearest to a crop's.
+        long_side: maximal length of the longer side of a scaled image; a longer image is scaled less. 0 takes 1.5
+            times the longest of ``short_sides``.
         pool: "max" rounds a region's first and last pixel to map cells and takes the maximum of each bin; "align"
-            rounds nothing and takes the mean of bilinear samples (RoIAlign of Mask R-CNN).
-        origin: where the map's first cell is centred: where the "network" has it, or on pixel "zero", as the paper's
-            code takes it to be for every network.
+            does not round and takes the mean of bilinear samples (RoIAlign of Mask R-CNN).
+        origin: centre of the map's first cell: "network" takes its true position, "zero" takes pixel 0, as the paper's
+            code does for every network.
+
+    Raises:
+        ConfigError: if ``long_side`` is less than the longest of ``short_sides``.
 
     Example:
         >>> import numpy as np
@@ -62,11 +65,11 @@ class RoIPool(ScaledMaps):
         self.origin = origin
 
     def placed(self, areas: np.ndarray, stretch: np.ndarray) -> np.ndarray:
-        """(n, 4): first and last pixel of each region, counted from 0, in the scaled image; "align" takes its edges."""
+        """(n, 4): first and last pixel of each region in the scaled image, counted from 0; with "align" its edges."""
         return (areas - (np.array([0, 0, 1, 1]) if self.pool == "max" else 0)) * stretch
 
     def pooled(self, backbone: Backbone, maps: Tensor, areas: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
-        """The layers behind the network's last pooling."""
+        """The named layers, each (n, D), behind the network's last pooling."""
         first_cell = backbone.map_origin - 0.5 if self.origin == "network" else 0.0
         if self.pool == "max":
             regions = torch.cat([areas[:, :1], areas[:, 1:] - first_cell], 1)
@@ -80,14 +83,14 @@ class RoIPool(ScaledMaps):
 
 
 def roi_max_pool(maps: Tensor, regions: Tensor, size: tuple[int, int], stride: int) -> Tensor:
-    """(N, C, *size) maxima of each region's bins. Differentiable in the maps: the first maximum takes the gradient.
+    """(N, C, *size) maxima of each region's bins. Differentiable in the maps: the first maximum gets the gradient.
 
-    Both ends are rounded to cells, halves away from zero, and belong to the region; bin i of n over L cells runs from
-    floor(i L / n) to ceil((i + 1) L / n); a bin outside the map is 0.
+    Both ends of a region are rounded to cells, halves away from zero; both cells belong to it. On an axis of L cells,
+    bin i of n holds the cells from floor(i L / n) to ceil((i + 1) L / n), exclusive. A bin outside the map is 0.
 
     Args:
         maps: (B, C, h, w).
-        regions: (N, 5) float32: which map, then the first and the last pixel, x1, y1, x2, y2; cell i lies on pixel
+        regions: (N, 5) float32: number of the map, then the first and last pixel as x1, y1, x2, y2; cell i is on pixel
             stride * i.
         size: bins in y and x.
         stride: pixels of a cell.

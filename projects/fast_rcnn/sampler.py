@@ -1,4 +1,4 @@
-"""Which regions make a step of Fast R-CNN."""
+"""The regions of a training step of Fast R-CNN."""
 
 from __future__ import annotations
 
@@ -16,18 +16,21 @@ from detkit.system.seeding import rng_for
 
 @REGION_SAMPLERS.register()
 class Hierarchical(RegionSampler):
-    """A few images, then regions of each without repetition.
+    """A step takes a few images, and regions of each without repetition.
 
-    The images of an epoch are a permutation of those with objects; its last ones are left out where they make no whole
-    step. Where an image has too little foreground, it gives more background; where it has too little background, the
-    step is smaller.
+    An epoch is a permutation of all images that have a foreground region; the last ones are left out if they are too
+    few for a step. An image with too little foreground gives more background. If it has too little background, the step
+    is smaller.
     Source: Fast R-CNN, section 2.3 (mini-batch sampling); RoIDataLayer of its code for the ends of epochs.
 
     Args:
         images_per_batch: images of a step.
-        batch_size: regions of a step, each image's share rounded down.
-        foreground_fraction: share of an image's regions that is foreground, at most.
-        background_from: least IoU with an object that a background region has; 0 takes every background region.
+        batch_size: regions of a step; the number of each image is rounded down.
+        foreground_fraction: largest share of foreground in an image's regions.
+        background_from: smallest best IoU with an object of a background region; 0 takes every background region.
+
+    Raises:
+        ConfigError: if ``images_per_batch`` is more than ``batch_size``.
 
     Example:
         >>> import numpy as np
@@ -62,7 +65,7 @@ class Hierarchical(RegionSampler):
         """(B,) rows, B at most ``batch_size``, image by image.
 
         Raises:
-            DataError: no image has a foreground region.
+            DataError: if no image has a foreground region.
         """
         usable = np.unique(index.image[index.foreground_rows])
         if len(usable) == 0:

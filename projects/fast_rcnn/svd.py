@@ -25,10 +25,10 @@ from detkit.stages.finetune import tuned_heads
 
 @dataclass(frozen=True, kw_only=True)
 class CompressSettings:
-    """How far fully connected layers are compressed.
+    """How far fully connected layers are compressed. Config section COMPRESS.
 
     Args:
-        ranks: of fc6, fc7 and so on, in the order of the network; 0 leaves a layer as it is.
+        ranks: ranks of fc6, fc7 and so on, in the order of the network; 0 does not change a layer.
     """
 
     ranks: tuple[Annotated[int, NonNegative], ...] = (1024, 256)
@@ -36,7 +36,7 @@ class CompressSettings:
 
 @STAGES.register()
 class Compress(Stage):
-    """The tuned network with fully connected layers of lower rank; its heads stay as they are.
+    """The tuned network with fully connected layers of lower rank. Its heads do not change.
 
     Source: Fast R-CNN, sections 3.1 and 4.4.
 
@@ -49,7 +49,7 @@ class Compress(Stage):
     settings = {"COMPRESS": CompressSettings}
 
     def heads(self, config: Config) -> Mapping[str, str]:
-        """Those of the network that it compresses."""
+        """The heads of the network that it compresses."""
         return tuned_heads(config)
 
     def needs(self, config: Config, role: str) -> Mapping[str, Need]:
@@ -61,7 +61,7 @@ class Compress(Stage):
         return Reads(settings=("BACKBONE.*", "COMPRESS"))
 
     def check(self, config: Config) -> None:
-        """There are as many layers as ranks."""
+        """Refuses more ranks than the network has fully connected layers."""
         _layers(shape_of_network(config), config.COMPRESS.RANKS)
 
     def run(self, context: Context) -> None:
@@ -73,10 +73,10 @@ class Compress(Stage):
 
 
 def compress(backbone: Backbone, ranks: Sequence[int]) -> None:
-    """Replaces fully connected layers, in place, each by two; see ``CompressSettings`` for the ranks.
+    """Replaces fully connected layers, in place, by two layers each; see ``CompressSettings`` for the ranks.
 
     Raises:
-        ConfigError: the network has fewer such layers.
+        ConfigError: if the network has fewer fully connected layers than ranks.
     """
     for (name, layer), rank in zip(_layers(backbone, ranks).items(), ranks, strict=False):
         if rank:

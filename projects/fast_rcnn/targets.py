@@ -1,4 +1,4 @@
-"""What the boxes of Fast R-CNN learn."""
+"""The box targets of Fast R-CNN."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ SAME = 1e-6
 
 @dataclass(frozen=True, eq=False)
 class BoxTargets:
-    """How the foreground regions of an index would have to move, and what normalises this in each class.
+    """The moves of an index's foreground regions onto their objects, and their normalisation for each class.
 
     Source: Fast R-CNN, section 2.3 (the loss is on targets of zero mean and unit variance).
 
     Args:
         rows: (M,) int64 foreground rows of the index, ascending.
         labels: (M,) int64 their classes.
-        moves: (M, 4) float32, as ``encode_boxes`` gives them.
-        mean: (K, 4) float32.
-        std: (K, 4) float32; 1 where the moves of a class do not differ.
+        moves: (M, 4) float32, as ``encode_boxes`` returns them.
+        mean: (K, 4) float32 mean of the moves of each class.
+        std: (K, 4) float32 standard deviation of the moves of each class; 1 if they do not differ.
     """
 
     rows: np.ndarray
@@ -40,12 +40,12 @@ class BoxTargets:
 
     @classmethod
     def of(cls, index: RegionIndex, *, mirror: bool, stds: Sequence[float] = ()) -> Self:
-        """The targets of an index; a region becomes the truth of its label that it overlaps best.
+        """The targets of an index. The goal of a region is the ground truth of its class that it overlaps best.
 
         Args:
             index: the regions.
-            mirror: whether regions are mirrored in training; their mirror images then count in mean and deviation.
-            stds: four deviations for every class, with means of 0; empty takes those of the data.
+            mirror: whether regions are mirrored in training. If so, mean and deviation include their mirror images.
+            stds: four standard deviations for every class, with means of 0; empty computes both from the data.
         """
         rows = index.foreground_rows
         labels, goals = index.label[rows], [Boxes.of([])]
@@ -63,13 +63,13 @@ class BoxTargets:
         return cls(rows, labels, moves.astype(np.float32), mean.astype(np.float32), std.astype(np.float32))
 
     def on(self, index: RegionIndex) -> Self:
-        """The targets of another index, normalised as these are."""
+        """The targets of another index, with the same normalisation."""
         return replace(type(self).of(index, mirror=False, stds=(1.0,) * 4), mean=self.mean, std=self.std)
 
     def take(self, rows: np.ndarray, flips: np.ndarray) -> np.ndarray:
-        """(N, 4) float32 normalised targets of N rows of the index, which are mirrored where (N,) ``flips`` is true.
+        """(N, 4) float32 normalised targets of N rows of the index; mirrored where (N,) ``flips`` is true.
 
-        Background has zeros.
+        Targets of background are 0.
         """
         out = np.zeros((len(rows), 4), np.float32)
         is_foreground = np.isin(rows, self.rows)
@@ -80,6 +80,6 @@ class BoxTargets:
         return out
 
     def folded(self, head: LinearHead) -> LinearHead:
-        """The (4K, D) layer that gives moves as they are, of one that gives them normalised."""
+        """The (4K, D) layer of unnormalised moves, from the layer of normalised moves."""
         mean, std = torch.from_numpy(self.mean).flatten(), torch.from_numpy(self.std).flatten()
         return LinearHead(head.weight * std[:, None], head.bias * std + mean)

@@ -1,6 +1,6 @@
-"""R-CNN (Girshick et al., CVPR 2014), put together from registered components: the recipes beside this file.
+"""R-CNN (Girshick et al., CVPR 2014), built from registered components; the recipes are in this folder.
 
-Registered here are the questions that ``detkit paper`` answers and a classifier that one of them compares.
+This project registers the questions that ``detkit paper`` answers, and a classifier that one of them compares.
 """
 
 from . import mined_softmax, questions  # noqa: F401 (importing registers)

@@ -21,16 +21,18 @@ from detkit.structures.state import checked_state
 
 @CLASSIFIERS.register()
 class MinedSoftmax(Classifier):
-    """Softmax regression on ground truths and the negatives that are hard for the SVMs.
+    """Softmax regression on ground truths and on negatives that are hard for the SVMs.
 
-    SVMs with their defaults are trained first. Background are the regions that lie inside the margin of one of them or
-    beyond it, and are a negative of every class. The paper offers loose labels and random negatives as the causes of
-    the softmax's loss; this softmax has neither. Source: R-CNN, appendix B.
+    It first trains SVMs with default settings. Background are the regions that are a negative of every class and a hard
+    negative of an SVM: inside its margin or on the wrong side.
+
+    The paper names two causes of the softmax's lower AP: loose labels and random negatives. This softmax has neither.
+    Source: R-CNN, appendix B.
 
     Args:
         num_classes: K.
         feature_dim: D.
-        c: weight of the cross-entropy against the norm of the weights, for features scaled as the SVMs'.
+        c: weight of the cross-entropy against the norm of the weights, for features scaled as for the SVMs.
 
     Example:
         >>> import numpy as np
@@ -62,9 +64,9 @@ class MinedSoftmax(Classifier):
         head: LinearHead | None = None,
         progress: Progress | None = None,
     ) -> Self:
-        """Trains the SVMs, then the softmax on what they leave; the head is not used.
+        """Trains the SVMs, then the softmax on ground truths and the SVMs' hard negatives; ``head`` is not used.
 
-        Without ground truths, or without background, no class fires.
+        Without ground truths or without background, all classes score -inf.
         """
         from sklearn.linear_model import LogisticRegression  # slow to import
 
@@ -105,11 +107,11 @@ class MinedSoftmax(Classifier):
         return found.masked_fill(self.bias_[:-1].isneginf(), -float("inf"))
 
     def state(self) -> dict[str, Tensor]:
-        """Weight (K+1, D) and bias (K+1,) for features that are not scaled, background last."""
+        """Weight (K+1, D) and bias (K+1,) for unscaled features, background last."""
         return {"weight": self.weight_, "bias": self.bias_}
 
     def load(self, state: Mapping[str, Tensor]) -> None:
-        """Puts back what ``state`` gave."""
+        """Restores what ``state`` returned."""
         rows = self.num_classes + 1
         loaded = checked_state("MinedSoftmax", state, {"weight": (rows, self.feature_dim), "bias": (rows,)})
         self.weight_, self.bias_ = loaded["weight"], loaded["bias"]

@@ -1,4 +1,4 @@
-"""Regions pooled from the map of the whole image to a pyramid of maxima."""
+"""Regions pooled from the map of the whole image to a pyramid of maxima (SPP-net)."""
 
 from __future__ import annotations
 
@@ -24,25 +24,29 @@ WINDOW = 208 / 224
 
 @REGION_EXTRACTORS.register()
 class SpatialPyramid(ScaledMaps):
-    """Convolves the image, pools the cells of each region to a pyramid of maxima and runs the remaining layers on it.
+    """Convolves the whole image, pools each region to a pyramid of maxima, and runs the remaining layers on it.
 
-    The levels of the pyramid are the backbone's key LEVELS; where that is empty, the one level of its own pooling. A
-    region takes the cells whose centres lie in it, and each level cuts them into n x n bins: of L cells, bin i has
-    those from floor(i * L / n) to ceil((i + 1) * L / n). No bin is empty.
+    The backbone's key LEVELS gives the levels of the pyramid; if it is empty, there is the one level of the network's
+    own pooling. A region consists of the cells whose centres are inside it. Each level divides them into n x n bins: on
+    an axis of L cells, bin i holds the cells from floor(i * L / n) to ceil((i + 1) * L / n), exclusive. No bin is
+    empty.
 
     Args:
         input_size: the backbone's crop side.
-        short_sides: lengths to which the shorter side of the image is scaled. Empty takes the published five for a
-            network of 224 px, in proportion for others.
-        long_side: length that the longer side may not exceed; such an image is scaled less. 0 takes three times the
-            longest of ``short_sides``.
-        nearest_by: which scale a region takes. "pixels": the one in which it has nearest to a crop's number of pixels,
-            as the paper says; "side": the one nearest to that in which it would have 208/224 of a crop's side, as the
-            released code does.
-        margin: how far outside of the region a cell's centre may lie, in strides of the map. 1.5 of 16 pixels is the
-            released code's, 0 the paper's.
+        short_sides: _sides: lengths in pixels to which the shorter side of the image is scaled. Empty takes the five
+            published lengths for a network of 224 px, in proportion for other networks.
+        long_side: maximal length of the longer side of a scaled image; a longer image is scaled less. 0 takes three
+            times the longest of ``short_sides``.
+        nearest_by: how the scale of a region is chosen. "pixels", as in the paper: the scale at which its number of
+            pixels is nearest to a crop's. "side", as in the released code: the scale nearest to the one at which its
+            side would be 208/224 of a crop's.
+        margin: largest distance of a cell's centre from the region, in strides of the map; 0 in the paper, 1.5 of 16
+            pixels in the released code.
 
-    Source: SPP-net, sections 2.2 and 4.1, appendix A; its released code for what is rounded.
+    Raises:
+        ConfigError: if ``long_side`` is less than the longest of ``short_sides``.
+
+    Source: SPP-net, sections 2.2 and 4.1, appendix A; its released code for rounding.
 
     Example:
         >>> import numpy as np
@@ -73,7 +77,7 @@ class SpatialPyramid(ScaledMaps):
         self.margin = margin
 
     def nearest(self, areas: np.ndarray, size: np.ndarray, scaled: np.ndarray) -> np.ndarray:
-        """By the number of pixels or by the side."""
+        """(n,) int64, the scale of each area, by number of pixels or by side."""
         if self.nearest_by == "pixels":
             return super().nearest(areas, size, scaled)
         sides = np.sqrt((areas[:, 2:] - areas[:, :2]).prod(1)).clip(min=1e-6)
@@ -82,26 +86,26 @@ class SpatialPyramid(ScaledMaps):
         return scale
 
     def stretch(self, size: np.ndarray, scaled: np.ndarray) -> np.ndarray:
-        """The first and the last pixel of the image's shorter side fall on those of the scaled one."""
+        """(S, 2) lengths per pixel; the centres of the shorter side's first and last pixel fall on the scaled ones."""
         factors = (scaled.min(1) - 1).clip(min=1) / max(size.min() - 1, 1)
         return np.repeat(factors[:, None], 2, 1)
 
     def placed(self, areas: np.ndarray, stretch: np.ndarray) -> np.ndarray:
-        """The first and the last pixel of each region, counted from 0."""
+        """(n, 4) first and last pixel of each region in the scaled image, counted from 0."""
         return (areas - [0, 0, 1, 1]) * stretch
 
     def pooled(self, backbone: Backbone, maps: Tensor, areas: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
-        """The maxima enter the backbone behind its own pooling."""
+        """The named layers, each (n, D). The maxima replace the backbone's own pooling."""
         regions = torch.cat([areas[:, :1], self.cells(backbone, areas[:, 1:], maps.shape[2:])], 1)
         maps = maps.float()
         bins = [roi_pool(maps, regions, n).flatten(2) for n in backbone.levels or backbone.pool_size[:1]]
         return backbone.after_pool(torch.cat(bins, 2).unflatten(2, backbone.pool_size), layers)
 
     def cells(self, backbone: Backbone, pixels: Tensor, size: Sequence[int]) -> Tensor:
-        """(n, 4) float32 first and last cell, x and y, that each region takes of a map of this height and width.
+        """(n, 4) float32 first and last cell, in x and y, of each region in a map of this height and width.
 
         Args:
-            backbone: says where the cells of its map lie.
+            backbone: gives the positions of the map's cells.
             pixels: (n, 4) first and last pixel, counted from 0.
             size: height and width of the map.
         """
