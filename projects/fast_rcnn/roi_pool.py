@@ -25,7 +25,7 @@ class RoIPool(ScaledMaps):
 
     Args:
         input_size: the backbone's crop side.
-        short_sides: _sides: lengths in pixels to which the shorter side of the image is scaled. With several, a region
+        short_sides: lengths in pixels to which the shorter side of the image is scaled. With several, a region
             uses the scale at which its number of pixels is nearest to a crop's.
         long_side: maximal length of the longer side of a scaled image; a longer image is scaled less. 0 takes 1.5
             times the longest of ``short_sides``.

@@ -33,7 +33,7 @@ class SpatialPyramid(ScaledMaps):
 
     Args:
         input_size: the backbone's crop side.
-        short_sides: _sides: lengths in pixels to which the shorter side of the image is scaled. Empty takes the five
+        short_sides: lengths in pixels to which the shorter side of the image is scaled. Empty takes the five
             published lengths for a network of 224 px, in proportion for other networks.
         long_side: maximal length of the longer side of a scaled image; a longer image is scaled less. 0 takes three
             times the longest of ``short_sides``.
