@@ -1,4 +1,4 @@
-"""Imports every built-in component and those that installed packages offer, so that the registries are full."""
+"""Registers all built-in components, and those of installed packages, by importing them."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def load_components() -> None:
     """Fills the registries.
 
     Raises:
-        ConfigError: a package that offers components by the entry point ``detkit.components`` cannot be imported.
+        ConfigError: if a package with the entry point ``detkit.components`` cannot be imported.
     """
     for module in BUILT_IN:
         importlib.import_module(module)

@@ -1,4 +1,4 @@
-"""The mistakes that detkit reports to its caller."""
+"""The errors that detkit raises for mistakes of its caller."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ LONGEST = 2000
 
 
 class DetkitError(Exception):
-    """A mistake of the caller: one line that says what is wrong, what is allowed and where it came from.
+    """A mistake of the caller. One line says what is wrong, what is allowed and where the value comes from.
 
     The command line prints it without a traceback and exits with 2.
     """
@@ -26,8 +26,8 @@ class DataError(DetkitError):
     """An image, annotation, split or data-set folder that cannot be used.
 
     Args:
-        message: the mistake; of several the first.
-        problems: every mistake that was found at once, a line each; empty where there is one.
+        message: the mistake, or the first of several.
+        problems: all mistakes that were found, a line each; empty if there is only one.
     """
 
     def __init__(self, message: str, problems: Sequence[str] = ()) -> None:
@@ -44,7 +44,7 @@ class ModelError(DetkitError):
 
 
 class ComponentError(DetkitError):
-    """A registered component whose answer breaks the promises of its kind."""
+    """A registered component whose result breaks the contract of its kind."""
 
 
 class ProcessLostError(DetkitError):
@@ -56,7 +56,7 @@ class WriteError(DetkitError):
 
     Args:
         refusal: the file and the system's reason.
-        places: the options or keys that name where it writes; those of the command line where it knows better.
+        places: the options or keys that set the place; the command line replaces them by its own.
     """
 
     def __init__(self, refusal: str, places: str = "OUTPUT_DIR, ARTIFACTS and DETKIT_CACHE") -> None:
@@ -71,10 +71,10 @@ def counted(number: int, thing: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """The text as one line of a terminal; of a text beyond LONGEST characters both ends.
+    """The text as one line for a terminal. A text of more than LONGEST characters is shortened to its two ends.
 
-    Names come out of files: a control character in them could break the line or repaint the screen, so such characters
-    are escaped.
+    Control characters are escaped: names from files may contain them, and they could break the line or repaint the
+    screen.
     """
     shown = text if len(text) <= LONGEST else f"{text[: LONGEST // 2]} ... {text[-LONGEST // 2 :]}"
     return "".join(c if _is_harmless(c) else c.encode("unicode_escape").decode() for c in shown)

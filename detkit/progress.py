@@ -16,19 +16,19 @@ SHORTEST = 1.0
 
 
 class Progress(Protocol):
-    """Is told of each unit that was done."""
+    """The progress of a loop, counted in units."""
 
     def update(self, count: int = 1) -> None:
-        """``count`` more units are done."""
+        """Adds ``count`` finished units."""
 
     def note(self, text: str) -> None:
-        """What stands behind the numbers from now on, for example a loss."""
+        """Sets a text to show after the numbers, such as a loss."""
 
     def close(self) -> None:
         """The loop has ended."""
 
     def __enter__(self) -> Self:
-        """The progress itself, closed when the block is left: by an error too, whose text then has its own line."""
+        """The progress itself. It is closed when the block ends, by an error too; its text then has its own line."""
 
     def __exit__(self, *error: object) -> None:
         """Closes."""
@@ -48,7 +48,7 @@ class _Closing:
 
 
 class LineProgress(_Closing):
-    """A line now and then, for output that is no terminal: done of total, rate, time left."""
+    """Progress as a line from time to time, for output that is no terminal: done of total, rate, time left."""
 
     def __init__(self, label: str, total: int, unit: str, done: int = 0, stream: TextIO | None = None) -> None:
         self.label, self.total, self.unit = label, total, unit
@@ -59,7 +59,7 @@ class LineProgress(_Closing):
         self.next = self.start + FIRST_LINE
 
     def update(self, count: int = 1) -> None:
-        """Prints where it is time for a line."""
+        """Adds ``count`` finished units, and prints a line if it is time."""
         self.done += count
         now = time.monotonic()
         if now >= self.next:
@@ -69,11 +69,11 @@ class LineProgress(_Closing):
             self._print(f"{self.done}/{self.total} {self.unit}, {rate:.1f} {self.unit}/s, {left} left")
 
     def note(self, text: str) -> None:
-        """Shown with the next line."""
+        """Sets a text to show with the next line."""
         self.noted = text
 
     def close(self) -> None:
-        """Prints how far it came when any line was printed before."""
+        """Prints a last line if it has printed any line before."""
         if self.next > self.start + FIRST_LINE:
             self._print(f"{self.done}/{self.total} {self.unit} done")
 
@@ -95,12 +95,12 @@ class BarProgress(tqdm):
     """A bar on a terminal."""
 
     def note(self, text: str) -> None:
-        """Shown when the bar is drawn next."""
+        """Sets a text to show when the bar is drawn next."""
         self.set_postfix_str(text, refresh=False)
 
 
 def progress(label: str, total: int, unit: str, done: int = 0, *, shown: bool = True) -> Progress:
-    """A bar on a terminal, lines elsewhere, both on standard error; nothing where it is not to be shown."""
+    """A bar on a terminal, lines elsewhere, both on standard error; nothing if ``shown`` is False."""
     if not shown:
         return NoProgress()
     if sys.stderr.isatty():

@@ -16,22 +16,22 @@ from detkit.errors import ConfigError
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """A " Did you mean ...?" for the most similar known name, or an empty string."""
+    """The text " Did you mean ...?" with the most similar known name, or an empty string."""
     by_lower = {k.lower(): k for k in known}
     close = difflib.get_close_matches(name.lower(), list(by_lower), n=1, cutoff=0.6)
     return f" Did you mean {by_lower[close[0]]}?" if close else ""
 
 
 class Registry(FvcoreRegistry):
-    """Maps component names to classes; an unknown name is answered with the nearest one and the list."""
+    """Maps component names to classes. The error for an unknown name names the nearest one and lists all."""
 
     def register(self, obj: Any = None, *, name: str = "") -> Any:
-        """Register a class under its own name, as ``@REGISTRY.register()``, or under a name that is given.
+        """Register a class under its own name, as ``@REGISTRY.register()``, or under a given name.
 
-        A class that is typed again in ``__main__``, as in a notebook, takes the place of the one before.
+        A class that is defined again in ``__main__``, as in a notebook, replaces the one before.
 
         Raises:
-            ConfigError: the name is taken by another class.
+            ConfigError: if another class has the name.
         """
         if obj is None:
             return partial(self.register, name=name)
@@ -49,7 +49,7 @@ class Registry(FvcoreRegistry):
         """The class registered under a name.
 
         Raises:
-            ConfigError: nothing is registered under this name.
+            ConfigError: if nothing is registered under this name.
         """
         if name not in self._obj_map:
             names = ", ".join(sorted(self._obj_map)) or "nothing"
@@ -58,7 +58,7 @@ class Registry(FvcoreRegistry):
 
     @contextmanager
     def isolated(self) -> Iterator[Self]:
-        """Takes back what was registered inside the block when it ends; see ``detkit.testing.isolated``."""
+        """Removes classes that were registered inside the block when it ends; see ``detkit.testing.isolated``."""
         before = dict(self._obj_map)
         try:
             yield self
@@ -68,7 +68,7 @@ class Registry(FvcoreRegistry):
 
     @property
     def name(self) -> str:
-        """The registry's own name, as messages and ``detkit list`` print it."""
+        """The registry's own name, for messages and ``detkit list``."""
         return self._name
 
     def names(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""Config files: YAML in, a checked and frozen node out."""
+"""Config files: from YAML to a checked, frozen config."""
 
 from detkit.config.build import build
 from detkit.config.load import load_config

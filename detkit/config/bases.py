@@ -1,4 +1,4 @@
-"""A config file and the files that it stands on."""
+"""A config file and its bases."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class _File:
 
     Args:
         leaves: its own values, without ``_BASE_``.
-        stands_on: its bases, and theirs.
+        stands_on: its bases, and their bases.
     """
 
     leaves: list[Leaf]
@@ -26,15 +26,15 @@ class _File:
 
 
 def leaves_of(file: Path) -> list[Leaf]:
-    """Every value of a config file and of its bases, each key once, as the file wins over its bases.
+    """Every value of a config file and of its bases, each key once. A file overrides its bases.
 
-    PROJECT is the exception: the entries of all files are kept. A base that is reached twice is read once.
+    PROJECT is an exception: the entries of all files are kept. A base that is reached twice is read once.
 
     Args:
-        file: its full path.
+        file: full path of the file.
 
     Raises:
-        ConfigError: a base is missing, stands on itself, or sets a key that another base sets, too.
+        ConfigError: if a base is missing, is its own base, or sets a key that another base also sets.
     """
     files: dict[Path, _File] = {}
     _read(file, files, (file,))

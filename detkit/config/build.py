@@ -1,4 +1,4 @@
-"""Components out of a config."""
+"""Components built from a config."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def build(config: Config, slot: str, **given: Any) -> Any:
     Args:
         config: the config.
         slot: its key, for example "CLASSIFIER".
-        given: values for parameters without a default; those that this component does not take are left out.
+        given: values for parameters without a default; values that the component does not take are left out.
     """
     return construct(SLOTS[slot].registry, config.component(slot), **given)
 

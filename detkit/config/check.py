@@ -19,7 +19,7 @@ _PLAIN = {
 
 
 def expected(annotation: Any) -> str:
-    """What a key takes, in words."""
+    """A text that says which values a key accepts."""
     origin, args = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         ranges = [a.text for a in args[1:] if isinstance(a, Range)]
@@ -34,10 +34,10 @@ def expected(annotation: Any) -> str:
 
 
 def checked(value: Any, annotation: Any) -> Any:
-    """The value in the key's own type: an integer given for a float becomes one, a tuple key takes a list.
+    """The value in the key's own type: an integer for a float key becomes a float, a list for a tuple key a tuple.
 
     Raises:
-        ValueError: the value does not fit; the text says what is allowed.
+        ValueError: if the value does not fit; the text says what is allowed.
     """
     try:
         return _convert(value, annotation)

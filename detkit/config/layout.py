@@ -1,4 +1,4 @@
-"""Which keys a config has: slots for components, sections for settings, and a few single keys."""
+"""The keys of a config: slots for components, sections for settings, and a few single keys."""
 
 from __future__ import annotations
 
@@ -30,18 +30,19 @@ DEFAULT = "default"
 
 @dataclass(frozen=True, kw_only=True)
 class DataKeys:
-    """What DATA holds beside the data set itself.
+    """The keys of DATA beside those of the data set.
 
     Args:
-        root: a folder of which the data set is recognised: NAME and that data set's ROOT follow. Where NAME is set
-            later or beside it, this is the ROOT of that one.
-        finetune: split or splits that the network is fine-tuned on.
-        train: split or splits for classifiers and box heads.
-        val: split or splits that settings are chosen on, for stages that ask for one; empty for none.
-        test: split or splits that are detected and evaluated.
-        train_difficult: whether difficult objects are learnt from.
-        on_bad: stop at a broken image or annotation, or leave the image out and count it.
-        max_bad: share of a role's images that may be left out, one image always; a run with more is refused.
+        root: folder of the data set. Its kind is recognised, which sets NAME and the ROOT of that data set. If NAME is
+            set later or in the same place, this is only the ROOT of that data set.
+        finetune: split or splits for fine-tuning the network.
+        train: split or splits for training classifiers and box heads.
+        val: split or splits for choosing settings, for stages that need one; empty for none.
+        test: split or splits for detection and evaluation.
+        train_difficult: whether training uses or ignores difficult objects.
+        on_bad: "stop" raises an error at a broken image or annotation; "skip" leaves the image out and counts it.
+        max_bad: largest share of a role's images that may be left out. A run with more is refused; one image is always
+            allowed.
     """
 
     root: str = ""
@@ -56,13 +57,14 @@ class DataKeys:
 
 @dataclass(frozen=True, kw_only=True)
 class PretrainDataKeys:
-    """What PRETRAIN_DATA holds beside the data set.
+    """The keys of PRETRAIN_DATA beside those of the data set.
 
     Args:
-        train: split that the backbone is trained on.
-        val: split on which its accuracy is measured, or empty.
-        on_bad: stop at a broken image, or leave it out.
-        max_bad: share of a role's images that may be left out, one image always; a run with more is refused.
+        train: split for training the backbone.
+        val: split for measuring its accuracy; empty for none.
+        on_bad: "stop" raises an error at a broken image; "skip" leaves it out.
+        max_bad: largest share of a role's images that may be left out. A run with more is refused; one image is always
+            allowed.
     """
 
     train: str = "train"
@@ -73,11 +75,11 @@ class PretrainDataKeys:
 
 @dataclass(frozen=True, kw_only=True)
 class ProposalKeys:
-    """What PROPOSALS holds beside the generator.
+    """The keys of PROPOSALS beside those of the generator.
 
     Args:
-        train_max_boxes: classifiers and box heads learn from a random choice of this many proposals an image;
-            0 takes all, as the paper.
+        train_max_boxes: number of proposals of an image, drawn at random, that classifiers and box heads learn from; 0
+            takes all, as the paper does.
     """
 
     train_max_boxes: Annotated[int, NonNegative] = 0
@@ -85,11 +87,11 @@ class ProposalKeys:
 
 @dataclass(frozen=True, kw_only=True)
 class BackboneKeys:
-    """What BACKBONE holds beside the network.
+    """The keys of BACKBONE beside those of the network.
 
     Args:
-        weights: a .safetensors, .pth or .caffemodel file, ``torchvision:NAME``, ``timm:NAME``, ``random``, or empty:
-            pre-train on PRETRAIN_DATA.
+        weights: a .safetensors, .pth or .caffemodel file, ``torchvision:NAME``, ``timm:NAME`` or ``random``; empty
+            pre-trains the network on PRETRAIN_DATA.
     """
 
     weights: str = ""
@@ -97,7 +99,7 @@ class BackboneKeys:
 
 @dataclass(frozen=True, kw_only=True)
 class ClassifierKeys:
-    """What CLASSIFIER holds beside the classifier.
+    """The keys of CLASSIFIER beside those of the classifier.
 
     Args:
         layer: the backbone layer that it reads; empty takes the last.
@@ -108,7 +110,7 @@ class ClassifierKeys:
 
 @dataclass(frozen=True, kw_only=True)
 class BoxHeadKeys:
-    """What BOX_HEAD holds beside the head.
+    """The keys of BOX_HEAD beside those of the head.
 
     Args:
         layer: the backbone layer that it reads; empty takes the last.
@@ -119,17 +121,17 @@ class BoxHeadKeys:
 
 @dataclass(frozen=True, kw_only=True)
 class RuntimeKeys:
-    """Where and how wide to run; never part of a hash.
+    """Device, threads and processes of a run. They are never part of a hash.
 
     Args:
         device: auto, cpu, cuda or cuda:N.
-        workers: threads that decode and warp, processes that find proposals; -1 takes one per core but one (at least
-            one), 0 none.
-        threads: threads of the network; 0 leaves it to torch.
-        batch: crops of one network pass.
-        report: whether a run ends with its report.html; `detkit report` writes it at any time.
-        tensorboard: whether trainings write TensorBoard's event files, too, into tensorboard/ of the run's folder;
-            needs the extra `detkit[tensorboard]`.
+        workers: number of threads that decode and warp, and of processes that find proposals; -1 takes one per core,
+            less one (at least one), 0 none.
+        threads: number of threads of the network; 0 leaves it to torch.
+        batch: number of crops in one network pass.
+        report: whether a run writes report.html at its end; `detkit report` writes it at any time.
+        tensorboard: whether training also writes TensorBoard's event files, to tensorboard/ in the run's folder; needs
+            the extra `detkit[tensorboard]`.
     """
 
     device: str = "auto"
@@ -142,11 +144,11 @@ class RuntimeKeys:
 
 @dataclass(frozen=True, kw_only=True)
 class ComputeKeys:
-    """How the network computes; part of every hash, as resolved.
+    """How the network computes. The resolved values are part of every hash.
 
     Args:
-        dtype: auto takes bfloat16 where the processor is fast at it.
-        compile: torch.compile for extraction.
+        dtype: dtype of the network; auto takes bfloat16 if the device is fast at it, else float32.
+        compile: whether extraction uses torch.compile.
     """
 
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
@@ -158,10 +160,10 @@ class FeatureKeys:
     """How features are stored.
 
     Args:
-        store: disk keeps features in float16 for all that read them; stream keeps none and computes them as they are
-            read.
-        roles: the roles (TRAIN, TEST) whose features are kept; those of the others are computed as they are read.
-        layers: layers to keep for every region; empty keeps what the classifier and the box head read.
+        store: "disk" stores features as float16, for all stages that read them; "stream" stores none and computes them
+            each time that they are read.
+        roles: roles (TRAIN, TEST) whose features are stored; features of other roles are computed each time.
+        layers: layers that are stored for every region; empty stores what the classifier and the box head read.
     """
 
     store: Literal["disk", "stream"] = "disk"
@@ -171,11 +173,11 @@ class FeatureKeys:
 
 @dataclass(frozen=True, kw_only=True)
 class DiagnosisKeys:
-    """What `detkit diagnose` must be told; changes no result of a run.
+    """Settings of `detkit diagnose`. They change no result of a run.
 
     Args:
         similar_classes: groups of class names; classes of one group are similar in Hoiem's analysis. Empty takes VOC's
-            groups where all classes are VOC's, else none.
+            groups if all classes are VOC's, else none.
     """
 
     similar_classes: tuple[tuple[str, ...], ...] = ()
@@ -183,12 +185,12 @@ class DiagnosisKeys:
 
 @dataclass(frozen=True)
 class Slot:
-    """A key under which one registered component is chosen by NAME.
+    """A config key that selects one registered component by NAME.
 
     Args:
-        registry: where the names come from.
-        default: the name where no file sets it.
-        keys: settings that stand beside NAME.
+        registry: the registry of the names.
+        default: the name if no file sets it.
+        keys: other keys beside NAME.
     """
 
     registry: Registry

@@ -1,4 +1,4 @@
-"""From a YAML file, its bases and the command line to a frozen config."""
+"""A frozen config from a YAML file, its bases and the command line."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
     """The config of a file, with overrides from the command line on top.
 
     Args:
-        path: looked for in the working folder, then among the recipes that came with detkit. Paths in it follow the
-            rule of ``detkit.config.paths``.
-        overrides: ``KEY VALUE`` pairs and ``KEY=VALUE`` words, values read as YAML.
+        path: the file, in the working folder or among the recipes of detkit. Paths in the file follow the rule of
+            ``detkit.config.paths``.
+        overrides: ``KEY VALUE`` pairs and ``KEY=VALUE`` words; values are read as YAML.
 
     Raises:
-        ConfigError: naming file and line, key, value and what is allowed.
+        ConfigError: if the config cannot be used; it names file and line, key, value and what is allowed.
     """
     load_components()
     file = find_config(Path(path))
@@ -44,10 +44,10 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
 
 
 def config_of(leaves: Iterable[Leaf]) -> Config:
-    """The frozen config in which ``leaves`` stand over the defaults; later leaves win.
+    """The frozen config of ``leaves`` on top of the defaults; later leaves win.
 
     Raises:
-        ConfigError: an unknown key, a wrong value or an unknown component.
+        ConfigError: if a key or component is unknown, or a value is wrong.
     """
     tree = layout()
     values = _defaults(tree)
@@ -73,10 +73,10 @@ def config_of(leaves: Iterable[Leaf]) -> Config:
 
 
 def with_settings(config: Config, entry: StageEntry) -> Config:
-    """The config as one stage of STAGES sees it: with the keys that its entry sets for it alone.
+    """The config of one stage of STAGES, with the keys that its entry sets for this stage only.
 
     Raises:
-        ConfigError: an unknown key or a wrong value.
+        ConfigError: if a key is unknown or a value is wrong.
     """
     if not entry.settings:
         return config
@@ -92,7 +92,7 @@ def find_config(path: Path) -> Path:
     """The config file, from the working folder or from the installed recipes.
 
     Raises:
-        ConfigError: it is in neither; the message lists similar recipes.
+        ConfigError: if it is in neither; the message lists similar recipes.
     """
     if (file := found(path)) is not None:
         return file

@@ -14,10 +14,10 @@ Made = TypeVar("Made")
 
 
 class Config(CfgNode):
-    """A checked and frozen config; values are read as attributes, ``cfg.CLASSIFIER.NAME``.
+    """A checked and frozen config. Read values as attributes: ``cfg.CLASSIFIER.NAME``.
 
     Attributes:
-        memory: what was made of its parts and is needed again, by a key that names them; views of the config share it.
+        memory: objects that ``once`` made, by their keys; views of the config share it.
     """
 
     memory: dict[Any, Any]
@@ -31,7 +31,7 @@ class Config(CfgNode):
         return config
 
     def once(self, key: Any, make: Callable[[], Made]) -> Made:
-        """What ``make`` gives, made at the first call for this key."""
+        """The result of ``make``, which is called only for the first request of this key."""
         if key not in self.memory:
             self.memory[key] = make()
         made: Made = self.memory[key]
@@ -47,7 +47,7 @@ class Config(CfgNode):
         return plain
 
     def selected(self) -> dict[str, Any]:
-        """The config as plain values, without the nodes of components that are not chosen."""
+        """The config as plain values, without the settings of components that are not selected."""
         plain = _plain(self)
         for key, slot in SLOTS.items():
             if "NAME" in plain.get(key, ()):
@@ -58,16 +58,16 @@ class Config(CfgNode):
         return plain
 
     def component(self, slot: str) -> dict[str, Any]:
-        """The chosen component of a slot: its NAME and its own settings, without the keys beside NAME."""
+        """The selected component of a slot: NAME and the component's settings, without the other keys of the slot."""
         name = self[slot].NAME
         return {"NAME": name, name: _plain(self[slot][name])}
 
     def restricted(self, keys: Iterable[str]) -> Config:
-        """A frozen config with these keys alone.
+        """A frozen config with these keys only.
 
         Args:
-            keys: sections ("FINETUNE"), single keys ("DATA.TRAIN_DIFFICULT"), or a slot's chosen component without the
-                keys beside NAME ("BACKBONE.*").
+            keys: sections ("FINETUNE"), single keys ("DATA.TRAIN_DIFFICULT"), or the selected component of a slot
+                without the other keys of the slot ("BACKBONE.*").
         """
         selected = self.selected()
         tree: dict[str, Any] = {}

@@ -15,7 +15,7 @@ def override_leaves(words: Sequence[str]) -> list[Leaf]:
     """A leaf for each ``KEY=VALUE`` word and each pair ``KEY VALUE``; values are read as YAML.
 
     Raises:
-        ConfigError: a key without a value, or a list or text with spaces that the shell has split.
+        ConfigError: if a key has no value, or the shell has split a list or a text with spaces.
     """
     leaves: list[Leaf] = []
     rest = list(words)

@@ -1,8 +1,8 @@
-"""The rule by which paths in recipes and on the command line are looked up.
+"""The rule for paths in recipes and on the command line.
 
-- A path is looked up in the working folder.
-- One that begins with ``./`` or ``../`` lies beside the file that names it, one with ``~/`` in the home folder.
-- What detkit brings along is also found by its path there: recipes, bases, projects, as ``projects/rcnn/quick.yaml``.
+- A path is relative to the working folder.
+- A path that begins with ``./`` or ``../`` is relative to the file that names it; one with ``~/`` to the home folder.
+- Recipes, bases and projects of detkit are also found by their path in detkit, such as ``projects/rcnn/quick.yaml``.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def recipes_folder() -> Path:
 
 
 def located(leaf: Leaf) -> Leaf:
-    """The same leaf with each path that is ``.`` or ``..`` or begins with ``./``, ``../`` or ``~/`` in full."""
+    """The same leaf with full paths for each path that is ``.`` or ``..`` or begins with ``./``, ``../`` or ``~/``."""
     return replace(leaf, value=_located(leaf.value, folder_of(leaf.origin)))
 
 
@@ -42,18 +42,18 @@ def _located(value: Any, beside: Path) -> Any:
 
 
 def folder_of(origin: str) -> Path:
-    """The folder of the file that a leaf stands in; of the command line the working folder."""
+    """The folder of a leaf's file; the working folder for a leaf of the command line."""
     return Path.cwd() if origin == COMMAND_LINE else Path(origin.rpartition(":")[0]).parent
 
 
 def found(path: str | Path, is_there: Callable[[Path], bool] = Path.is_file) -> Path | None:
-    """What lies at a path in the working folder or, if not there, among what detkit brings along; None for nothing."""
+    """The file or folder at a path in the working folder, else in detkit; None if there is none."""
     candidates = (Path(path), recipes_folder() / path)
     return next((candidate.resolve() for candidate in candidates if is_there(candidate)), None)
 
 
 def not_found(path: str, origin: str, is_there: Callable[[Path], bool] = Path.is_file) -> str:
-    """Where ``found`` has looked, for messages, and what to write where the path lies beside the file that names it."""
+    """For messages: where ``found`` has looked, and how to write a path relative to the file that names it."""
     if Path(path).is_absolute():
         return ""
     hint = f"; write ./{path} for the one beside this file" if is_there(folder_of(origin) / path) else ""

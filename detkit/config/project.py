@@ -25,7 +25,7 @@ def with_projects(leaves: Iterable[Leaf]) -> list[Leaf]:
     """The leaves after the import of all projects that they name; PROJECT becomes one list of full paths.
 
     Raises:
-        ConfigError: naming the project that is none or cannot be imported.
+        ConfigError: if a project does not exist or cannot be imported; it names the project.
     """
     folders: dict[str, str] = {}
     others = []
@@ -51,13 +51,13 @@ def import_named(name: str, origin: str) -> Path:
 
     Args:
         name: the path, for ``detkit.config.paths.found``.
-        origin: file:line or option that named it, for messages.
+        origin: file:line or option that names it, for messages.
 
     Returns:
-        The project's folder, in full.
+        The full path of the project's folder.
 
     Raises:
-        ConfigError: no such project, or an error while it was imported.
+        ConfigError: if there is no such project, or its import fails.
     """
     try:
         folder = found(name, _is_project)
@@ -77,15 +77,15 @@ def _is_project(folder: Path) -> bool:
 def import_project(folder: Path, origin: str) -> None:
     """Imports ``folder/__init__.py`` by path, once in a process.
 
-    A project that comes with detkit is imported as ``detkit.projects.NAME``. One that is imported already, as a package
-    that is installed, is not imported again.
+    A project of detkit is imported as ``detkit.projects.NAME``. A project that is imported already, as an installed
+    package, is not imported again.
 
     Args:
-        folder: the project's folder, its full path.
-        origin: file:line that named it, for messages.
+        folder: full path of the project's folder.
+        origin: file:line that names it, for messages.
 
     Raises:
-        ConfigError: an error while it was imported.
+        ConfigError: if the import fails.
     """
     try:
         if folder.parent == _bundled_folder():
@@ -138,7 +138,7 @@ def project_of(module: str) -> Path | None:
     """The folder of the project that a module belongs to; None for detkit itself and for installed packages.
 
     Args:
-        module: the full name of a module that is imported, such as a class's ``__module__``.
+        module: the full name of an imported module, such as a class's ``__module__``.
     """
     if module.startswith(f"{BUNDLED}."):
         return _bundled_folder() / module.removeprefix(f"{BUNDLED}.").partition(".")[0]
@@ -148,7 +148,7 @@ def project_of(module: str) -> Path | None:
 
 
 def import_bundled(import_path: str) -> None:
-    """Imports the project that a component of this import path comes from, if it is one that comes with detkit."""
+    """Imports the project of a component by its import path, if it is a project of detkit."""
     folder = project_of(import_path)
     if import_path.startswith(f"{BUNDLED}.") and folder is not None and folder in bundled_projects():
         import_project(folder, import_path)

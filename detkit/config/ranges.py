@@ -9,14 +9,14 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Range:
-    """The numbers, or numbers of entries, that are allowed.
+    """The allowed numbers, or numbers of entries.
 
     Args:
         text: the range in words, for messages.
-        low: least value, or None.
-        high: greatest value, or None.
-        open_low: True leaves ``low`` itself out.
-        of: gives the number of a value that is none itself.
+        low: smallest value, or None.
+        high: largest value, or None.
+        open_low: whether ``low`` itself is excluded.
+        of: returns the number to check for a value that is no number itself.
     """
 
     text: str

@@ -9,7 +9,7 @@ from detkit.config.paths import recipes_folder
 
 
 def recipes() -> dict[str, str]:
-    """The first sentence of each recipe's comment, by its path as ``--config`` takes it."""
+    """The first sentence of each recipe's comment, by the recipe's path for ``--config``."""
     top = recipes_folder()
     files = sorted(top.glob("projects/*/[!_]*.yaml"))
     return {file.relative_to(top).as_posix(): _first_sentence(file.read_text(encoding="utf-8")) for file in files}

@@ -1,4 +1,4 @@
-"""Which data set the folder DATA.ROOT holds."""
+"""Recognition of the data set in the folder DATA.ROOT."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from detkit.registry import DATASETS
 def take_recognised(data: dict[str, Any], origins: Mapping[str, str]) -> None:
     """Sets DATA.NAME and that data set's ROOT from DATA.ROOT.
 
-    Nothing is set where a key that locates the data set itself is set later. Where no data set knows the folder, NAME
-    stays, and opening it tells what is wrong.
+    It sets nothing if a key that locates the data set is set later. If no data set recognises the folder, NAME stays
+    as it is, and opening the data set raises the error.
 
     Args:
-        data: the section DATA; is changed.
-        origins: where each key was set, in the order in which they were set.
+        data: the section DATA; it is changed.
+        origins: where each key was set, in order.
 
     Raises:
-        ConfigError: it is a file, or several data sets know the folder.
+        ConfigError: if DATA.ROOT is a file, or several data sets recognise the folder.
     """
     root, places = data["ROOT"], list(origins)
     if not root:
@@ -48,7 +48,7 @@ def take_recognised(data: dict[str, Any], origins: Mapping[str, str]) -> None:
 
 
 def claims_on(root: Path) -> dict[str, str]:
-    """Why each registered data set takes a folder for its own; empty where none does, or there is no such folder."""
+    """The sign by which each data set recognises a folder; empty if none does, or there is no such folder."""
     if not root.exists():
         return {}
     found = {name: DATASETS.get(name).recognises(root) for name in DATASETS.names()}

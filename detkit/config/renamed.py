@@ -1,4 +1,4 @@
-"""Keys that have another name by now."""
+"""Keys that were renamed."""
 
 from __future__ import annotations
 

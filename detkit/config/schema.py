@@ -1,4 +1,4 @@
-"""Config keys read off constructor signatures."""
+"""Config keys from constructor signatures."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Field:
 
     Args:
         annotation: its type, with its range as ``Annotated`` metadata.
-        default: the value where no file sets it.
+        default: the value if no file sets it.
     """
 
     annotation: Any
@@ -23,9 +23,9 @@ class Field:
 
 
 def fields_of(component: Callable[..., Any]) -> dict[str, Field]:
-    """The config keys of a component: its constructor's parameters that have a default, in capitals.
+    """The config keys of a component: its constructor's parameters with a default, in capitals.
 
-    Those of a base are among them where the constructor hands ``**given`` on to it.
+    They include the base's keys if the constructor passes ``**given`` on to the base.
     """
     # A data class's own annotations know the modules of its bases; its generated __init__ does not.
     is_plain_class = inspect.isclass(component) and not is_dataclass(component)
@@ -40,7 +40,7 @@ def fields_of(component: Callable[..., Any]) -> dict[str, Field]:
 
 
 def texts_of(component: Callable[..., Any]) -> dict[str, str]:
-    """What docstrings say of each config key of a component: the Args of its class and of the bases, a line each."""
+    """The description of each config key of a component, from the Args of its class and of the bases, in one line."""
     texts: dict[str, str] = {}
     for documented in reversed(getattr(component, "__mro__", (component,))):
         section = re.search(r"^Args:\n((?: +.*\n)+)", inspect.cleandoc(documented.__doc__ or "") + "\n", re.MULTILINE)
@@ -50,7 +50,7 @@ def texts_of(component: Callable[..., Any]) -> dict[str, str]:
 
 
 def given_of(component: Callable[..., Any]) -> set[str]:
-    """The parameters without a default: the builder gives them, also those that ``**given`` hands on to a base."""
+    """The parameters without a default, which the builder gives; also those that ``**given`` passes to a base."""
     base, own = _handed_on_to(component), inspect.signature(component).parameters
     handed = given_of(base) - own.keys() if base else set()
     return handed | {

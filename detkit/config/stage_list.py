@@ -18,10 +18,10 @@ class StageEntry:
 
     Args:
         name: the stage's name in the registry.
-        id: what the recipe calls it; its name where nothing is said.
-        sources: by the stage's own name for what it needs, the ID of the stage that gives it; the nearest gives the
-            rest.
-        settings: config keys that are others for this stage alone.
+        id: its name in the recipe; by default ``name``.
+        sources: ID of the stage that gives a need, by the stage's own name for it; other needs come from the nearest
+            stage.
+        settings: config keys that are set for this stage only.
     """
 
     name: str
@@ -34,7 +34,7 @@ def stage_entries(entries: Sequence[Any]) -> list[StageEntry]:
     """The stages of a recipe's STAGES: a name each, or ``{NAME: Finetune, ID: second, FROM: {...}, WITH: {...}}``.
 
     Raises:
-        ConfigError: an entry is neither, its stage is not registered, or two have one ID.
+        ConfigError: if an entry is neither, its stage is not registered, or two entries have the same ID.
     """
     found: list[StageEntry] = []
     for number, given in enumerate(entries):

@@ -1,4 +1,4 @@
-"""YAML in, with the line of every key; duplicate keys and other surprises are errors."""
+"""A YAML reader that knows the line of every key. Duplicate keys and the like are errors."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ NOT_YAML = (yaml.YAMLError, ValueError, TypeError, LookupError, AttributeError, 
 
 
 class PlainLoader(yaml.SafeLoader):
-    """Plain values alone: no tags, no aliases; 1e-3 is a number, as in YAML 1.2."""
+    """A loader for plain values: no tags, no aliases; 1e-3 is a number, as in YAML 1.2."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
-        """A few aliases of aliases can stand for gigabytes."""
+        """Refuses aliases, since a few aliases of aliases can expand to gigabytes."""
         if self.check_event(yaml.AliasEvent):
             event = self.peek_event()
             raise yaml.composer.ComposerError(
@@ -59,7 +59,7 @@ class Leaf:
 
 
 def parse_value(text: str) -> Any:
-    """A command-line value, read as YAML; text that is no YAML stays text."""
+    """A command-line value, read as YAML. Text that is no YAML stays text."""
     try:
         return yaml.load(text, PlainLoader)
     except NOT_YAML:
@@ -67,7 +67,7 @@ def parse_value(text: str) -> Any:
 
 
 def value_text(value: Any) -> str:
-    """A value as a config file and the command line take it, on one line."""
+    """A value in the form for a config file and the command line, on one line."""
     text: str = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=float("inf"))
     return text.strip().removesuffix("\n...")
 
@@ -76,7 +76,7 @@ def read_leaves(path: Path) -> list[Leaf]:
     """Every value of a config file, in file order.
 
     Raises:
-        ConfigError: the file is missing, no YAML, no mapping, empty, or sets a key twice.
+        ConfigError: if the file is missing, empty, no YAML or no mapping, or sets a key twice.
     """
     try:
         text = bounded_text(path, MAX_BYTES)

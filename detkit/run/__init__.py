@@ -1,1 +1,1 @@
-"""How a recipe becomes results: stages, the plan of their steps, artefacts and the runner."""
+"""From recipe to results: stages, the plan of their steps, artefacts and the runner."""

@@ -26,15 +26,15 @@ def digest_of(description: Mapping[str, Any]) -> str:
 
 
 def content_of(files: Sequence[Path]) -> list[str]:
-    """The name and the sha256 of each file; one that is not there counts as empty."""
+    """The name and the sha256 of each file; a missing file counts as empty."""
     return [f"{f.name} {hashlib.sha256(f.read_bytes() if f.is_file() else b'').hexdigest()}" for f in files]
 
 
 def read_result(file: Path) -> dict[str, Any]:
-    """A JSON object that lies in a finished artefact.
+    """The JSON object of a file in a finished artefact.
 
     Raises:
-        ModelError: it is missing or damaged.
+        ModelError: if the file is missing or damaged.
     """
     try:
         found = json.loads(bounded_text(file, MAX_BYTES))
@@ -48,29 +48,29 @@ def read_result(file: Path) -> dict[str, Any]:
 class ArtifactStore:
     """Artefact folders under one root: ``stage/first 12 of the digest``.
 
-    Work goes to a ``.partial`` folder, which a later run goes on with; its manifest is written last, then the folder
-    is renamed, so a folder with the final name is always complete.
+    A stage writes to a ``.partial`` folder, from which a later run resumes. Its manifest is written last; then the
+    folder is renamed, so a folder with the final name is always complete.
 
     Args:
-        root: where the artefacts lie; made when needed.
+        root: the folder of all artefacts; it is created when needed.
     """
 
     def __init__(self, root: Path) -> None:
         self.root = root
 
     def folder(self, stage: str, digest: str) -> Path:
-        """Where a finished artefact lies or would lie."""
+        """The folder of a finished artefact, which may not exist yet."""
         return self.root / stage.lower() / digest[:12]
 
     def partial(self, stage: str, digest: str) -> Path:
-        """Where an unfinished one lies or would lie."""
+        """The folder of an unfinished artefact, which may not exist yet."""
         return self.folder(stage, digest).with_suffix(".partial")
 
     def find(self, stage: str, digest: str) -> Path | None:
         """The finished artefact, or None.
 
         Raises:
-            ModelError: the folder is there, but its manifest is missing or of another digest.
+            ModelError: if the folder exists, but its manifest is missing or of another digest.
         """
         folder = self.folder(stage, digest)
         if not folder.is_dir():
@@ -84,10 +84,10 @@ class ArtifactStore:
 
     @contextmanager
     def make(self, stage: str, digest: str, description: Mapping[str, Any]) -> Iterator[Path | None]:
-        """Yields the partial folder to work in, or None where another process has finished it meanwhile.
+        """Yields the partial folder to work in, or None if another process has finished the artefact in the meantime.
 
-        The folder is finished when the block ends without an error, and stays partial otherwise. A second process
-        that makes the same artefact waits.
+        The folder is finished when the block ends without an error; otherwise it stays partial. A second process that
+        makes the same artefact waits.
         """
         partial = self.partial(stage, digest)
         with self._locked(stage, digest):
@@ -100,7 +100,7 @@ class ArtifactStore:
             partial.replace(self.folder(stage, digest))
 
     def remove(self, stage: str, digest: str) -> None:
-        """Removes an artefact, finished or not; a second process that makes it is waited for."""
+        """Removes an artefact, finished or not. It waits for another process that makes it."""
         with self._locked(stage, digest):
             remove_folder(self.folder(stage, digest))
             remove_folder(self.partial(stage, digest))

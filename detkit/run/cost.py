@@ -1,4 +1,4 @@
-"""What a step takes, as ``detkit estimate`` tells it."""
+"""The cost of a step, for ``detkit estimate``."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Cost:
-    """What a step takes.
+    """The time and disk space that a step takes.
 
     Args:
-        seconds: its time; None where nothing was measured.
-        kept: bytes that stay.
-        temporary: bytes that are needed beside them while it runs.
+        seconds: its time; None if it was not measured.
+        kept: bytes of its result.
+        temporary: additional bytes that it needs while it runs.
         unknown: what the figures leave out.
     """
 

@@ -1,4 +1,4 @@
-"""How much disk the large results of a run take, and whether it is there."""
+"""The disk space that the large results of a run need."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ class DiskNeed:
     """Bytes that a step writes.
 
     Args:
-        kept: of what stays.
-        temporary: of the checkpoints that are beside it while the step runs.
+        kept: bytes of the result.
+        temporary: bytes of checkpoints, in addition, while the step runs.
     """
 
     kept: int = 0
     temporary: int = 0
 
     def without(self, folder: Path) -> DiskNeed:
-        """What is left of it where files of the step lie in its folder already."""
+        """The need that remains, less the files that the step's folder holds already."""
         sizes = {file.name: file.stat().st_size for file in folder.glob("*.safetensors")}
         checkpoint = sizes.pop(CHECKPOINT, 0)
         return DiskNeed(max(0, self.kept - sum(sizes.values())), max(0, self.temporary - checkpoint))
@@ -38,17 +38,17 @@ HALF, ROW_NUMBER = 2, 8
 
 
 def feature_bytes(rows: Mapping[str, int], layers: Mapping[str, LayerSpec]) -> int:
-    """Bytes that stored features take, less the few of the files' headers.
+    """Bytes of stored features, without the small headers of their files.
 
     Args:
-        rows: regions kept of each layer.
+        rows: number of stored regions of each layer.
         layers: the backbone's layers.
     """
     return sum(count * (HALF * layers[layer].dim + ROW_NUMBER) for layer, count in rows.items())
 
 
 def training_need(config: Config) -> DiskNeed:
-    """What training the configured backbone takes at most: its file, and beside it a new and an old checkpoint.
+    """The largest need of training the configured backbone: its file, a new and an old checkpoint.
 
     A checkpoint holds the weights and their velocities.
     """
@@ -56,20 +56,20 @@ def training_need(config: Config) -> DiskNeed:
 
 
 def free_bytes(folder: Path) -> int:
-    """Free bytes of the disk on which a folder lies or would lie."""
+    """Free bytes of a folder's disk; the folder need not exist."""
     there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.is_dir())
     return shutil.disk_usage(there).free
 
 
 def refuse_small_disk(root: Path, needed: Mapping[str, DiskNeed]) -> None:
-    """Refuses to begin what does not fit.
+    """Refuses to start steps whose results do not fit on the disk.
 
     Args:
-        root: where artefacts lie.
+        root: the folder of all artefacts.
         needed: what each step still writes.
 
     Raises:
-        ConfigError: naming what is needed, what is free, and the keys that lower the need.
+        ConfigError: if space is too small; it names the need, the free space, and keys that lower the need.
     """
     checkpoints = max((need.temporary for need in needed.values()), default=0)
     total, free = sum(need.kept for need in needed.values()) + checkpoints, free_bytes(root)

@@ -1,4 +1,4 @@
-"""Folders in which a run would destroy what is not its own."""
+"""Checks that a run does not overwrite files of others."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ OVERWRITTEN = (*OUTPUTS, "config.yaml", "env.json", "metrics.jsonl", PLAN, DATA)
 def run_of(file: Path, words: Sequence[str], world: World = ALONE) -> Run:
     """The run of a config file with overrides on top, in one process or in several.
 
-    The config.yaml that a run has written is the config of this run: its outputs stay in the folder where it lies.
+    The config.yaml that a run wrote is the config of that run: outputs then go to the folder of this file.
 
     Args:
-        file: the config.
+        file: the config file.
         words: overrides as on the command line.
         world: the processes that work on it.
     """
@@ -32,15 +32,15 @@ def run_of(file: Path, words: Sequence[str], world: World = ALONE) -> Run:
 
 
 def refuse_folders(run: Run, recipe: Path) -> None:
-    """Refuses a run whose outputs would take the place of other files, before anything is written.
+    """Refuses a run whose outputs would replace other files, before anything is written.
 
     Args:
-        run: what is planned.
+        run: the planned run.
         recipe: its config file.
 
     Raises:
-        ConfigError: what the run reads lies in a folder or file that it replaces; its folder lies in the data; or
-            there are files in its folder that no run has written.
+        ConfigError: if the run reads from a folder or file that it replaces, if its folder is inside the data, or if
+            its folder holds files that no run has written.
     """
     folder = run.folder
     if recipe.resolve() == (folder / "config.yaml").resolve() and not is_own_config(recipe):
@@ -71,7 +71,7 @@ def refuse_folders(run: Run, recipe: Path) -> None:
 
 
 def is_own_config(file: Path) -> bool:
-    """Whether a config file is the one that a run has written into its folder."""
+    """Whether a config file was written by a run into its folder."""
     return file.name == "config.yaml" and file.is_file() and has_plan(file.parent)
 
 

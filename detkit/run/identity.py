@@ -1,4 +1,4 @@
-"""Which code makes a result."""
+"""The identity of the code that makes a result."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from detkit.config.project import BUNDLED, project_of
 
 
 def identity_of(component: type) -> dict[str, Any]:
-    """What is hashed for the code of a component.
+    """The values that are hashed for the code of a component.
 
-    A component of detkit counts by its name and ``version``, which is raised when it gives another result for the same
-    settings. One of a project or of another package counts by the content of its sources, too: all Python files of
-    this project or package, wherever they lie.
+    For a component of detkit these are its name and ``version``, which is raised when it gives another result for the
+    same settings. For a component of a project or another package they include the content of all Python files of that
+    project or package, in any folder.
 
     Returns:
-        ``name``, the place in its package; ``version``; and for code outside detkit ``source``, a sha256.
+        ``name``, its place in its package; ``version``; and for code outside detkit ``source``, a sha256.
     """
     root, _, inner = component.__module__.removeprefix(f"{BUNDLED}.").partition(".")
     name = f"{inner}.{component.__qualname__}".strip(".")
@@ -29,7 +29,7 @@ def identity_of(component: type) -> dict[str, Any]:
 
 
 def revision_of(component: type) -> dict[str, Any]:
-    """``identity_of`` without the name, for what several components do alike."""
+    """``identity_of`` without the name, for values that are the same for several components."""
     return {key: value for key, value in identity_of(component).items() if key != "name"}
 
 

@@ -1,7 +1,7 @@
 """The kinds of results that stages give each other, and the files that a result of each kind holds.
 
-A stage says its kind by ``gives`` and asks for others' by ``needs``; whoever gives a kind writes its files. A project
-may add kinds of its own: a kind is a word, and its files are what giver and readers agree on.
+A stage names its kind in ``gives`` and the kinds that it reads in ``needs``. A stage that gives a kind writes its
+files. A project may add kinds of its own: a kind is a word, and its files are an agreement of writer and readers.
 """
 
 from __future__ import annotations

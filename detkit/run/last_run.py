@@ -1,4 +1,4 @@
-"""What the last run of a folder had planned, and how another plan differs from it."""
+"""The plan of a folder's last run, and its differences from another plan."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ def described(steps: Sequence[Step]) -> Plan:
 
 @dataclass(frozen=True)
 class LastRun:
-    """What the last run of a folder has written down.
+    """The records of a folder's last run.
 
     Args:
-        plan: what it had planned; empty where there was no run, or its file cannot be read.
-        content: of each role (N, 3) checksums of each image's id, file and annotations; empty likewise.
+        plan: its plan; empty if there was no run, or the file cannot be read.
+        content: for each role (N, 3) checksums of each image's id, file and annotations; empty in the same cases.
     """
 
     plan: Plan
@@ -50,7 +50,7 @@ class LastRun:
 
     @classmethod
     def of(cls, folder: Path) -> LastRun:
-        """That of a run's folder."""
+        """The records in a run's folder."""
         try:
             content = load((folder / DATA).read_bytes())
         except (OSError, SafetensorError):
@@ -59,7 +59,7 @@ class LastRun:
 
 
 def keep_plan(folder: Path, steps: Sequence[Step]) -> None:
-    """Writes down in a run's folder what is hashed for each of its steps, and checksums of each image."""
+    """Writes the hashed values of each step, and checksums of each image, to a run's folder."""
     # First the plan: it is the mark that all else in the folder is a run's.
     write_json(folder / PLAN, described(steps))
     data = {role: dataset for step in steps for role, dataset in step.data.items()}
@@ -68,16 +68,16 @@ def keep_plan(folder: Path, steps: Sequence[Step]) -> None:
 
 
 def last_plan(folder: Path) -> Plan:
-    """What the last run of a folder had planned; empty where there was none, or its file cannot be read.
+    """The plan of a folder's last run; empty if there was none, or its file cannot be read.
 
-    A plan of an earlier format has steps that nothing can be compared with, so they are left out.
+    Steps of an earlier format are left out, because they cannot be compared.
     """
     plan = _read_plan(folder) or {}
     return {label: step for label, step in plan.items() if KNOWN <= step.keys()}
 
 
 def has_plan(folder: Path) -> bool:
-    """Whether a run has written to the folder: its plan is there and can be read."""
+    """Whether a run has written to the folder: it holds a plan that can be read."""
     return _read_plan(folder) is not None
 
 
@@ -94,7 +94,7 @@ def _is_description(step: Any) -> bool:
 
 
 def differences(step: Step, last: LastRun) -> list[str]:
-    """Why a step's result is not that of the last run; nothing where it is, or where the last run had no such step.
+    """Why a step's result is not that of the last run; empty if it is, or if the last run had no such step.
 
     Returns:
         Settings as "FINETUNE.LR: 0.01, was 0.02", then what else changed, then the steps whose results it reads and
@@ -130,7 +130,7 @@ def _content(dataset: Dataset) -> np.ndarray:
 
 
 def first_change(dataset: Dataset, before: np.ndarray | None) -> str:
-    """Which image of a data set is the first that differs, and in what; empty where none does."""
+    """The first image of a data set that differs, and how; empty if none does."""
     if before is None:
         return "other images or annotations"
     now = _content(dataset)
@@ -149,7 +149,7 @@ def first_change(dataset: Dataset, before: np.ndarray | None) -> str:
 
 
 def changed_settings(old: Any, new: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:
-    """(key, old, new) of every setting that differs; a part that only one of them chooses follows from its NAME."""
+    """(key, old, new) of every setting that differs. The settings of a component that only one selects are left out."""
     path = path.removesuffix(".*")
     if isinstance(old or new, Mapping) and None in (old, new):
         return
@@ -174,5 +174,5 @@ def _changes_of_code(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator
 
 
 def shown_setting(value: Any) -> str:
-    """A value as messages show it."""
+    """A value in the form for messages."""
     return "not set" if value in (None, "") else str(value)

@@ -33,11 +33,11 @@ class Step:
         role: the role of its data.
         config: the whole config as the stage sees it.
         reads: the settings and data that it reads.
-        content: what is hashed for the keys of ``reads.content``.
+        content: hashed values for the keys of ``reads.content``.
         description: everything that is hashed.
         data: the data set of each role that it reads.
-        inputs: the steps it reads from.
-        caches: the steps that only save it time.
+        inputs: the steps that it reads from.
+        caches: the steps whose results only save it time.
     """
 
     stage: Stage
@@ -58,21 +58,21 @@ class Step:
 
     @property
     def label(self) -> str:
-        """The step as messages name it."""
+        """The name of the step in messages."""
         return f"{self.id.lower()} {self.role.lower()}".strip()
 
     def dataset(self, role: str) -> Dataset:
-        """The data set of a role that the stage reads, without annotations where it reads none."""
+        """The data set of a role that the stage reads; without annotations if the stage does not read them."""
         return self.data[role] if role in self.reads.annotated else WithoutTruths(self.data[role])
 
     @cached_property
     def view(self) -> Config:
-        """The config as far as the stage sees it while it runs."""
+        """The part of the config that the stage sees while it runs."""
         return self.config.restricted((*self.reads.keys, "RUNTIME"))
 
     @cached_property
     def digest(self) -> str:
-        """The hash under which its result lies."""
+        """The hash that names its result."""
         return digest_of(self.description)
 
 
@@ -80,9 +80,9 @@ class Datasets:
     """The data sets of a config's roles, each built once.
 
     Args:
-        config: DATA and PRETRAIN_DATA.
-        needs_images: False where only ground truths are looked at.
-        on_bad: what becomes of broken images, "stop" or "skip"; empty takes each slot's ON_BAD.
+        config: holds DATA and PRETRAIN_DATA.
+        needs_images: False if only ground truths are read.
+        on_bad: "stop" or "skip" at broken images; empty takes each slot's ON_BAD.
     """
 
     def __init__(self, config: Config, *, needs_images: bool = True, on_bad: str = "") -> None:
@@ -104,7 +104,7 @@ class Datasets:
         """Refuses a role's data set that left out a larger share of its images than MAX_BAD.
 
         Raises:
-            DataError: it has the words that allow it.
+            DataError: if there are more; the message says how to allow it.
         """
         slot = self.slot(role)
         name = f"{slot} ({'+'.join(self.splits(role))})"
@@ -135,11 +135,11 @@ class PlannedStage:
     """A stage of STAGES, with the roles that it must work on.
 
     Args:
-        entry: how the recipe names it.
+        entry: its entry in the recipe.
         stage: the stage.
-        config: the config as it sees it.
-        roles: the roles that later stages need, in their order; those of the stage itself where none needs it.
-        givers: for each role, the stage that meets each need, by this stage's own name for it.
+        config: the config of this stage.
+        roles: the roles that later stages need, in order; if none needs it, the roles of the stage itself.
+        givers: for each role, the stage that gives each need, by this stage's own name for it.
     """
 
     entry: StageEntry
@@ -150,19 +150,19 @@ class PlannedStage:
 
     @cached_property
     def heads(self) -> Mapping[str, str]:
-        """Those that the stage leaves, and the layer that each stands on; several stages ask for them."""
+        """The heads that the stage leaves, and the layer that each reads; computed once."""
         return self.stage.heads(self.config)
 
 
 def planned_stages(config: Config, *, complete: bool = True) -> list[PlannedStage]:
-    """The stages of a recipe with their roles, found backwards from the stages that nothing later needs.
+    """The stages of a recipe with their roles, found backwards from the stages that no later stage needs.
 
     Args:
         config: the recipe.
-        complete: whether each need must be met; False where only the data are looked at.
+        complete: whether each need must be met; False if only the data are of interest.
 
     Raises:
-        ConfigError: STAGES is empty, or nothing before a stage gives what it needs.
+        ConfigError: if STAGES is empty, or no earlier stage gives what a stage needs.
     """
     if not config.STAGES:
         raise ConfigError("STAGES: nothing to do; list the stages of the run, for example as projects/rcnn/_paper.yaml")
@@ -229,11 +229,11 @@ def _unmet(one: PlannedStage, need: Need, before: Sequence[PlannedStage]) -> Con
 
 
 def refuse_unfit(config: Config, datasets: Datasets) -> None:
-    """Refuses settings and data that a stage cannot work with, before what is slow: compiling, fetching weights.
+    """Refuses settings and data that a stage cannot use, before slow work such as compiling or downloading weights.
 
     Raises:
-        ConfigError: the stages do not fit each other, or their settings do not.
-        DataError: a data set cannot be read, or a stage cannot use it.
+        ConfigError: if the stages or their settings do not fit each other.
+        DataError: if a data set cannot be read, or a stage cannot use it.
     """
     planned = planned_stages(config)
     for one in planned:
@@ -245,11 +245,11 @@ def refuse_unfit(config: Config, datasets: Datasets) -> None:
 
 
 def plan(config: Config, datasets: Datasets, compute: Compute) -> list[Step]:
-    """The steps of a config's STAGES in order; ``refuse_unfit`` comes first.
+    """The steps of a config's STAGES in order. Call ``refuse_unfit`` first.
 
     Raises:
-        ConfigError: the stages do not fit each other or their settings.
-        DataError: a data set cannot be read.
+        ConfigError: if the stages or their settings do not fit each other.
+        DataError: if a data set cannot be read.
     """
     planned = planned_stages(config)
     steps: dict[tuple[str, str], Step] = {}

@@ -1,4 +1,4 @@
-"""Runs the steps of a config and gathers what they give in the run's folder."""
+"""Runs the steps of a config and collects their results in the run's folder."""
 
 from __future__ import annotations
 
@@ -56,22 +56,22 @@ OUTPUTS = (
 
 
 def output_folder(config: Config, name: str) -> Path:
-    """The folder of a run: OUTPUT_DIR, or runs/NAME where it is not set."""
+    """The folder of a run: OUTPUT_DIR, or runs/NAME if it is not set."""
     return Path(config.OUTPUT_DIR) if config.OUTPUT_DIR else Path("runs") / name
 
 
 @dataclass(frozen=True)
 class Run:
-    """A config that is being run.
+    """The run of a config.
 
     Args:
         config: the config.
-        folder: the run's folder; made by ``execute``.
-        store: where artefacts lie.
+        folder: the run's folder; ``execute`` creates it.
+        store: the store of artefacts.
         datasets: the data sets of its roles.
-        compute: device and dtype, as resolved here.
-        steps: what there is to do, in order.
-        world: the processes that do it.
+        compute: resolved device and dtype.
+        steps: its steps, in order.
+        world: the processes that work on it.
     """
 
     config: Config
@@ -88,13 +88,13 @@ class Run:
 
         Args:
             config: the config.
-            name: the config file's name without its ending: the run's folder is runs/NAME unless OUTPUT_DIR is set.
+            name: the config file's name without its ending; the run's folder is runs/NAME unless OUTPUT_DIR is set.
             world: the processes that work on it.
-            datasets: those of another run with the same data; they are built anew otherwise.
+            datasets: data sets of another run with the same data; None builds them.
 
         Raises:
-            ConfigError: a key does not fit the others, or the device or a package that is asked for does not exist.
-            DataError: a data set cannot be read.
+            ConfigError: if keys do not fit each other, or a device or package that they need does not exist.
+            DataError: if a data set cannot be read.
         """
         runtime = config.RUNTIME
         if runtime.TENSORBOARD:
@@ -113,7 +113,7 @@ class Run:
         return cls(config, folder, ArtifactStore(root), datasets, compute, plan(config, datasets, compute), world)
 
     def last(self, kind: str, role: str = "") -> Step | None:
-        """The last step that gives a kind of result for a role; None where the recipe has none."""
+        """The last step that gives a kind of result for a role; None if the recipe has none."""
         return next((s for s in reversed(self.steps) if (s.stage.gives, s.role) == (kind, role)), None)
 
     def find(self, kind: str, role: str = "") -> Path | None:
@@ -130,15 +130,15 @@ class Run:
         return {role: dataset for step in self.steps for role, dataset in step.data.items()}
 
     def is_finished(self) -> bool:
-        """Whether there is nothing left to make."""
+        """Whether all results are made."""
         return not any(self.is_needed(step) for step in self.steps)
 
     def is_needed(self, step: Step, again: Sequence[Step] = ()) -> bool:
-        """Whether a step must still be made; one that only saves others time is not when they are made.
+        """Whether a step must still run. A cache step is not needed once every step that reads it is finished.
 
         Args:
             step: the step.
-            again: steps that were asked for, so that they are made for their own sake.
+            again: steps that were requested, so that they run in any case.
         """
         if self.result(step):
             return False
@@ -147,7 +147,7 @@ class Run:
         return step in again or not only_saves_time or any(self.is_needed(s) for s in users)
 
     def state(self, step: Step) -> str:
-        """What became of a step: "done", "begun", "to do", or "not needed" where those that read it are done."""
+        """The state of a step: "done", "begun", "to do", or "not needed" if all steps that read it are done."""
         if self.result(step):
             return "done"
         if self.store.partial(step.folder, step.digest).is_dir():
@@ -155,29 +155,29 @@ class Run:
         return "to do" if self.is_needed(step) else "not needed"
 
     def disk_need(self, step: Step) -> DiskNeed:
-        """What a step will still write, where it is much and known by now."""
+        """The disk space that a step still needs, if it is large and known by now."""
         return step.stage.disk(self.context(step))
 
     @property
     def workers(self) -> int:
-        """``RUNTIME.WORKERS`` as resolved here."""
+        """The resolved number of ``RUNTIME.WORKERS``."""
         return resolve_workers(self.config.RUNTIME.WORKERS, self.world.local_size)
 
     def check_stages(self, *names: str) -> None:
-        """Refuses a stage that the recipe does not have; an empty name is none.
+        """Refuses a stage that the recipe does not have; an empty name is allowed.
 
         Raises:
-            ConfigError: naming those that it has.
+            ConfigError: if there is no such stage; it lists those of the recipe.
         """
         for name in names:
             self._position(name, 0, 0)
 
     def execute(self, *, first: str = "", last: str = "") -> None:
-        """Makes every artefact that is not there.
+        """Makes every artefact that does not exist yet.
 
         Args:
-            first: from this stage on, artefacts are made again, as far as ``last``; empty for none.
-            last: the stage after which to stop; empty for the end.
+            first: artefacts of this stage and later ones, up to ``last``, are made again; empty makes none again.
+            last: the stage after which to stop; empty runs to the end.
         """
         if self.config.RUNTIME.THREADS or self.world.size > 1:  # torchrun would leave each process one thread
             torch.set_num_threads(self.config.RUNTIME.THREADS or cores_of_one(self.world.local_size))
@@ -221,9 +221,9 @@ class Run:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Keeps other runs out of the run's folder, which is made; one that is there is waited for.
+        """Locks the run's folder, which is created, against other runs; it waits for a run that has it.
 
-        The other processes of this run go in with the first.
+        The other processes of this run enter together with the first.
         """
         if not self.world.is_first:
             yield
@@ -283,7 +283,7 @@ class Run:
             self.world.wait()
 
     def context(self, step: Step) -> Context:
-        """What a step may see; its folder is the one to work in, whether the step is finished or not."""
+        """The context of a step. Its folder is the one to work in, whether the step is finished or not."""
         found = {label: self.result(s) for label, s in {**step.inputs, **step.caches}.items()}
         return Context(
             config=step.view,
@@ -300,7 +300,7 @@ class Run:
         )
 
     def tensorboard(self, step: Step) -> Path | None:
-        """Where a step that trains writes TensorBoard's event files; None where none are asked for."""
+        """The folder of TensorBoard's event files for a step that trains; None writes none."""
         return self.folder / TENSORBOARD / step.id.lower() if self.config.RUNTIME.TENSORBOARD else None
 
     def _position(self, stage: str, which: int, otherwise: int) -> int:

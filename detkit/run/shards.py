@@ -1,4 +1,4 @@
-"""Per-image results that survive an interruption, merged into one file at the end."""
+"""Results of single images that survive an interruption, and are merged into one file at the end."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from detkit.system.files import replacing
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Writes named tensors to a safetensors file that is either complete or not there."""
+    """Writes named tensors to a safetensors file that appears only once it is complete."""
     with replacing(path) as partial:
         save_file({k: v.contiguous() for k, v in tensors.items()}, partial)
 
@@ -26,8 +26,8 @@ class ImageShards:
 
     Args:
         folder: the stage's folder.
-        name: the merged file's name.
-        count: images of the split.
+        name: name of the merged file.
+        count: number of images of the split.
     """
 
     def __init__(self, folder: Path, name: str, count: int) -> None:
@@ -37,18 +37,18 @@ class ImageShards:
         self._parts.mkdir(exist_ok=True)
 
     def missing(self, images: Sequence[int]) -> list[int]:
-        """Those of the images whose result is not there."""
+        """The given images that have no result yet."""
         return [i for i in images if not self._file(i).is_file()]
 
     def save(self, image: int, tensors: Mapping[str, Tensor]) -> None:
-        """Keeps one image's result."""
+        """Stores the result of one image."""
         save_tensors(self._file(image), tensors)
 
     def __iter__(self) -> Iterator[dict[str, Tensor]]:
         return (read_tensors(self._file(i)) for i in range(self.count))
 
     def merge(self) -> None:
-        """Writes all images to one file; the parts stay until they are removed."""
+        """Writes all images to one file. The parts stay until ``remove`` is called."""
         merge_images(self.path, list(self))
 
     def remove(self) -> None:
@@ -60,7 +60,7 @@ class ImageShards:
 
 
 def merge_images(path: Path, images: Sequence[Mapping[str, Tensor]]) -> None:
-    """One file of many images' tensors: each concatenated, with ``offsets`` (I+1,) to tell the images apart."""
+    """Writes the tensors of many images to one file: concatenated, with ``offsets`` (I+1,) of the images."""
     counts = [len(next(iter(one.values()))) for one in images]
     merged = {k: torch.cat([one[k] for one in images]) for k in (images[0] if images else ())}
     merged["offsets"] = torch.cat(
@@ -70,7 +70,7 @@ def merge_images(path: Path, images: Sequence[Mapping[str, Tensor]]) -> None:
 
 
 def split_images(path: Path) -> list[dict[str, Tensor]]:
-    """What ``merge_images`` was given."""
+    """The tensors of each image, from a file of ``merge_images``."""
     merged = read_tensors(path)
     offsets = merged.pop("offsets").tolist()
     return [{k: v[a:b] for k, v in merged.items()} for a, b in pairwise(offsets)]

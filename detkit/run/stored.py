@@ -1,4 +1,4 @@
-"""What lies in an artefact folder, which runs use it, and how it is removed."""
+"""The results in an artefact folder, the runs that use them, and their removal."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ class Stored:
     """One result.
 
     Args:
-        stage: the folder of its stage.
-        name: its own folder: 12 digits of its hash, and .partial where it is not finished.
+        stage: name of its stage's folder.
+        name: name of its own folder: 12 digits of its hash, and .partial if it is not finished.
         size: bytes of its files.
-        written: when the last of them was written, in seconds since 1970.
-        runs: the folders of the runs whose last plan has it.
+        written: time of its last file, in seconds since 1970.
+        runs: the folders of runs whose last plan includes it.
     """
 
     stage: str
@@ -44,26 +44,26 @@ class Stored:
 
     @property
     def label(self) -> str:
-        """How it is named to be removed, finished or not."""
+        """The name that ``chosen`` takes for it, finished or not."""
         return f"{self.stage}/{self.name.removesuffix('.partial')}"
 
     @property
     def is_finished(self) -> bool:
-        """Whether it is whole."""
+        """Whether it is finished."""
         return not self.name.endswith(".partial")
 
     @property
     def days(self) -> float:
-        """Its age."""
+        """Its age in days."""
         return (time.time() - self.written) / DAY
 
 
 def note_run(root: Path, folder: Path) -> None:
-    """Writes down that a run works in an artefact folder, so that its results are known to be used.
+    """Records that a run uses an artefact folder, so that its results count as used.
 
     Args:
         root: the artefact folder.
-        folder: the run's.
+        folder: the run's folder.
     """
     path = str(folder.resolve())
     file = root / RUNS / hashlib.sha256(path.encode(errors="surrogateescape")).hexdigest()[:16]
@@ -73,17 +73,17 @@ def note_run(root: Path, folder: Path) -> None:
 
 
 def known_runs(root: Path) -> list[Path]:
-    """The folders of runs that have worked in an artefact folder, and those in ``runs`` of the working folder."""
+    """The folders of runs that have used an artefact folder, and of all runs in ``runs`` of the working folder."""
     noted = [file for file in (root / RUNS).glob("*") if file.suffix != ".partial"]
     paths = [Path(file.read_bytes().decode(errors="surrogateescape")) for file in noted]
     return sorted({path.resolve() for path in (*paths, *Path("runs").glob("*")) if path.is_dir()})
 
 
 def stored(root: Path) -> list[Stored]:
-    """Every result in an artefact folder, the largest first. Whatever else lies there is left alone.
+    """Every result in an artefact folder, the largest first. Other files there are ignored.
 
     Raises:
-        ConfigError: there is no such folder.
+        ConfigError: if there is no such folder.
     """
     if not root.is_dir():
         raise ConfigError(f"no artefact folder {root}: nothing was stored there yet, or name another with --artifacts")
@@ -107,12 +107,12 @@ def chosen(everything: Sequence[Stored], words: Sequence[str], older_than: float
     """The results that words name: a result, a stage, "unused" or "all".
 
     Args:
-        everything: what there is.
-        words: which of it; each word adds some.
-        older_than: of these only what was written so many days ago.
+        everything: all results.
+        words: names of results; each word adds some.
+        older_than: keep only results that are at least this number of days old.
 
     Raises:
-        ConfigError: a word names nothing.
+        ConfigError: if a word names nothing.
     """
     picked: dict[Stored, None] = {}
     for word in words:
@@ -130,14 +130,14 @@ def chosen(everything: Sequence[Stored], words: Sequence[str], older_than: float
 
 
 def remove(root: Path, results: Sequence[Stored]) -> None:
-    """Removes results, each whole; a run that needs one makes it again.
+    """Removes results completely. A run that needs one makes it again.
 
     Args:
         root: the artefact folder.
-        results: what is removed.
+        results: the results to remove.
 
     Raises:
-        ModelError: a run that uses one of them, or makes it, is at work; nothing is removed then.
+        ModelError: if a run that uses or makes one of them is running; then nothing is removed.
     """
     store = ArtifactStore(root)
     with ExitStack() as stack:
