@@ -1,6 +1,6 @@
-"""Why a detector fails, as functions on arrays: nothing here trains, detects or draws.
+"""The errors of a detector, as functions on arrays. Nothing here trains, detects or draws.
 
-``Outcome.of(class_names, samples, detections)`` is what all functions take.
+All functions take an ``Outcome.of(class_names, samples, detections)``.
 """
 
 from detkit.diagnosis.confusion import ConfusionMatrix, confusion_matrix

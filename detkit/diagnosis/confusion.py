@@ -1,4 +1,4 @@
-"""Which class is taken for which."""
+"""Confusion of classes."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ BACKGROUND = "background"
 
 @dataclass(frozen=True, eq=False)
 class ConfusionMatrix:
-    """Objects by what they were detected as.
+    """Counts of objects by their class and the class of their detection.
 
     Args:
         names: the K classes and, last, the background.
-        counts: (K + 1, K + 1) int64, a row for each true class, a column for each detected one. The last column holds
-            objects that nothing found, the last row detections that found no object.
-        iou: least overlap.
+        counts: (K + 1, K + 1) int64, a row for each true class, a column for each detected class. The last column holds
+            objects without a detection, the last row detections without an object.
+        iou: smallest IoU of a match.
         thresholds: (K,) the score from which each class is shown.
     """
 
@@ -35,17 +35,18 @@ class ConfusionMatrix:
 def confusion_matrix(
     outcome: Outcome, thresholds: Sequence[float] | np.ndarray | float, iou: float = 0.5
 ) -> ConfusionMatrix:
-    """Matches what is shown with the objects, each at most once, by falling score.
+    """Matches the shown detections with the objects, each at most once, by falling score.
 
-    First each detection takes the free object of its own class with the largest overlap. Then each that has none takes
-    the free object of another class with the largest overlap. A detection that only an ignored object (difficult, a
-    crowd, of a class that is not asked for) explains is left out, and such objects are not counted. The rest of the
-    detections, second ones of an object included, are background.
+    1. Each detection takes the free object of its own class with the largest overlap.
+    2. Each detection without an object takes the free object of another class with the largest overlap.
+    3. A detection that overlaps only an ignored object (difficult, a crowd, of a class that is not selected) is left
+       out. Such objects are not counted.
+    4. All other detections, such as second ones of an object, are background.
 
     Args:
         outcome: detections and ground truths.
-        thresholds: the least score of each class (K,), or of all.
-        iou: least overlap.
+        thresholds: the lowest score that is shown, of each class (K,), or of all.
+        iou: smallest IoU of a match.
     """
     limits = np.broadcast_to(np.asarray(thresholds, np.float64), (outcome.num_classes,)).copy()
     shown = above(outcome, limits)

@@ -1,4 +1,4 @@
-"""The usual mistakes in coordinates, by what must be done to mend them."""
+"""Corrections of the usual mistakes in coordinates."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Correction = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
 
 def corrections() -> dict[str, Correction]:
-    """The mistakes in coordinates that are tried, by what must be done to mend them."""
+    """The corrections that are tried, by a text that says how to repair the mistake."""
     found: dict[str, Correction] = {
         "x and y are swapped": lambda b, w, h: b[:, [1, 0, 3, 2]],
         "boxes are mirrored from left to right": lambda b, w, h: np.stack(

@@ -22,12 +22,12 @@ class PRCurve:
     """Precision over recall of one class at one IoU, by VOC's matching.
 
     Args:
-        class_name: of the class.
-        iou: least overlap of a right detection.
-        num_truths: objects that count.
-        scores: (N,) float64 of the detections that count, best first.
-        recall: (N,) after each of them; 0 where the class has no object.
-        precision: (N,) likewise.
+        class_name: name of the class.
+        iou: smallest IoU of a right detection.
+        num_truths: number of objects that count.
+        scores: (N,) float64 scores of the detections that count, best first.
+        recall: (N,) recall after each of them; 0 if the class has no object.
+        precision: (N,) precision after each of them.
         ap: area under the envelope, VOC10; None without an object.
         ap_11_points: VOC07; None without an object.
     """
@@ -47,18 +47,18 @@ class ThresholdCurve:
     """Precision, recall and F1 of one class over the threshold, by VOC's matching at IoU 0.5.
 
     Args:
-        class_name: of the class.
-        num_truths: objects that count.
-        thresholds: (N,) float64 every score that a detection has, falling; one that scores at least as much is shown.
-        precision: (N,) of what is shown from each threshold.
-        recall: (N,).
-        f1: (N,).
-        best_threshold: where F1 is largest on these images; None where no detection is right.
-        best_f1: F1 there.
-        own_threshold: the model's own, None where it has none.
-        own_precision: precision at the model's own threshold, None where nothing is shown.
-        own_recall: recall there.
-        own_f1: F1 there.
+        class_name: name of the class.
+        num_truths: number of objects that count.
+        thresholds: (N,) float64 all different scores, falling; detections with this score or more are shown.
+        precision: (N,) precision of the shown detections at each threshold.
+        recall: (N,) recall at each threshold.
+        f1: (N,) F1 at each threshold.
+        best_threshold: threshold of the largest F1 on these images; None if no detection is right.
+        best_f1: F1 at ``best_threshold``.
+        own_threshold: the model's own threshold; None if it has none.
+        own_precision: precision at the model's own threshold; None if nothing is shown.
+        own_recall: recall at the model's own threshold.
+        own_f1: F1 at the model's own threshold.
     """
 
     class_name: str
@@ -77,13 +77,13 @@ class ThresholdCurve:
 
 @dataclass(frozen=True, eq=False)
 class APByIoU:
-    """AP of every class at several overlaps; not a number for a class without objects.
+    """AP of every class at several IoU thresholds; nan for a class without objects.
 
     Args:
         class_names: the K classes.
         ious: (V,) float64.
         voc: (K, V) the area under VOC's curve (VOC10).
-        coco: (K, V) the mean over 101 recalls by COCO's matching, all areas, 100 detections of a class and image.
+        coco: (K, V) the mean over 101 recalls by COCO's matching: all areas, 100 detections of a class and image.
     """
 
     class_names: tuple[str, ...]
@@ -93,17 +93,17 @@ class APByIoU:
 
     @property
     def voc_mean(self) -> np.ndarray:
-        """(V,) mean of the classes that have objects."""
+        """(V,) mean of ``voc`` over the classes that have objects."""
         return nan_mean(self.voc)
 
     @property
     def coco_mean(self) -> np.ndarray:
-        """(V,) likewise."""
+        """(V,) mean of ``coco`` over the classes that have objects."""
         return nan_mean(self.coco)
 
 
 def pr_curves(outcome: Outcome, iou: float = 0.5, *, strict: bool = False) -> tuple[PRCurve, ...]:
-    """The curve of each class; ``strict`` as ``voc_verdicts`` takes it."""
+    """The curve of each class; ``strict`` is as in ``voc_verdicts``."""
     found = []
     for name, own in zip(outcome.class_names, matches_of(outcome, voc_verdicts(outcome, iou, strict=strict))):
         recall, precision = _curve(own)
@@ -122,7 +122,7 @@ def threshold_curves(
 
     Args:
         outcome: detections and ground truths.
-        own_thresholds: (K,) from which score on the model shows a detection; None where it has no such threshold.
+        own_thresholds: (K,) the scores from which the model shows a detection; None if it has no thresholds.
         strict: whether the overlap must exceed 0.5.
     """
     found = []
@@ -151,23 +151,23 @@ def threshold_curves(
 
 
 def best_thresholds(curves: Sequence[ThresholdCurve]) -> np.ndarray:
-    """(K,) the threshold of best F1 of each class; infinite for one that has none."""
+    """(K,) the threshold of best F1 of each class; infinite for a class that has none."""
     return np.array([np.inf if c.best_threshold is None else c.best_threshold for c in curves])
 
 
 def ap_by_iou(outcome: Outcome, ious: Sequence[float] = IOUS, *, strict: bool = False) -> APByIoU:
-    """AP at each overlap, by VOC's and by COCO's rules; ``strict`` is of VOC's, as ``voc_verdicts`` takes it."""
+    """AP at each IoU threshold, by VOC's and by COCO's rules; ``strict`` is for VOC's, as in ``voc_verdicts``."""
     voc = [aps(outcome, matches_of(outcome, voc_verdicts(outcome, iou, strict=strict))) for iou in ious]
     coco = [aps(outcome, matches_of(outcome, coco_verdicts(outcome, iou)), COCO_GRID) for iou in ious]
     return APByIoU(outcome.class_names, np.array(ious), np.stack(voc, 1), np.stack(coco, 1))
 
 
 def aps(outcome: Outcome, matches: Sequence[Matches], grid: np.ndarray | None = None) -> np.ndarray:
-    """(K,) AP of each class, not a number for one without objects.
+    """(K,) AP of each class; nan for a class without objects.
 
     Args:
-        outcome: what was matched.
-        matches: of each class.
+        outcome: detections and ground truths that were matched.
+        matches: matches of each class.
         grid: levels of recall over which precision is averaged; None takes the area.
     """
     found = np.full(outcome.num_classes, np.nan)

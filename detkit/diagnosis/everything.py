@@ -1,4 +1,4 @@
-"""All of a diagnosis at once."""
+"""The whole diagnosis in one call."""
 
 from __future__ import annotations
 
@@ -32,26 +32,26 @@ from detkit.diagnosis.trace import Trace
 
 @dataclass(frozen=True, eq=False)
 class Diagnosis:
-    """Every result on one outcome.
+    """All results for one outcome.
 
     Args:
         class_names: the K classes.
-        num_images: of the split.
-        num_detections: in all.
-        num_truths: objects that count.
-        thresholds: (K,) from which score on each class is shown in confusion, images and lost objects.
-        thresholds_from: "model" for its own, "best F1" for those that are best on these images.
-        ladder: why AP may be 0.
-        pr_curves: of each class.
-        ap_by_iou: by VOC's and COCO's rules.
-        rules: where these differ.
-        threshold_curves: of each class.
-        confusion: at the thresholds.
-        reliability: of the probabilities; None where scores are none.
+        num_images: number of images of the split.
+        num_detections: number of detections.
+        num_truths: number of objects that count.
+        thresholds: (K,) scores from which classes are shown, for confusion, images and lost objects.
+        thresholds_from: "model" for the model's own, "best F1" for those that are best on these images.
+        ladder: reasons why AP may be 0.
+        pr_curves: precision-recall curve of each class.
+        ap_by_iou: AP by VOC's and COCO's rules.
+        rules: differences between these rules.
+        threshold_curves: threshold curve of each class.
+        confusion: confusion matrix at the thresholds.
+        reliability: reliability of the probabilities; None if scores are no probabilities.
         hoiem: false positives by kind.
         sensitivity: AP by size, shape and truncation.
-        tide: errors and what they cost.
-        images: the worst first.
+        tide: kinds of errors and the AP that they cost.
+        images: errors of each image, the worst first.
         lost: objects that were not found.
     """
 
@@ -84,15 +84,15 @@ def diagnose(
     trace: Trace | None = None,
     strict: bool = False,
 ) -> Diagnosis:
-    """Everything that can be told of an outcome.
+    """The whole diagnosis of an outcome.
 
     Args:
         outcome: detections and ground truths.
-        own_thresholds: (K,) from which score on the model shows a class; None takes those of best F1 on these images.
-        probabilities: (D,) how probable each detection is; None takes the scores where all lie from 0 to 1.
-        groups: names of similar classes; None takes VOC's for VOC's classes.
-        trace: what the run kept of its steps; None for detection files.
-        strict: whether VOC's overlap must exceed the threshold, as EVALUATION.VOC.STRICT_IOU asks.
+        own_thresholds: (K,) scores from which the model shows a class; None takes those of best F1 on these images.
+        probabilities: (D,) probability of each detection; None takes the scores if all are from 0 to 1.
+        groups: names of similar classes; None takes VOC's groups for VOC's classes.
+        trace: the run's trace of its steps; None for detection files.
+        strict: whether VOC's overlap must exceed the threshold, as EVALUATION.VOC.STRICT_IOU says.
     """
     curves = threshold_curves(outcome, own_thresholds, strict=strict)
     limits = best_thresholds(curves) if own_thresholds is None else np.asarray(own_thresholds, np.float64)

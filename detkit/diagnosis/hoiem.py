@@ -1,4 +1,4 @@
-"""Why false positives happen, and what AP each kind costs, after Hoiem, Chodpathumwan and Dai.
+"""Kinds of false positives and the AP that each costs, after Hoiem, Chodpathumwan and Dai.
 
 Source: Diagnosing error in object detectors, ECCV 2012, with its released code.
 """
@@ -39,15 +39,15 @@ VOC_CLASSES = frozenset(name for group in VOC_GROUPS for name in group) | {"bott
 
 @dataclass(frozen=True, eq=False)
 class HoiemClass:
-    """What is told of one class.
+    """The analysis of one class.
 
     Args:
-        class_name: of the class.
-        num_truths: objects that count.
-        top: among as many best detections: {"right", "Loc", "Sim", "Oth", "BG": how many}; right has ignored ones.
-        all: AP of the class as it is.
-        impact: AP where one kind of error is mended, by what is done: "without Loc", "Loc right" (each badly placed
-            detection counts once as right), "without Sim", "without Oth", "without BG", "without Oth and BG".
+        class_name: name of the class.
+        num_truths: number of objects that count, N.
+        top: counts of {"right", "Loc", "Sim", "Oth", "BG"} among the N best detections; right includes ignored ones.
+        all: AP of the class.
+        impact: AP after the correction of one kind of error: "without Loc", "Loc right" (each badly placed detection
+            counts once as right), "without Sim", "without Oth", "without BG", "without Oth and BG".
     """
 
     class_name: str
@@ -62,12 +62,12 @@ class Hoiem:
     """False positives by kind.
 
     Args:
-        kinds: (D,) int8 of each detection: RIGHT, IGNORED, LOC, SIM, OTH or BG.
-        groups: classes that are similar to each other; without any no error is "Sim".
+        kinds: (D,) int8 kind of each detection: RIGHT, IGNORED, LOC, SIM, OTH or BG.
+        groups: groups of similar classes; without any, no error is "Sim".
         normal: the number of objects N to which precision is normalised.
-        classes: of each class.
-        trend_at: numbers of false positives, best first, as far as there are so many.
-        trend: (len(trend_at), 4) of these how many are of each of KINDS.
+        classes: the analysis of each class.
+        trend_at: numbers n of best false positives, as far as there are so many.
+        trend: (len(trend_at), 4) counts of each of KINDS among the n best false positives.
     """
 
     kinds: np.ndarray
@@ -80,12 +80,12 @@ class Hoiem:
 
 @dataclass(frozen=True, eq=False)
 class StrongMatch:
-    """The matching of each class's detections at one overlap; the best ground truth that is free is taken.
+    """The matching of each class's detections at one IoU: each takes the best free ground truth.
 
     Args:
         labels: (D,) int8: 1 right, 0 ignored (it took a difficult object), -1 wrong.
-        truth: (D,) int64 the ground truth that was taken, -1 for none.
-        largest: (D,) float64 the largest overlap with any ground truth of its class.
+        truth: (D,) int64 the ground truth that it took, -1 for none.
+        largest: (D,) float64 its largest overlap with any ground truth of its class.
     """
 
     labels: np.ndarray
@@ -96,10 +96,10 @@ class StrongMatch:
 def similar_groups(
     class_names: Sequence[str], groups: Sequence[Sequence[str]] | None = None
 ) -> tuple[tuple[str, ...], ...]:
-    """The groups of similar classes: those given; else VOC's where all classes are VOC's; else none.
+    """The groups of similar classes: the given ones, else VOC's if all classes are VOC's, else none.
 
     Raises:
-        ValueError: a group names a class that is none.
+        ValueError: if a group names an unknown class.
     """
     if groups is not None:
         unknown = sorted({name for group in groups for name in group} - set(class_names))
@@ -112,12 +112,12 @@ def similar_groups(
 def hoiem(outcome: Outcome, groups: Sequence[Sequence[str]] | None = None) -> Hoiem:
     """Hoiem's analysis of false positives.
 
-    Their code's chart of the best detections asks for the object of largest overlap where the tests in turn ask for
-    any of a similar class; here the tests are used for all figures.
+    All figures here use the tests of the authors' code in turn, which accept any object of a similar class. Their chart
+    of the best detections differs: it uses the object of largest overlap.
 
     Args:
         outcome: detections and ground truths.
-        groups: names of similar classes; None takes VOC's for VOC's classes.
+        groups: names of similar classes; None takes VOC's groups for VOC's classes.
     """
     known = similar_groups(outcome.class_names, groups)
     strong, weak = match_classes(outcome, STRONG), match_classes(outcome, WEAK)
@@ -134,7 +134,7 @@ def hoiem(outcome: Outcome, groups: Sequence[Sequence[str]] | None = None) -> Ho
 def match_classes(outcome: Outcome, iou: float) -> StrongMatch:
     """Each detection, best first, takes the free ground truth of its class with the largest overlap.
 
-    Difficult objects, crowds and objects of a class that is not asked for are taken as well, and make the detection
+    Difficult objects, crowds and objects of a class that is not selected are taken as well; such a detection is
     ignored.
     """
     pairs = outcome.overlaps[outcome.own_class]

@@ -1,4 +1,4 @@
-"""The images on which most goes wrong."""
+"""The images with the most errors."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from detkit.diagnosis.outcome import Outcome
 
 @dataclass(frozen=True)
 class ImageErrors:
-    """What goes wrong on one image where detections are shown from a threshold on.
+    """The errors on one image, for detections above a threshold.
 
     Args:
         image: position in ``Outcome.image_ids``.
-        image_id: its name.
-        right: detections shown that found an object.
-        wrong: detections shown that found none.
-        missed: objects that were not found.
-        f1: of the image; 1 where there is nothing to find and nothing is shown.
+        image_id: id of the image.
+        right: number of shown detections that found an object.
+        wrong: number of shown detections that found none.
+        missed: number of objects that were not found.
+        f1: F1 of the image; 1 if there is no object and no shown detection.
     """
 
     image: int
@@ -35,12 +35,12 @@ class ImageErrors:
 def worst_images(
     outcome: Outcome, thresholds: Sequence[float] | np.ndarray | float, iou: float = 0.5
 ) -> tuple[ImageErrors, ...]:
-    """All images, those with the most mistakes (wrong and missed) first; of equals the lower F1, then the list's order.
+    """All images, ordered by falling number of errors (wrong and missed), then by rising F1, then in list order.
 
     Args:
         outcome: detections and ground truths.
-        thresholds: the least score of each class (K,), or of all.
-        iou: least overlap.
+        thresholds: the lowest score that is shown, of each class (K,), or of all.
+        iou: smallest IoU of a right detection.
     """
     verdicts = coco_verdicts(outcome, iou, max_dets=0)
     shown = above(outcome, thresholds)

@@ -1,4 +1,4 @@
-"""Why AP is 0, or far too low: the usual reasons in turn, each tried out on the detections."""
+"""The usual reasons why AP is 0 or far too low, each tested on the detections."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ Measure = Callable[[Outcome], float]
 
 @dataclass(frozen=True)
 class Rung:
-    """One thing that must hold.
+    """One condition that must hold.
 
     Args:
         name: one of RUNGS.
-        holds: None where nothing tells.
-        told: what was found, and where it does not hold what to mend.
-        figures: the numbers behind it, by name.
+        holds: whether it holds; None if it cannot be told.
+        told: the finding, and how to repair it if the condition does not hold.
+        figures: the numbers of the finding, by name.
     """
 
     name: str
@@ -46,11 +46,11 @@ class Rung:
 
 @dataclass(frozen=True, eq=False)
 class Ladder:
-    """The rungs in order.
+    """The conditions in order.
 
     Args:
-        rungs: all of them.
-        first_broken: the name of the first that does not hold, None where none is broken.
+        rungs: all conditions.
+        first_broken: name of the first condition that does not hold; None if all hold.
     """
 
     rungs: tuple[Rung, ...]
@@ -58,14 +58,14 @@ class Ladder:
 
 
 def ladder(outcome: Outcome, trace: Trace | None = None, *, strict: bool = False) -> Ladder:
-    """Goes down from the labels to the suppression of duplicates.
+    """Tests the conditions in order, from the labels to the suppression of duplicates.
 
-    A correction counts where it raises mean AP at IoU 0.5, 0.75 and 0.9 by at least 0.03 and a tenth.
+    A correction counts if it raises mean AP over IoU 0.5, 0.75 and 0.9 by at least 0.03 and by at least a tenth.
 
     Args:
         outcome: detections and ground truths.
-        trace: the run's steps, for its proposals; None where they are not known.
-        strict: whether the overlap must exceed the threshold, as EVALUATION.VOC.STRICT_IOU asks.
+        trace: the trace of the run, for its proposals; None if it is not known.
+        strict: whether the overlap must exceed the threshold, as EVALUATION.VOC.STRICT_IOU says.
     """
     rungs = [_labels(outcome), _detections(outcome)]
     if all(rung.holds for rung in rungs):

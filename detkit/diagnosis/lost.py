@@ -22,22 +22,22 @@ NOT_IN_FILES = ("proposals", "cap per image", "cap over the set", "box head", "n
 
 @dataclass(frozen=True)
 class LostObject:
-    """One object that no detection found above the threshold of its class.
+    """One object that no detection above the threshold of its class found.
 
     Args:
         truth: its row in the outcome.
         image_id: its image.
         class_name: its class.
         box: x1, y1, x2, y2.
-        step: one of STEPS.
+        step: the step that lost it, one of STEPS.
         why: a sentence.
-        iou: the overlap of the region that came furthest with the object, where it got lost; None where not known.
-        score: that region's score for the class.
-        threshold: from which score on the class is shown.
-        region: that region's box, None where there is none.
+        iou: IoU with the object, at this step, of the region that came furthest; None if not known.
+        score: score of that region for the class.
+        threshold: the score from which the class is shown.
+        region: box of that region; None if there is none.
         by_box: the box that suppressed it.
         by_score: the score of that box.
-        seen_as: another class that is shown at its place, None where there is none.
+        seen_as: another class that is shown in its place; None if there is none.
     """
 
     truth: int
@@ -57,13 +57,13 @@ class LostObject:
 
 @dataclass(frozen=True, eq=False)
 class LostObjects:
-    """The objects of a split that were lost.
+    """The lost objects of a split.
 
     Args:
-        objects: each, in the order of the ground truths.
-        num_truths: all objects that count.
-        counts: lost objects by step.
-        unknown_steps: steps that could not be looked at.
+        objects: the lost objects, in the order of the ground truths.
+        num_truths: number of all objects that count.
+        counts: number of lost objects by step.
+        unknown_steps: steps that could not be examined.
     """
 
     objects: tuple[LostObject, ...]
@@ -75,15 +75,15 @@ class LostObjects:
 def lost_objects(
     outcome: Outcome, thresholds: Sequence[float] | np.ndarray | float, trace: Trace | None = None
 ) -> LostObjects:
-    """Follows each lost object through the steps of the detector to the first one at which nothing of it was left.
+    """Follows each lost object through the steps of the detector to the first step that leaves no region of it.
 
-    An object is found where a detection of its class that scores at least the threshold has taken it, by COCO's
-    matching at IoU 0.5.
+    An object is found if a detection of its class with at least the threshold has taken it, by COCO's matching at
+    IoU 0.5.
 
     Args:
         outcome: detections and ground truths.
-        thresholds: the least score of each class (K,), or of all.
-        trace: what the run kept of its steps; None for detection files, which tell less.
+        thresholds: the lowest score that is shown, of each class (K,), or of all.
+        trace: the run's trace of its steps; None for detection files, which tell less.
     """
     limits = np.broadcast_to(np.asarray(thresholds, np.float64), (outcome.num_classes,))
     shown = above(outcome, limits)

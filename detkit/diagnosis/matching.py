@@ -1,4 +1,4 @@
-"""Which detection counts for which ground truth, by the rules of VOC and of COCO."""
+"""Matching of detections and ground truths by the rules of VOC and of COCO."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from detkit.evaluation.curves import Matches
 
 @dataclass(frozen=True, eq=False)
 class Verdicts:
-    """What an evaluation says of each of D detections.
+    """The verdict of an evaluation on each of D detections.
 
     Args:
         truth: (D,) int64 the ground truth that it was compared with or has taken, -1 for none.
@@ -33,14 +33,14 @@ class Verdicts:
 
 
 def voc_verdicts(outcome: Outcome, iou: float = 0.5, *, strict: bool = False) -> Verdicts:
-    """VOC's rule: each detection looks at the one ground truth of its class that it overlaps most.
+    """VOC's rule: each detection is compared with the one ground truth of its class that it overlaps most.
 
     It equals ``detkit.evaluation.voc.VOC``, row by row. Source: VOCevaldet.m.
 
     Args:
         outcome: detections and ground truths.
-        iou: least overlap.
-        strict: whether the overlap must exceed ``iou``, as EVALUATION.VOC.STRICT_IOU asks.
+        iou: smallest IoU of a right detection.
+        strict: whether the overlap must exceed ``iou``, as EVALUATION.VOC.STRICT_IOU says.
     """
     own = outcome.overlaps[outcome.own_class]
     pairs = own[np.lexsort((own.truth, -own.iou, own.det))]
@@ -67,15 +67,15 @@ def coco_verdicts(
 ) -> Verdicts:
     """COCO's rule: each detection takes the best ground truth of its class that is still free.
 
-    One that must be found goes before one that is ignored. A crowd takes any number of detections that lie inside it.
-    A detection beyond ``max_dets`` of its image and class is ignored. Source: pycocotools, ``evaluateImg``.
+    A ground truth that must be found comes before one that is ignored. A crowd takes any number of detections inside
+    it. A detection beyond ``max_dets`` of its image and class is ignored. Source: pycocotools, ``evaluateImg``.
 
     Args:
         outcome: detections and ground truths.
-        iou: least overlap.
-        max_dets: the best of an image and class that are looked at; 0 for all.
+        iou: smallest IoU of a match.
+        max_dets: number of best detections of an image and class that count; 0 for all.
         crowds: False treats a crowd as a difficult object.
-        areas: a detection of a lesser or larger area that finds nothing is ignored.
+        areas: range of areas; a detection outside it that finds nothing is ignored.
     """
     pairs = outcome.overlaps[outcome.own_class]
     overlap = np.where(outcome.crowd[pairs.truth], pairs.inside, pairs.iou) if crowds else pairs.iou
@@ -94,10 +94,10 @@ def coco_verdicts(
 
 
 def first_free(pairs: Overlaps, outcome: Outcome, *, crowds: bool = True) -> np.ndarray:
-    """(D,) the ground truth that each detection takes where pairs are tried in order and nothing is given twice.
+    """(D,) the ground truth that each detection takes, if pairs are tried in order and no ground truth is taken twice.
 
-    Crowds are given to any number, unless ``crowds`` is False. An object of a class that is not asked for is given
-    once to each class.
+    Any number of detections may take a crowd, unless ``crowds`` is False. An object of a class that is not selected may
+    be taken once by each class.
     """
     slot = pairs.truth * (outcome.num_classes + 1)
     others = outcome.truth_labels[pairs.truth] < 0
@@ -114,7 +114,7 @@ def first_free(pairs: Overlaps, outcome: Outcome, *, crowds: bool = True) -> np.
 
 
 def matches_of(outcome: Outcome, verdicts: Verdicts) -> list[Matches]:
-    """For each class its detections that count, as the evaluators and the bootstrap take them."""
+    """The detections that count of each class, in the form for the evaluators and the bootstrap."""
     order = outcome.order[~verdicts.ignored[outcome.order]]
     labels = outcome.det_labels[order]
     counted = np.flatnonzero(~outcome.ignored)

@@ -14,12 +14,12 @@ class NormalizedAP:
     Source: Hoiem, Chodpathumwan and Dai, Diagnosing error in object detectors, 2012, section 3.1.
 
     Args:
-        num_truths: the objects that count.
-        recall: the final one.
-        ap: mean over the found objects of the best precision at their recall or beyond, times the final recall.
+        num_truths: number of objects that count.
+        recall: the final recall.
+        ap: mean over the found objects of the best precision at their recall or more, times the final recall.
         apn: the same with precision normalised to N objects.
-        ap_error: standard error of ``ap``; not a number for fewer than two objects.
-        apn_error: likewise of ``apn``.
+        ap_error: standard error of ``ap``; nan for fewer than two objects.
+        apn_error: standard error of ``apn``; nan for fewer than two objects.
     """
 
     num_truths: int
@@ -35,8 +35,8 @@ def normalized_ap(labels: np.ndarray, num_truths: int, normal: float) -> Normali
 
     Args:
         labels: (N,) of the detections, best first: 1 right, -1 wrong, 0 neither.
-        num_truths: the objects that count; with none, everything is not a number.
-        normal: the number N of objects that precision is normalised to.
+        num_truths: number of objects that count; with 0, all results are nan.
+        normal: the number N of objects to which precision is normalised.
     """
     if not num_truths:
         return NormalizedAP(0, *([np.nan] * 5))

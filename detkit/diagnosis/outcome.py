@@ -1,4 +1,4 @@
-"""The detections of a split beside its ground truths, as columns."""
+"""The detections and ground truths of a split, as columns."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ PAIRS_TOGETHER = 1_000_000
 
 @dataclass(frozen=True, eq=False)
 class Overlaps:
-    """The pairs of a detection and a ground truth of its image that share an area, by detection, then by ground truth.
+    """All overlapping pairs of a detection and a ground truth of its image, by detection, then by ground truth.
 
     Args:
         det: (P,) int64 row of the detection.
         truth: (P,) int64 row of the ground truth.
         iou: (P,) float64 intersection over union.
-        inside: (P,) float64 share of the detection's area that lies in the ground truth.
+        inside: (P,) float64 share of the detection's area inside the ground truth.
     """
 
     det: np.ndarray
@@ -36,28 +36,28 @@ class Overlaps:
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """What was detected in I images and what stands in them: D detections and T ground truths, image by image.
+    """D detections and T ground truths of I images, image by image.
 
     Boxes are x1, y1, x2, y2 in continuous pixels, x2 and y2 exclusive. ``Outcome.of`` makes it from samples.
 
     Args:
         class_names: the K classes.
-        image_ids: of the I images.
+        image_ids: ids of the I images.
         sizes: (I, 2) int64 height and width.
         det_boxes: (D, 4) float64.
         det_scores: (D,) float64, higher is better.
         det_labels: (D,) int64 classes 0..K-1.
         det_images: (D,) int64 positions in ``image_ids``, never falling.
         truth_boxes: (T, 4) float64.
-        truth_labels: (T,) int64 classes, or -1 for an object of a class that is not asked for.
+        truth_labels: (T,) int64 classes, or -1 for an object of a class that is not selected.
         truth_images: (T,) int64, never falling.
         difficult: (T,) bool.
         crowd: (T,) bool.
-        area: (T,) float64 pixels by which COCO sorts objects.
-        truncated: (T,) int8: 1 where the object leaves the image, 0 where not, -1 where nobody has said.
+        area: (T,) float64 area in pixels, by which COCO groups objects.
+        truncated: (T,) int8: 1 if the object is truncated, 0 if not, -1 if it is not known.
 
     Raises:
-        ValueError: columns of other lengths, or rows that are not sorted by image.
+        ValueError: if columns have wrong lengths, or rows are not sorted by image.
     """
 
     class_names: tuple[str, ...]
@@ -96,7 +96,7 @@ class Outcome:
         Args:
             class_names: the K classes.
             samples: its images; one without annotations counts as one without objects.
-            detections: of each image, in the same order.
+            detections: detections of each image, in the same order.
         """
         listed = list(samples)
         truths = [s.annotations if s.annotations is not None else _NOTHING for s in listed]
@@ -130,12 +130,12 @@ class Outcome:
 
     @cached_property
     def ignored(self) -> np.ndarray:
-        """(T,) bool: difficult, a crowd, or of another class: what a detector need not find."""
+        """(T,) bool: objects that a detector need not find: difficult, a crowd, or of another class."""
         return self.difficult | self.crowd | (self.truth_labels == OTHER_CLASS)
 
     @cached_property
     def num_truths(self) -> np.ndarray:
-        """(K,) int64 the objects of each class that a detector must find."""
+        """(K,) int64 number of objects of each class that a detector must find."""
         return np.bincount(self.truth_labels[~self.ignored], minlength=self.num_classes)
 
     @cached_property
@@ -145,19 +145,19 @@ class Outcome:
 
     @cached_property
     def rank(self) -> np.ndarray:
-        """(D,) the place of each detection in ``order``."""
+        """(D,) the position of each detection in ``order``."""
         rank = np.empty(len(self.order), np.int64)
         rank[self.order] = np.arange(len(self.order))
         return rank
 
     @cached_property
     def overlaps(self) -> Overlaps:
-        """All pairs of one image that share an area."""
+        """All overlapping pairs of one image."""
         return box_overlaps(self.det_boxes, self.det_images, self.truth_boxes, self.truth_images, self.num_images)
 
     @cached_property
     def own_class(self) -> np.ndarray:
-        """(P,) bool, of each pair: the ground truth is of the detection's class, or of one that is not asked for."""
+        """(P,) bool for each pair: the ground truth is of the detection's class, or of one that is not selected."""
         labels = self.truth_labels[self.overlaps.truth]
         same: np.ndarray = (labels == self.det_labels[self.overlaps.det]) | (labels == OTHER_CLASS)
         return same
@@ -166,7 +166,7 @@ class Outcome:
 def box_overlaps(
     boxes: np.ndarray, images: np.ndarray, others: np.ndarray, other_images: np.ndarray, num_images: int
 ) -> Overlaps:
-    """The pairs of boxes of one image that share an area; both lists are sorted by image.
+    """All overlapping pairs of boxes of the same image; both lists are sorted by image.
 
     Args:
         boxes: (D, 4) float64.

@@ -1,4 +1,4 @@
-"""Results as what JSON holds."""
+"""Results as JSON values."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ OF_EACH_DETECTION = {Hoiem: ("kinds",), Tide: ("kinds", "points_at")}
 
 
 def plain(value: Any) -> Any:
-    """Dataclasses become dicts, arrays lists, and what is no finite number None.
+    """JSON values of a result: dataclasses become dicts, arrays lists, and nan or infinite numbers None.
 
     Curves are thinned to ``CURVE_POINTS`` points, ends included. Columns with a row for each detection are left out.
     """
@@ -41,7 +41,7 @@ def plain(value: Any) -> Any:
 
 
 def thinned(curve: Any, points: int = CURVE_POINTS) -> Any:
-    """The same curve of at most so many points; its figures stay those of all points."""
+    """The same curve with at most this number of points; its figures stay those of all points."""
     columns = {f.name: getattr(curve, f.name) for f in fields(curve)}
     columns = {name: column for name, column in columns.items() if isinstance(column, np.ndarray)}
     count = len(next(iter(columns.values())))

@@ -1,4 +1,4 @@
-"""Whether a probability says how often a detection is right."""
+"""Whether probabilities of detections agree with how often they are right."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from detkit.diagnosis.outcome import Outcome
 
 @dataclass(frozen=True, eq=False)
 class Reliability:
-    """Bins of equal width over the probability; a bin holds its upper edge, the first one also 0.
+    """Bins of equal width over the probability. A bin includes its upper edge; the first one also includes 0.
 
     Args:
         edges: (B + 1,) float64 from 0 to 1.
-        counts: (B,) int64 detections.
-        confidence: (B,) their mean probability, not a number where there is none.
-        accuracy: (B,) the share that is right, likewise.
+        counts: (B,) int64 number of detections.
+        confidence: (B,) their mean probability; nan in an empty bin.
+        accuracy: (B,) the share of right detections; nan in an empty bin.
         ece: expected calibration error, the mean of |accuracy - confidence| over the detections; None without any.
         mce: the largest |accuracy - confidence| of a bin.
     """
@@ -32,7 +32,7 @@ class Reliability:
 
 
 def scores_as_probabilities(outcome: Outcome) -> np.ndarray | None:
-    """(D,) the scores where all lie from 0 to 1, else, or without any, None."""
+    """(D,) the scores if all are from 0 to 1; None if not, or if there are none."""
     scores = outcome.det_scores
     return scores if len(scores) and scores.min() >= 0 and scores.max() <= 1 else None
 
@@ -48,11 +48,11 @@ def reliability(
         outcome: detections and ground truths.
         probabilities: (D,) from 0 to 1.
         bins: B.
-        iou: least overlap of a right detection.
-        strict: whether the overlap must exceed it.
+        iou: smallest IoU of a right detection.
+        strict: whether the overlap must exceed ``iou``.
 
     Raises:
-        ValueError: a probability that is none.
+        ValueError: if a probability is not from 0 to 1.
     """
     if len(probabilities) and not (probabilities.min() >= 0 and probabilities.max() <= 1):
         raise ValueError(

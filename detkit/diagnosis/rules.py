@@ -1,4 +1,4 @@
-"""Where VOC's and COCO's numbers differ, and which rule makes how much of it on this data."""
+"""The difference between VOC's mAP and COCO's AP, rule by rule."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ AREAS = {"small": (0.0, 32.0**2), "medium": (32.0**2, 96.0**2), "large": (96.0**
 
 @dataclass(frozen=True)
 class RuleChange:
-    """One rule of VOC that is replaced by COCO's, all before it included.
+    """The replacement of one rule of VOC by COCO's, in addition to all earlier ones.
 
     Args:
-        rule: what is now asked for.
-        mean_ap: with the rule, as a fraction; None without objects.
-        change: against the line before; None for the first.
-        verdicts: detections that are judged otherwise than in the line before.
-        why: what of this data the rule works on.
+        rule: the new rule.
+        mean_ap: mean AP with the rule, as a fraction; None without objects.
+        change: difference to the previous line; None for the first.
+        verdicts: number of detections whose verdict differs from that of the previous line.
+        why: the data that the rule affects.
     """
 
     rule: str
@@ -36,11 +36,11 @@ class RuleChange:
 
 @dataclass(frozen=True)
 class AreaRange:
-    """AP at IoU 0.5 by COCO's rules over objects of one range of area; VOC knows no such ranges.
+    """AP at IoU 0.5 by COCO's rules over objects of one range of areas; VOC has no such ranges.
 
     Args:
-        objects: how many there are.
-        ap50: None where there are none.
+        objects: number of objects.
+        ap50: AP; None if there are no objects.
     """
 
     objects: int
@@ -49,11 +49,11 @@ class AreaRange:
 
 @dataclass(frozen=True, eq=False)
 class Rules:
-    """The way from VOC2007's mAP to COCO's AP, rule by rule.
+    """The steps from VOC2007's mAP to COCO's AP, rule by rule.
 
     Args:
         changes: the first is VOC07, the last but one COCO's AP50, the last COCO's AP.
-        areas: by name.
+        areas: AP of each range of areas, by name.
     """
 
     changes: tuple[RuleChange, ...]
@@ -65,7 +65,7 @@ def voc_against_coco(outcome: Outcome, *, strict: bool = False) -> Rules:
 
     Args:
         outcome: detections and ground truths.
-        strict: whether VOC's overlap must exceed 0.5; that COCO is content with 0.5 is then a change of its own.
+        strict: whether VOC's overlap must exceed 0.5; if so, there is one more change, because COCO accepts 0.5.
     """
     voc, free = voc_verdicts(outcome), coco_verdicts(outcome, max_dets=0, crowds=False)
     crowds, capped = coco_verdicts(outcome, max_dets=0), coco_verdicts(outcome)

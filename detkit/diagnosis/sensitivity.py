@@ -1,4 +1,4 @@
-"""How much a detector's AP depends on the size, the shape and the truncation of objects, after Hoiem et al."""
+"""The dependence of AP on the size, the shape and the truncation of objects, after Hoiem et al."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ class Characteristic:
     """AP of one class by one property of its objects.
 
     Args:
-        bins: by name, smallest first: extra small to extra large, extra tall to extra wide, or N and T for whole and
-            truncated objects. Objects of other bins are neither right nor missed.
-        best: the largest normalised AP of a bin with at least 5 objects; None where no bin has so many.
-        worst: the smallest, likewise.
+        bins: AP by bin, smallest first: extra small to extra large, extra tall to extra wide, or N and T for whole and
+            truncated objects. For a bin, objects of other bins are neither right nor missed.
+        best: the largest normalised AP of a bin with at least 5 objects; None if no bin has so many.
+        worst: the smallest normalised AP of such a bin.
         sensitivity: best - worst.
         impact: best - normalised AP of all objects.
     """
@@ -44,10 +44,10 @@ class Sensitivity:
     """The properties of one class's objects.
 
     Args:
-        class_name: of the class.
+        class_name: name of the class.
         all: AP of all its objects.
-        characteristics: by property: "area", "height", "aspect" (width / height), and "truncation" where the data set
-            tells it of every object.
+        characteristics: results by property: "area", "height", "aspect" (width / height), and "truncation" if the data
+            set gives it for every object.
     """
 
     class_name: str
@@ -56,10 +56,10 @@ class Sensitivity:
 
 
 def sensitivity(outcome: Outcome) -> tuple[Sensitivity, ...]:
-    """AP of the parts of each class.
+    """AP of the bins of each class.
 
-    Bins end at the 10, 30, 70 and 90 percentiles of the class's objects that are not difficult. Source:
-    Hoiem, Chodpathumwan and Dai, 2012, section 4; analyzeTrueDetections.m.
+    Bins end at the 10, 30, 70 and 90 percentiles of the class's objects that are not difficult.
+    Source: Hoiem, Chodpathumwan and Dai, 2012, section 4; analyzeTrueDetections.m.
     """
     strong = match_classes(outcome, STRONG)
     sides = outcome.truth_boxes[:, 2:] - outcome.truth_boxes[:, :2]

@@ -1,4 +1,4 @@
-"""Which box suppresses which."""
+"""The box that suppresses each box in NMS."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ STAYS, NO_AREA = -1, -2
 
 
 def suppressors(boxes: np.ndarray, scores: np.ndarray, iou: float) -> np.ndarray:
-    """(N,) the row that suppresses each box in greedy NMS; STAYS, or NO_AREA for one that is dropped before.
+    """(N,) the row that suppresses each box in greedy NMS; STAYS for a kept box, NO_AREA for one without area.
 
     Args:
         boxes: (N, 4) float64 of one class and image.
-        scores: (N,); a tie goes to the lower row.
-        iou: a box is suppressed where its overlap with a kept one exceeds this.
+        scores: (N,); the lower row wins a tie.
+        iou: a box is suppressed if its IoU with a kept box exceeds this.
     """
     by = np.full(len(scores), STAYS, np.int64)
     by[((boxes[:, 2:] - boxes[:, :2]) <= 0).any(1)] = NO_AREA
@@ -32,7 +32,7 @@ def suppressors(boxes: np.ndarray, scores: np.ndarray, iou: float) -> np.ndarray
 
 
 def ious(boxes: np.ndarray, box: np.ndarray) -> np.ndarray:
-    """(N,) float64 overlaps of boxes with one."""
+    """(N,) float64 IoU of boxes with one box."""
     found = np.zeros(len(boxes))
     pairs = box_overlaps(boxes, np.zeros(len(boxes), np.int64), box[None], np.zeros(1, np.int64), 1)
     found[pairs.det] = pairs.iou

@@ -1,16 +1,16 @@
 """TIDE: six kinds of errors and the AP that each costs.
 
 Source: Bolya, Foley, Hays and Hoffman, TIDE: a general toolbox for identifying object detection errors, ECCV 2020.
-Where paper and released code (tidecv 1.0.1) differ, this follows the code:
+If paper and released code (tidecv 1.0.1) differ, this module follows the code:
 
-- Loc is tested before Cls, and its range holds both ends: 0.1 <= IoU <= 0.5.
-- Of all Loc and Cls errors on one free object only the best one can be mended, whatever its kind.
-- A detection that an ignored region takes is still counted as an error, and mending it makes it right.
-- A class with detections and without objects has AP 0, which counts in the mean.
-- Detections of equal score: as in the files for AP, errors before right ones where something is mended.
+- Loc is tested before Cls, and its range includes both ends: 0.1 <= IoU <= 0.5.
+- Of all Loc and Cls errors on one free object, only the best one can be corrected, of either kind.
+- A detection that an ignored region takes still counts as an error, and its correction makes it right.
+- A class with detections but without objects has AP 0, which counts in the mean.
+- Order of equal scores: as in the files for AP; errors before right detections after a correction.
 - A negative gain of one of the six kinds is shown as 0.
 
-One difference: scores may be below -1, as margins are. The released code ends with an error there.
+One difference: scores may be below -1, as margins are. The released code raises an error for them.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ NO_ERROR, CLS, LOC, BOTH, DUPE, BKG = -1, 0, 1, 2, 3, 4
 
 @dataclass(frozen=True, eq=False)
 class Tide:
-    """Errors by kind and what each costs; AP is the mean over classes and 101 recalls at IoU 0.5.
+    """Errors by kind and the AP that each costs; AP is the mean over classes and 101 recalls at IoU 0.5.
 
-    The gains do not add up to 1 - AP: each is measured with all other errors still there.
+    The gains do not add up to 1 - AP, because each is measured with all other errors uncorrected.
 
     Args:
-        ap: as it is; None without detections and objects.
-        counts: of each of KINDS.
+        ap: AP without corrections; None without detections and objects.
+        counts: number of errors of each of KINDS.
         gains: dAP of each of KINDS, as a fraction.
-        special: dAP of "FalsePos", all wrong detections behind all right ones, and "FalseNeg", missed objects do not
-            count.
+        special: dAP of "FalsePos" (all wrong detections come after all right ones) and of "FalseNeg" (missed objects
+            do not count).
         kinds: (D,) int8 position in KINDS of each detection that is an error, -1 for others.
         points_at: (D,) int64 the ground truth that a Cls or Loc error points at, -1 for others.
         missed: (M,) int64 rows of the ground truths that are Miss.

@@ -1,1 +1,1 @@
-"""Runs of one recipe that differ in some keys, compared: what questions to a paper and ablations are made of."""
+"""Comparison of runs of one recipe that differ in some keys, for questions about a paper and ablations."""

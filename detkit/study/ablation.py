@@ -1,4 +1,4 @@
-"""A table for any keys: the values of each, in all combinations."""
+"""A table of mean AP over all combinations of values of any keys."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ class Ablation(Comparison):
     """Compares all combinations of values with the first one, after the box head.
 
     Args:
-        values: by config key.
-        role: TEST, or TRAIN to judge the training images in folds, see ``DetectFolds``.
-        ious: overlaps that count as found, a table for each.
+        values: values of each config key.
+        role: TEST, or TRAIN to evaluate the training images in folds, see ``DetectFolds``.
+        ious: IoU thresholds from which an object counts as found; there is a table for each.
     """
 
     def __init__(self, values: dict[str, list[str]], role: str = "TEST", ious: Sequence[float] = (0.5,)) -> None:
@@ -48,7 +48,7 @@ class Ablation(Comparison):
         return list(itertools.product(*values.values()))
 
     def settings(self, config: Config) -> list[Setting]:
-        """A line for each combination, the last key's values changing first."""
+        """A setting for each combination; the values of the last key change first."""
         found = []
         for chosen in self._combinations(self.values):
             keys = dict(zip(self.values, map(parse_value, chosen)))
@@ -57,10 +57,10 @@ class Ablation(Comparison):
         return found
 
     def refuse_unfit(self, lab: Lab) -> None:
-        """Refuses a value that the recipe cannot take, before anything is run.
+        """Refuses a value that the recipe cannot use, before anything runs.
 
         Raises:
-            ConfigError: naming it.
+            ConfigError: if there is such a value; it names the value.
         """
         settings = self.settings(lab.config)
         lab.plan(settings)
@@ -76,7 +76,7 @@ def swept(words: Sequence[str]) -> tuple[dict[str, list[str]], list[str]]:
         words: ``KEY=V1,V2`` and ``KEY=VALUE``; a comma in brackets or quotes belongs to its value.
 
     Raises:
-        ConfigError: no key has several values, or one has an empty value or the same one twice.
+        ConfigError: if no key has several values, or a key has an empty or repeated value.
     """
     values: dict[str, list[str]] = {}
     others = []
@@ -97,11 +97,11 @@ def swept(words: Sequence[str]) -> tuple[dict[str, list[str]], list[str]]:
 
 
 def in_folds(recipe: str | Path, words: Sequence[str]) -> list[str]:
-    """The word that gives a recipe the stage ``DetectFolds``; none where it has it.
+    """The word that adds the stage ``DetectFolds`` to a recipe; empty if the recipe has it.
 
     Args:
         recipe: the config file.
-        words: that hold for all runs.
+        words: overrides for all runs.
     """
     stages = list(load_config(recipe, list(words)).STAGES)
     name = DetectFolds.__name__

@@ -1,4 +1,4 @@
-"""What a study tells: a paragraph, tables, pictures and the settings behind them."""
+"""The answer of a study: a paragraph, tables, pictures and the settings that were run."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class Table:
     """Rows under headings.
 
     Args:
-        heading: of the whole table.
-        columns: of each column.
-        rows: texts, numbers that are shown with one digit behind the point, and None for a dash.
-        note: below the table.
+        heading: heading of the whole table.
+        columns: heading of each column.
+        rows: texts, numbers (shown with one decimal), and None for a dash.
+        note: a text below the table.
     """
 
     heading: Text
@@ -36,14 +36,14 @@ class Table:
 
 @dataclass(frozen=True)
 class Answer:
-    """What one study tells.
+    """The answer of one study.
 
     Args:
-        paragraph: plain words with this run's numbers.
-        tables: figures behind it.
-        verdicts: claims and what becomes of them.
+        paragraph: the answer in words, with the numbers of the runs.
+        tables: the figures.
+        verdicts: claims, and whether they hold.
         figures: pictures by file name without its ending.
-        settings: what was run for it.
+        settings: the settings that were run.
     """
 
     paragraph: Text

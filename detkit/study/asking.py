@@ -1,4 +1,4 @@
-"""Which questions there are, and what is run for those that are asked."""
+"""The registered questions, and the runs that they need."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from detkit.study.setting import AS_IT_IS
 
 
 def questions(names: Sequence[str] = ()) -> dict[str, Question]:
-    """The questions of these names, or all; q3.2 stands before q3.10.
+    """The questions of these names, or all; q3.2 comes before q3.10.
 
     Raises:
-        ConfigError: no question has this name; the message has the nearest and all names.
+        ConfigError: if no question has this name; the message has the nearest and all names.
     """
     chosen = [*dict.fromkeys(names)] or sorted(QUESTIONS.names(), key=_place)
     return {name: QUESTIONS.get(name)() for name in chosen}
@@ -26,7 +26,7 @@ def preset(name: str, asked: Sequence[Question]) -> str:
     """The recipe of a preset.
 
     Raises:
-        ConfigError: a question has no such preset.
+        ConfigError: if a question has no such preset.
     """
     for question in asked:
         if name not in question.presets:
@@ -36,10 +36,10 @@ def preset(name: str, asked: Sequence[Question]) -> str:
 
 
 def make(lab: Lab, asked: Sequence[Question]) -> None:
-    """Plans all runs of all these questions together, then makes them.
+    """Plans all runs of these questions together, then makes them.
 
     Raises:
-        ConfigError: the recipe itself cannot be used.
+        ConfigError: if the recipe itself cannot be used.
     """
     settings = [setting for question in asked for setting in question.settings(lab.config)]
     lab.plan([AS_IT_IS, *settings])

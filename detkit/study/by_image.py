@@ -1,4 +1,4 @@
-"""Means over regions, with intervals from test images drawn anew."""
+"""Means over regions, with bootstrap intervals over the test images."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from detkit.evaluation.bootstrap import Interval, image_draws, percentile_interv
 
 @dataclass(frozen=True, eq=False)
 class ByImage:
-    """A sum and a count for each image; their quotient is a mean over all images' regions, or a ratio.
+    """A sum and a count for each image. Their quotient over all images is a mean over regions, or a ratio.
 
     Args:
         sums: (I,) numbers.
@@ -23,12 +23,12 @@ class ByImage:
 
     @classmethod
     def of(cls, values: np.ndarray, image: np.ndarray, num_images: int) -> ByImage:
-        """Of (N,) values, each of the image that is named by its (N,) number."""
+        """The sums and counts of (N,) values by the (N,) numbers of their images."""
         sums = np.bincount(image, weights=values, minlength=num_images)
         return cls(sums, np.bincount(image, minlength=num_images).astype(float))
 
     def mean(self, draws: np.ndarray) -> np.ndarray:
-        """(B,) the quotient in each of (B, I) draws of the images; not a number where a draw counts nothing."""
+        """(B,) the quotient in each of (B, I) draws of the images; nan if the counts of a draw sum to 0."""
         with np.errstate(invalid="ignore", divide="ignore"):
             found: np.ndarray = (draws @ self.sums) / (draws @ self.counts)
         return found
@@ -43,6 +43,6 @@ class ByImage:
         return percentile_interval(self.value, self.mean(image_draws(len(self.sums))))
 
     def above(self, other: ByImage) -> Interval:
-        """How much larger it is than another one of the same images, on the same draws."""
+        """The difference to another quotient of the same images, on the same draws."""
         draws = image_draws(len(self.sums))
         return percentile_interval(self.value - other.value, self.mean(draws) - other.mean(draws))

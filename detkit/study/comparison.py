@@ -33,11 +33,11 @@ NOTE = Text(
 
 @dataclass(frozen=True)
 class Claim:
-    """That one setting is better than another.
+    """The claim that one setting is better than another.
 
     Args:
-        better: English label of a setting.
-        worse: that of the other.
+        better: English label of the better setting.
+        worse: English label of the other setting.
     """
 
     better: str
@@ -45,13 +45,14 @@ class Claim:
 
 
 class Comparison(Question):
-    """Settings in a table of mean AP, the first one being what the others are compared with.
+    """Settings in a table of mean AP; all are compared with the first.
 
     Attributes:
         said: what the paper says.
-        claims: what is claimed.
-        ious: overlaps that count as found, a table for each; claims are judged at the first.
-        axis: what ``Setting.at`` counts, where a picture is drawn.
+        claims: the claims about the settings.
+        ious: IoU thresholds from which an object counts as found; there is a table for each, and the first decides the
+            claims.
+        axis: name of the quantity ``Setting.at``, if a picture is drawn.
     """
 
     said: Text
@@ -61,14 +62,14 @@ class Comparison(Question):
 
     @abstractmethod
     def settings(self, config: Config) -> Sequence[Setting]:
-        """The lines of the table."""
+        """The settings of the table's lines."""
 
     def claimed(self, config: Config) -> Sequence[Claim]:
-        """What is claimed of the lines of the table."""
+        """The claims about the lines of the table."""
         return self.claims
 
     def answer(self, lab: Lab) -> Answer:
-        """The table, a sentence for each claim that can be told, and what is missing."""
+        """The table, a sentence for each claim that the runs can decide, and the settings that are missing."""
         settings, claims = self.settings(lab.config), self.claimed(lab.config)
         lab.make(settings)
         able = {s.label.en: s for s in settings if not lab.missing(s)}
@@ -94,15 +95,15 @@ class Comparison(Question):
             return replace(answer, paragraph=answer.paragraph + LACKS.format(why=error))
 
     def extended(self, lab: Lab, answer: Answer) -> Answer:
-        """The answer with what a question tells beside the table.
+        """The answer with additional parts of the question.
 
         Raises:
-            ConfigError: the recipe lacks what it takes; the answer then says so.
+            ConfigError: if the recipe lacks what they need; the answer then says so.
         """
         return answer
 
     def table(self, lab: Lab, settings: Sequence[Setting], iou: float) -> Table:
-        """A line for each setting; columns of the paper only where it has a figure."""
+        """A line for each setting; columns of the paper only if it has a figure."""
         published = any(s.paper is not None for s in settings) and iou == self.ious[0]
         rows = [self._row(lab, setting, settings[0], iou, published) for setting in settings]
         names = COLUMNS if published else (COLUMNS[0], COLUMNS[2])

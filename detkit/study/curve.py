@@ -1,4 +1,4 @@
-"""Pictures of a figure over a setting."""
+"""Plots of a figure over a setting."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ HERE, PAPER = LIGHT["blue"], LIGHT["orange"]
 
 
 def curve(axis: Text, here: Sequence[tuple[float, Interval]], paper: Sequence[tuple[float, float]] = ()) -> Figure:
-    """Mean AP in percent over a setting; bars are 95 % intervals. Words are English.
+    """A plot of mean AP in percent over a setting, with 95 % intervals as bars and English labels.
 
     Args:
-        axis: what is counted from left to right.
+        axis: name of the horizontal axis.
         here: (place, mean AP) in any order.
-        paper: (place, published mean AP) likewise.
+        paper: (place, published mean AP) in any order.
     """
     here, paper = sorted(here, key=lambda point: point[0]), sorted(paper)
     figure, axes = new_axes(axis.en, "mAP, %")

@@ -1,4 +1,4 @@
-"""Makes the runs of a study and shares what they have in common."""
+"""Makes the runs of a study, which share equal results."""
 
 from __future__ import annotations
 
@@ -28,15 +28,16 @@ RUNS = "runs"
 class Lab:
     """The runs of one recipe under several settings.
 
-    Results lie in the recipe's artefact store, so steps that settings share are made once, here and by other commands.
+    Results are in the recipe's artefact store, so steps that several settings share are made once, also for other
+    commands.
 
     Args:
         recipe: the config file.
-        overrides: words that hold for all runs.
-        kind: the folder of the recipe's output folder that the study is written to, such as "paper".
+        overrides: overrides for all runs.
+        kind: name of the study's folder in the recipe's output folder, such as "paper".
 
     Raises:
-        ConfigError: the recipe cannot be used as it is.
+        ConfigError: if the recipe itself cannot be used.
     """
 
     def __init__(self, recipe: str | Path, overrides: Sequence[str], kind: str) -> None:
@@ -49,9 +50,9 @@ class Lab:
         self._measured: dict[tuple[str, bool, float], Measured] = {}
 
     def plan(self, settings: Sequence[Setting]) -> None:
-        """Plans the runs of these settings; what some of them lack is kept for ``missing``.
+        """Plans the runs of these settings. ``missing`` tells why some of them cannot run.
 
-        Settings whose features come from one network keep them for all, of the test split, too.
+        Settings whose features come from the same network store them together, also those of the test split.
         """
         new = {s.identity: s for s in settings if s.identity not in self._runs | self._missing}
         planned = {identity: run for identity, s in new.items() if (run := self._planned(s)) is not None}
@@ -62,15 +63,15 @@ class Lab:
         self._runs.update(planned)
 
     def missing(self, setting: Setting) -> str:
-        """What a setting lacks to be run with this recipe, as one line; empty where it can be run."""
+        """A line with the reason why a setting cannot run with this recipe; empty if it can."""
         self.plan([setting])
         return self._missing.get(setting.identity, "")
 
     def run(self, setting: Setting) -> Run:
-        """The finished run of a setting, as far as its kind of result is needed.
+        """The run of a setting, finished up to its kind of result.
 
         Raises:
-            DetkitError: it cannot be run.
+            DetkitError: if it cannot be run.
         """
         if lacks := self.missing(setting):
             raise ConfigError(f"{setting.label.en}: {lacks}")
@@ -91,7 +92,7 @@ class Lab:
                 self.run(setting)
 
     def measured(self, setting: Setting, iou: float = 0.5) -> Measured:
-        """How the detections of a setting are judged, before or after the box head as it says."""
+        """The evaluated detections of a setting, before or after the box head as the setting says."""
         run = self.run(setting)
         step = last_step(run, setting.kind, setting.role)
         key = (step.digest, setting.refined, iou)
@@ -100,7 +101,7 @@ class Lab:
         return self._measured[key]
 
     def hashes(self, setting: Setting) -> dict[str, str]:
-        """The first 12 digits of the hash of each step; none for a setting that cannot be run."""
+        """The first 12 digits of the hash of each step; empty for a setting that cannot be run."""
         if self.missing(setting):
             return {}
         return {step.label: step.digest[:12] for step in self._runs[setting.identity].steps}
@@ -135,7 +136,7 @@ def last_step(run: Run, kind: str, role: str = "TEST") -> Step:
     """The last step of a run that gives a kind of result of a split, or of no split.
 
     Raises:
-        ConfigError: none does.
+        ConfigError: if there is no such step.
     """
     step = run.last(kind, role) or run.last(kind)
     if step is None:

@@ -1,4 +1,4 @@
-"""Looks at what the steps of a finished run have learnt, on the regions that they have seen."""
+"""What the steps of a finished run have learnt, on the regions that they learnt from."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def training_regions(run: Run, step: Step) -> tuple[RegionIndex, FeatureSource]:
     """The regions of the training split that a step has learnt from, with the features of the layer that it reads.
 
     Args:
-        run: finished.
-        step: of a classifier or a box head.
+        run: a finished run.
+        step: its step of a classifier or a box head.
     """
     context = run.context(step)
     index = region_index(context, step.role, with_truths=True, max_boxes=context.config.PROPOSALS.TRAIN_MAX_BOXES)
@@ -43,12 +43,12 @@ def training_regions(run: Run, step: Step) -> tuple[RegionIndex, FeatureSource]:
 
 
 def support_vectors(run: Run) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Of each class (K,) positives and (K,) negatives on or inside the margin, and (K,) all its negatives.
+    """For each class (K,) positives and (K,) negatives on or inside the margin, and (K,) all negatives.
 
-    Counted among all regions of the training split: one that mining has not cached is looked at, too.
+    The counts are over all regions of the training split, also those that mining has not cached.
 
     Raises:
-        ConfigError: the run's classifier is no LinearSVM.
+        ConfigError: if the run's classifier is no LinearSVM.
     """
     step = run.last(CLASSIFIER, "TRAIN")
     assert step is not None
@@ -72,7 +72,7 @@ def finetune_regions(run: Run) -> RegionIndex:
     """The regions that fine-tuning draws from, with its labels.
 
     Raises:
-        ConfigError: the run does not fine-tune.
+        ConfigError: if the run does not fine-tune.
     """
     step = next((s for s in run.steps if s.stage.gives == NETWORK and FINETUNE in s.reads.roles), None)
     if step is None:
@@ -87,7 +87,7 @@ class ScoredRegions:
 
     Args:
         index: the regions; there are no ground-truth rows.
-        features: of all layers that are read.
+        features: features of all layers that are read.
         scorer: classifier and box head.
     """
 
@@ -97,7 +97,7 @@ class ScoredRegions:
 
     @classmethod
     def of(cls, run: Run) -> ScoredRegions:
-        """Those of a run that detects."""
+        """The scored regions of a run that detects."""
         step = run.last(DETECTIONS, "TEST")
         assert step is not None
         context = run.context(step)

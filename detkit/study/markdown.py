@@ -16,7 +16,7 @@ COLUMNS = (Text("setting", "设置"), Text("keys", "配置键"), Text("hash of i
 
 
 def markdown(title: str, answer: Answer, lab: Lab, language: Language) -> str:
-    """The answer as a page: paragraph, tables, pictures, settings with their hashes."""
+    """The answer as a Markdown page: paragraph, tables, pictures, and settings with their hashes."""
     parts = [f"# {title}", _wrapped(answer.paragraph.of(language), language)]
     parts += [_table(table, language) for table in answer.tables]
     parts += [f"![{name}]({name}.png)" for name in answer.figures]
@@ -53,7 +53,7 @@ def _grid(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def shown(cell: Cell, language: Language) -> str:
-    """A cell of a table."""
+    """The text of a table's cell."""
     if isinstance(cell, Text):
         return cell.of(language)
     if isinstance(cell, float):

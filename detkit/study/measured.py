@@ -1,4 +1,4 @@
-"""How the detections of a run are judged, kept so that two runs can be compared."""
+"""The evaluated detections of a run, which can be compared with those of another run."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class Measured:
     """The detections of a test split as VOC counts them.
 
     Args:
-        matches: of each class.
-        measure: AP of a curve, on VOC2007's levels of recall.
+        matches: matches of each class.
+        measure: computes AP of a curve, on VOC2007's levels of recall.
     """
 
     matches: Sequence[Matches]
@@ -36,21 +36,21 @@ class Measured:
         return 100 * float(np.mean([self.measure(*m.curve()) for m in self.matches if m.num_truths]))
 
     def interval(self) -> Interval:
-        """Mean AP in percent, with the interval of draws of the test images."""
+        """Mean AP in percent, with its bootstrap interval over the test images."""
         return in_percent(map_interval(self.matches, self.measure))
 
 
 def measure(run: Run, *, refined: bool, iou: float = 0.5, role: str = "TEST") -> Measured:
-    """Judges the detections of a finished run.
+    """Evaluates the detections of a finished run.
 
     Args:
-        run: with a finished step of detections.
-        refined: after the box head, or before it.
-        iou: overlap that counts as found.
-        role: the split whose detections they are.
+        run: a run with a finished step of detections.
+        refined: whether to take the detections after the box head or before it.
+        iou: IoU from which an object counts as found.
+        role: role of the split.
 
     Raises:
-        DataError: a test image has no annotations.
+        DataError: if a test image has no annotations.
     """
     step = run.last(DETECTIONS, role)
     assert step is not None
@@ -70,7 +70,7 @@ def truths_of(sample: Sample) -> Annotations:
     """The ground truths of a test image.
 
     Raises:
-        DataError: it has no annotations.
+        DataError: if it has no annotations.
     """
     if sample.annotations is None:
         raise DataError(f"image {sample.image_id}: the test split has no annotations, so nothing can be compared")
@@ -78,7 +78,7 @@ def truths_of(sample: Sample) -> Annotations:
 
 
 def difference(first: Measured, second: Measured) -> Interval:
-    """How many points of mean AP the first has more than the second, on the same draws of the test images."""
+    """Mean AP of the first minus that of the second, in percent points, on the same draws of the test images."""
     return in_percent(paired_interval(second.matches, first.matches, first.measure))
 
 

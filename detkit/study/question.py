@@ -1,4 +1,4 @@
-"""What every question to a paper gives."""
+"""The base class of questions about a paper."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from detkit.study.text import Text
 
 
 class Question(ABC):
-    """A question that runs of a recipe answer; registered in ``QUESTIONS`` under the name that people ask by.
+    """A question that runs of a recipe answer. It is registered in ``QUESTIONS`` under its name on the command line.
 
     Attributes:
         title: the question.
-        source: where the paper says something of it.
+        source: the place in the paper.
         presets: recipes that answer it, by name.
     """
 
@@ -27,9 +27,9 @@ class Question(ABC):
     presets: ClassVar[Mapping[str, str]] = {}
 
     def settings(self, config: Config) -> Sequence[Setting]:
-        """What must be run for it, so that the runs of several questions are planned together."""
+        """The settings that it needs, so that the runs of several questions are planned together."""
         return ()
 
     @abstractmethod
     def answer(self, lab: Lab) -> Answer:
-        """What the runs say; settings that the recipe cannot run are named, not left out."""
+        """The answer of the runs. It names settings that the recipe cannot run."""

@@ -14,17 +14,17 @@ from detkit.study.text import Text
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """Config keys that take the place of the recipe's.
+    """Config keys that override the recipe's.
 
     Args:
-        label: what tables call it.
-        keys: the keys, such as ``{"CLASSIFIER.NAME": "Softmax"}``; none for the recipe as it is.
-        paper: the published mAP in percent, where there is one.
-        refined: whether the detections after the box head are judged, or those before it.
-        at: where it stands on the axis of a picture.
-        kind: the last kind of result that is needed of its test split.
-        role: the split whose detections are judged: TEST, or TRAIN for those that ``DetectFolds`` gives.
-        stage: a stage that the run must have, as the keys mean nothing without it; empty for none.
+        label: its name in tables.
+        keys: the keys, such as ``{"CLASSIFIER.NAME": "Softmax"}``; empty for the recipe itself.
+        paper: the published mAP in percent, if there is one.
+        refined: whether to evaluate the detections after the box head, or those before it.
+        at: its position on the axis of a plot.
+        kind: the last kind of result that is needed for its test split.
+        role: the split whose detections are evaluated: TEST, or TRAIN for those of ``DetectFolds``.
+        stage: a stage that the run must have, because the keys have no effect without it; empty for none.
     """
 
     label: Text
@@ -43,7 +43,7 @@ class Setting:
 
     @property
     def identity(self) -> str:
-        """The same for settings that need the same run."""
+        """A value that is equal for settings that need the same run."""
         return json.dumps([sorted(self.words), self.kind, self.role, self.stage])
 
 

@@ -1,4 +1,4 @@
-"""What runs of one network have in common: the features of their regions."""
+"""Sharing of region features between runs of one network."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from detkit.stages.common import layers_read, network_layers
 
 
 def of_one_network(runs: Mapping[str, Run]) -> list[list[str]]:
-    """The runs in groups that store features of the same regions from the same network; the others are left out."""
+    """Groups of runs that store features of the same regions from the same network; other runs are left out."""
     groups: dict[str, list[str]] = {}
     for identity, run in runs.items():
         if any(step.stage.gives == FEATURES for step in run.steps):
@@ -29,7 +29,7 @@ def _extraction(run: Run) -> Step:
 
 
 def shared_features(runs: Sequence[Run]) -> list[str]:
-    """Words that keep the test split's features, too, and all layers where the runs do not keep the same ones."""
+    """Overrides that store the test split's features, too, and all layers if the runs do not store the same ones."""
     words = ["FEATURES.ROLES=[TRAIN, TEST]"]
     kept = {json.dumps(_extraction(run).content, sort_keys=True) for run in runs}
     if len(kept) > 1:

@@ -1,4 +1,4 @@
-"""What is said in English and in Chinese."""
+"""Texts in English and Chinese."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ LANGUAGES: tuple[Language, ...] = ("en", "zh")
 
 @dataclass(frozen=True)
 class Text:
-    """The same in both languages.
+    """A text in both languages.
 
     Args:
         en: English.
-        zh: Chinese; empty where it is the same, as for numbers and names.
+        zh: Chinese; empty if it is the same, as for numbers and names.
     """
 
     en: str
@@ -27,11 +27,11 @@ class Text:
         return self.zh or self.en if language == "zh" else self.en
 
     def format(self, **values: Any) -> Text:
-        """The text with its fields filled, as ``str.format`` fills them; a value that is a text in its language."""
+        """The text with its fields filled, as by ``str.format``; values may be texts, too."""
         return Text(*(self.of(language).format(**_values(values, language)) for language in LANGUAGES))
 
     def __add__(self, other: Text) -> Text:
-        """Both in turn, with a space between them in English."""
+        """Both texts, one after the other, with a space between them in English."""
         return joined((self, other))
 
 
@@ -39,7 +39,7 @@ NOTHING = Text("")
 
 
 def joined(texts: Iterable[Text]) -> Text:
-    """The texts in turn, those that say nothing left out."""
+    """The texts one after the other, without empty ones."""
     said = [text for text in texts if text != NOTHING]
     return Text(" ".join(text.en for text in said), "".join(text.of("zh") for text in said))
 

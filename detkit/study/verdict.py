@@ -1,4 +1,4 @@
-"""Whether a direction holds, taken from the interval of a difference."""
+"""Whether a claim holds, from the interval of a difference."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ MEAN_AP = Text(
 
 @dataclass(frozen=True)
 class Verdict:
-    """A claim with what this run says of it.
+    """A claim with the verdict of the runs.
 
     Args:
-        claim: what is claimed, in a few words.
-        difference: which is above 0 where the claim is true.
+        claim: the claim in a few words.
+        difference: a difference that is above 0 if the claim is true.
         sentence: the claim with its numbers and the verdict.
     """
 
@@ -38,18 +38,18 @@ class Verdict:
 
     @classmethod
     def of(cls, claim: Text, difference: Interval, template: Text, **values: Any) -> Verdict:
-        """A claim told by a template, which may use ``d``, ``low``, ``high``, ``verdict`` and the values."""
+        """A claim with a sentence from a template; it may use ``d``, ``low``, ``high``, ``verdict`` and the values."""
         numbers = {"d": difference.value, "low": difference.low, "high": difference.high}
         return cls(claim, difference, template.format(**numbers, verdict=verdict_of(difference), **values))
 
     @property
     def word(self) -> str:
-        """The verdict as JSON has it."""
+        """The verdict in JSON."""
         return {HOLDS: "holds", DOES_NOT_HOLD: "does not hold"}.get(verdict_of(self.difference), "cannot be told")
 
 
 def verdict_of(difference: Interval) -> Text:
-    """What an interval says of a claim under which the difference is above 0."""
+    """The verdict of an interval on the claim that the difference is above 0."""
     if difference.low > 0:
         return HOLDS
     return DOES_NOT_HOLD if difference.high < 0 else CANNOT_BE_TOLD
