@@ -1,1 +1,1 @@
-"""What people look at: outputs, the exported model, estimates and checks."""
+"""Results for people: outputs, the exported model, estimates and checks."""

@@ -1,4 +1,4 @@
-"""Two detectors on the same images: how far their AP differs, and which detections."""
+"""Comparison of two detectors on the same images: their AP and their detections."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from detkit.structures import Detections, Sample
 
 @dataclass(frozen=True, eq=False)
 class Side:
-    """What one detector found.
+    """The detections of one detector.
 
     Args:
         name: the run's folder or the detection file.
-        detections: all that it found in each image.
-        thresholds: (K,) float32 the least score of each class that is shown.
-        source: where the thresholds come from.
+        detections: all detections of each image.
+        thresholds: (K,) float32 the score from which each class is shown.
+        source: origin of the thresholds.
     """
 
     name: str
@@ -43,14 +43,14 @@ class Side:
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """How two detectors differ.
+    """The comparison of two detectors.
 
     Args:
         samples: the images, with annotations.
         class_names: the K classes.
-        sides: both.
-        shown: what each shows of each image.
-        aps: both AP, by metric.
+        sides: both detectors.
+        shown: the detections of each image that each detector shows.
+        aps: AP of both, by metric.
         changes: the detections that differ.
     """
 
@@ -62,11 +62,11 @@ class Comparison:
     changes: Sequence[Change]
 
     def most_changed(self, most: int) -> list[tuple[int, int]]:
-        """(position, number of changes) of the images that changed most, of equal ones the first."""
+        """(position, number of changes) of the images with the most changes; the first image wins a tie."""
         return Counter(change.image for change in self.changes).most_common(most)
 
     def plain(self, settings: Sequence[tuple[str, Any, Any]] = ()) -> dict[str, Any]:
-        """All of it as JSON holds it; boxes are x1 y1 x2 y2 in pixels, x2 and y2 exclusive.
+        """The comparison as JSON values. Boxes are x1 y1 x2 y2 in pixels, x2 and y2 exclusive.
 
         A threshold that no score reaches is None.
 
@@ -112,14 +112,14 @@ def compare(config: Config, dataset: Dataset, first: Side, second: Side) -> Comp
     """Compares two detectors on one data set.
 
     Args:
-        config: EVALUATORS and EVALUATION say which AP; EVALUATION.VOC.DRAWS how many draws, 1,000 where it is 0.
+        config: EVALUATORS and EVALUATION select the AP; EVALUATION.VOC.DRAWS is the number of draws, 1,000 if it is 0.
         dataset: the images with their annotations.
-        first: one of them.
-        second: the other.
+        first: the first detector.
+        second: the second detector.
 
     Raises:
-        ConfigError: no evaluator gives an AP by class.
-        DataError: the split has no annotations, or no ground truth to evaluate on.
+        ConfigError: if no evaluator gives an AP by class.
+        DataError: if the split has no annotations, or no ground truth to evaluate on.
     """
     Evaluate().check_data(config, {"TEST": dataset})
     aps: dict[str, PairedAPs] = {}

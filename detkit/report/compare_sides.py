@@ -35,13 +35,13 @@ DETECTIONS = Path("detections", "detections.json")
 
 @dataclass(frozen=True, eq=False)
 class Compared:
-    """What is compared.
+    """The inputs of a comparison.
 
     Args:
-        config: says which AP.
+        config: selects the AP.
         dataset: the images with their annotations.
-        sides: both.
-        settings: (key, first, second) of what differs between two runs; nothing is known of files.
+        sides: both detectors.
+        settings: (key, first, second) of the settings that differ between two runs; empty for files.
     """
 
     config: Config
@@ -51,11 +51,11 @@ class Compared:
 
 
 def of_runs(first: Path, second: Path) -> Compared:
-    """What two runs found on one test split.
+    """The detections of two runs on one test split.
 
     Raises:
-        ModelError: one of the folders is not that of a run that has detected.
-        DataError: the runs were judged on different images, annotations or classes; it names the first that differs.
+        ModelError: if one of the folders is not that of a run that has detected.
+        DataError: if the runs differ in test images, annotations or classes; it names the first difference.
     """
     folders = (first, second)
     config, other = (_config_of(folder) for folder in folders)
@@ -74,17 +74,17 @@ def of_runs(first: Path, second: Path) -> Compared:
 
 
 def of_files(config: Config, first: Path, second: Path, min_score: float | None = None) -> Compared:
-    """Two folders of VOC files or COCO results files, judged on the annotations of DATA.TEST alone.
+    """Two folders of VOC files or COCO results files, evaluated on the annotations of DATA.TEST alone.
 
     Args:
-        config: DATA and EVALUATORS.
-        first: of one program.
-        second: of another.
-        min_score: the least score of every class that is shown; None takes, for each file and class, that of its best
-            F1 on these annotations.
+        config: holds DATA and EVALUATORS.
+        first: folder or file of the first program.
+        second: folder or file of the second program.
+        min_score: the score from which every class is shown; None takes, for each file and class, the score of best F1
+            on these annotations.
 
     Raises:
-        DataError: annotations or detections that cannot be read.
+        DataError: if annotations or detections cannot be read.
     """
     dataset = Datasets(config, needs_images=False)("TEST")
     found = [read_detections(file, dataset, config.DATA.TEST) for file in (first, second)]

@@ -26,7 +26,7 @@ BOXES = 12
 
 
 def comparison_text(found: Comparison, settings: Sequence[tuple[str, Any, Any]] = ()) -> str:
-    """What the command prints: settings that differ, AP, thresholds, changes by class, images that changed most.
+    """The text of a comparison: differing settings, AP, thresholds, changes by class, images with most changes.
 
     Args:
         found: the comparison.
@@ -41,10 +41,10 @@ def comparison_text(found: Comparison, settings: Sequence[tuple[str, Any, Any]] 
 
 
 def comparison_sheet(found: Comparison) -> np.ndarray | None:
-    """The images that changed most, a row each: left what of the first run changed, right what of the second did.
+    """The images with the most changes, a row each: changed detections of the first run left, of the second right.
 
     Returns:
-        (H, W, 3) uint8 RGB; None where nothing changed, or the image files are not there.
+        (H, W, 3) uint8 RGB; None if nothing changed, or the image files are missing.
     """
     ranked = [image for image, _ in found.most_changed(MOST)]
     if not ranked or not all(found.samples[image].path.is_file() for image in ranked):

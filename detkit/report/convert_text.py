@@ -1,4 +1,4 @@
-"""The account of a conversion for a reader."""
+"""The report of a conversion as text."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LINES = 20
 
 
 def conversion_text(done: Conversion, place: str, folder: Path) -> str:
-    """What was read, what was written, and what was not carried over by kind and image."""
+    """The text of a conversion: what was read, what was written, and what was lost, by kind and image."""
     splits = ", ".join(f"{name} {count}" for name, count in done.splits.items()) or "not divided into splits"
     parts = [
         f"{place}: {done.source} ({done.why})\n{counted(done.num_images, 'image')} ({splits}), "

@@ -1,4 +1,4 @@
-"""What is to be known of a recipe's data before hours are spent on it."""
+"""The check of a recipe's data before training."""
 
 from __future__ import annotations
 
@@ -33,24 +33,24 @@ LEARNT_FROM = {"FINETUNE", "TRAIN", "PRETRAIN_DATA.TRAIN"}
 
 @dataclass(frozen=True, kw_only=True)
 class SplitReport:
-    """What was found in the data of one or more roles.
+    """The findings in the data of one or more roles.
 
     Args:
         roles: the roles that use these splits.
         splits: names of splits, joined in this order.
-        num_images: images that can be used.
-        left_out: the others, as "68 of 180 images (37.8%)"; empty where there are none.
-        num_empty: of these, images without an object.
+        num_images: number of usable images.
+        left_out: number of other images, as "68 of 180 images (37.8%)"; empty if there are none.
+        num_empty: number of usable images without an object.
         objects: number of ground truths of each class, in label order.
-        num_difficult: ground truths that are difficult.
-        num_crowd: ground truths that are crowds.
-        num_unreachable: ground truths that no proposal can find under the recipe's settings.
-        num_other: objects of classes that are not asked for, kept to be ignored.
+        num_difficult: number of difficult ground truths.
+        num_crowd: number of ground truths that are crowds.
+        num_unreachable: number of ground truths that no proposal can find under the recipe's settings.
+        num_other: number of objects of classes that are not selected, kept to be ignored.
         quantiles: for "box width", "box height", "image width" and "image height" the pixels at each of SHARES.
-        problems: each broken image or annotation, and what makes the whole split unusable.
-        stops: whether training would stop at them; it would not where ON_BAD leaves broken images out.
-        warnings: what was repaired or looks odd.
-        taken_for: for a folder that was recognised, the data set that it was taken for, and why.
+        problems: each broken image or annotation, and mistakes that make the whole split unusable.
+        stops: whether training would stop at the problems; it would not if ON_BAD leaves broken images out.
+        warnings: repairs and oddities.
+        taken_for: for a recognised folder, the kind of data set and the reason.
     """
 
     roles: tuple[str, ...]
@@ -78,11 +78,11 @@ class SplitReport:
 def check_data(config: Config) -> list[SplitReport]:
     """A report on each data set that the recipe's stages read, opened by the readers that training uses.
 
-    PRETRAIN_DATA is left out, with a warning, where it has its defaults: then only data were configured.
+    PRETRAIN_DATA is left out, with a warning, if it has its defaults, because then only DATA was configured.
 
     Raises:
-        ConfigError: a setting of a data set that cannot be used.
-        DataError: the cache folder cannot be written.
+        ConfigError: if a setting of a data set cannot be used.
+        DataError: if the cache folder cannot be written.
     """
     datasets = Datasets(config, on_bad="skip")
     planned = planned_stages(config, complete=False)
@@ -128,7 +128,7 @@ def check_data(config: Config) -> list[SplitReport]:
 
 
 def _taken_for(config: Config) -> str:
-    """What DATA.ROOT was recognised as, with the reason; empty where it is not set."""
+    """The kind of data set that DATA.ROOT was recognised as, with the reason; empty if it is not set."""
     root, name = config.DATA.ROOT, config.DATA.NAME
     why = claims_on(Path(root)).get(name, "as DATA.NAME says") if root else ""
     return f"DATA.ROOT {root}: {name} ({why})" if root else ""
@@ -142,7 +142,7 @@ def _opened(datasets: Datasets, role: str) -> Dataset | DataError:
 
 
 def _refusals(one: PlannedStage, found: Mapping[str, Dataset | DataError]) -> Sequence[str]:
-    """What a stage refuses of the data that it reads together; what cannot be opened is told by itself."""
+    """The mistakes for which a stage refuses its data; data that cannot be opened are reported elsewhere."""
     data = {role: dataset for role, dataset in found.items() if not isinstance(dataset, DataError)}
     if len(data) < len(found):
         return ()
@@ -154,7 +154,7 @@ def _refusals(one: PlannedStage, found: Mapping[str, Dataset | DataError]) -> Se
 
 
 def _untold(datasets: Datasets, role: str, dataset: Dataset) -> list[str]:
-    """What stops training and is no problem of an image of the split, such as a broken annotation that it lists not."""
+    """Mistakes outside the split that stop training, such as an unlisted annotation file that cannot be parsed."""
     stopping = _opened(datasets, role)
     lines = stopping.problems if isinstance(stopping, DataError) else ()
     return [line for line in lines if not any(told.endswith(line) for told in dataset.problems)]
@@ -222,7 +222,7 @@ def _quantiles(dataset: Dataset) -> dict[str, list[float]]:
 
 
 def _turned_images(dataset: Dataset) -> list[str]:
-    """A line for each photograph that EXIF turns and that is taken as it is stored."""
+    """A line for each image that EXIF would turn and that is used as it is stored."""
     found = ((s.image_id, orientation_of(s.path)) for s in dataset if s.orientation == STORED)
     return [
         f"image {one_line(image_id)}: EXIF notes that it is to be {orientation_name(orientation)}; its pixels are "
@@ -233,12 +233,12 @@ def _turned_images(dataset: Dataset) -> list[str]:
 
 
 def _repeated_images(dataset: Dataset, split: str, seen: dict[str, tuple[str, Path]]) -> list[str]:
-    """A line for each image whose file has the content of another one before it, in this data set or another.
+    """A line for each image whose file has the same content as an earlier one, in this data set or another.
 
     Args:
-        dataset: its images are looked at in order.
-        split: names the data set.
-        seen: for each content the first image that had it, in words, and its file; is added to.
+        dataset: the images, in order.
+        split: name of the data set.
+        seen: for each content a text about its first image, and its file; new contents are added.
     """
     lines = []
     samples = list(dataset)

@@ -38,20 +38,20 @@ Shown = tuple[str, np.ndarray]
 
 
 def show_data(config: Config, what: What, role: str, count: int, output: Path) -> str:
-    """Writes pictures of a role's data: onto one sheet where ``output`` names a picture, else into a folder of them.
+    """Writes pictures of a role's data: one sheet if ``output`` is a picture file, else a folder of pictures.
 
     Args:
         config: the recipe.
-        what: what is drawn.
+        what: what to draw.
         role: FINETUNE, TRAIN, VAL or TEST.
-        count: images, spread evenly over the list.
+        count: number of images, spread evenly over the list.
         output: a picture file, or a folder that does not exist or is empty.
 
     Returns:
         A line that says what was written.
 
     Raises:
-        DataError: no split in this role, data that cannot be read, or a folder that is not empty.
+        DataError: if the role has no split, data cannot be read, or the folder is not empty.
     """
     if output.is_dir() and any(output.iterdir()):
         raise DataError(f"{output}: is not empty; name another folder, or a file that ends in .png")

@@ -1,4 +1,4 @@
-"""The reports of ``detkit data check`` for a reader."""
+"""The reports of ``detkit data check`` as text."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from detkit.report.data_check import SHARES, SplitReport
 
 
 def report_text(reports: Sequence[SplitReport]) -> str:
-    """The reports for a reader: objects of each class, sizes, then each problem and warning in a line."""
+    """The reports as text: objects of each class, sizes, then each problem and warning in a line."""
     parts = list(dict.fromkeys(report.taken_for for report in reports if report.taken_for))
     parts.append(_counts(reports))
     for report in reports:

@@ -1,4 +1,4 @@
-"""What ``detkit detect`` leaves of image files: JSON values, pictures, cut-out objects and proposals."""
+"""The outputs of ``detkit detect`` for image files: JSON values, pictures, crops of objects and proposals."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ Files = Sequence[tuple[str, Path]]
 
 @dataclass(frozen=True)
 class Outputs:
-    """Where what belongs to the images goes; None for nowhere.
+    """The folders of the outputs; None writes none.
 
     Args:
-        pictures: a folder for a picture with boxes of each image.
-        crops: one for each object that was found, cut out.
-        proposals: one for the regions of each image, as the generator ``Precomputed`` reads them.
+        pictures: folder for a picture with boxes of each image.
+        crops: folder for a crop of each detected object.
+        proposals: folder for the proposals of each image, in the format of the generator ``Precomputed``.
     """
 
     pictures: Path | None = None
@@ -46,7 +46,7 @@ class Outputs:
         """The pictures and proposals of some images.
 
         Raises:
-            ConfigError: two images of one name would have the same proposals.
+            ConfigError: if two images of one name would have the same file of proposals.
         """
         stems = [file.stem for _, file in files]
         twice = [stem for stem, count in Counter(stems).items() if count > 1]
@@ -84,16 +84,16 @@ def detected(
     upright: bool = False,
     workers: int,
 ) -> tuple[list[dict[str, Any]], list[Clock]]:
-    """What the JSON says of each image, and the time of its stages.
+    """The JSON entry of each image, and the time of its steps.
 
-    Processes read the next images and a thread draws the last ones while the network works.
+    While the network works, processes read the next images and a thread draws the last ones.
 
     Args:
-        detector: what detects.
+        detector: the detector.
         files: the images.
-        outputs: what is written beside.
-        min_score: as ``Detector.detect`` takes it.
-        how: the same.
+        outputs: folders of the other outputs.
+        min_score: as in ``Detector.detect``.
+        how: as in ``Detector.detect``.
         upright: turns photographs as EXIF says, and boxes refer to the upright photograph; False leaves pixels as they
             are stored. Either way the JSON says how EXIF would turn a photograph.
         workers: processes; 0 reads each image when it is its turn.

@@ -1,4 +1,4 @@
-"""One image after the other through a detector, read ahead by other processes."""
+"""Detection in a stream of images, which other processes read ahead."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PICTURES_BEHIND = 2
 
 
 class Source(Protocol):
-    """Images that can be read one by one, also in other processes."""
+    """Images that are read one by one, also in other processes."""
 
     thing: str
     """What one of them is called beside the progress."""
@@ -32,23 +32,23 @@ class Source(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, i: int) -> tuple[str, np.ndarray]:
-        """The id under which stored proposals lie, and the (H, W, 3) uint8 RGB pixels.
+        """The id of the image in stored proposals, and its (H, W, 3) uint8 RGB pixels.
 
         Raises:
-            DataError: the image cannot be read.
+            DataError: if the image cannot be read.
         """
 
 
 @dataclass(frozen=True, eq=False)
 class Seen:
-    """What became of one image of a source.
+    """The result for one image of a source.
 
     Args:
-        place: its number.
-        proposals: its regions; None where it cannot be used.
-        found: what was found; None likewise.
-        error: why it cannot be used; empty where it can.
-        clock: the seconds of its stages.
+        place: number of the image.
+        proposals: its regions; None if the image cannot be used.
+        found: its detections; None if the image cannot be used.
+        error: why it cannot be used; empty if it can.
+        clock: the seconds of its steps.
     """
 
     place: int
@@ -61,16 +61,16 @@ class Seen:
 def seen(
     detector: Detector, source: Source, *, min_score: MinScore = None, workers: int = 0, how: How | None = None
 ) -> Generator[Seen, None, None]:
-    """Each image of a source in order; processes read the next ones while the network works.
+    """Results for each image of a source, in order; processes read the next images while the network works.
 
-    Who may fail between two images must close it (``contextlib.closing``).
+    Close the generator if your code may raise between two images (``contextlib.closing``).
 
     Args:
-        detector: what detects.
+        detector: the detector.
         source: the images.
-        min_score: as ``Detector.detect`` takes it.
-        workers: processes; 0 reads each image when it is its turn.
-        how: what else ``Detector.detect`` takes.
+        min_score: as in ``Detector.detect``.
+        workers: number of processes that read ahead; 0 reads each image when its turn comes.
+        how: other options of ``Detector.detect``.
     """
     read = in_processes(_Reader(detector.generator, source), 0, len(source), workers if len(source) > 1 else 0)
     with closing(progress("detect", len(source), source.thing)) as bar, closing(read):

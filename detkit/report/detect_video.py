@@ -1,4 +1,4 @@
-"""What ``detkit detect`` leaves of a video file: a line of JSON a frame, the video with boxes, cut-out objects."""
+"""The outputs of ``detkit detect`` for a video: a line of JSON a frame, the video with boxes, crops of objects."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from detkit.visualize.video import VideoFile, writing_video
 
 @dataclass(frozen=True)
 class VideoOutputs:
-    """Where what belongs to a video goes.
+    """The outputs for a video.
 
     Args:
         lines: the file of JSON lines.
-        video: the video with boxes, .mp4; None for none.
-        crops: a folder for the objects, cut out; None for nowhere.
+        video: the video with boxes, .mp4; None writes none.
+        crops: folder for crops of the objects; None writes none.
     """
 
     lines: Path
@@ -59,21 +59,21 @@ def detected_in_video(
     how: How | None = None,
     workers: int,
 ) -> tuple[dict[str, Any], list[Clock]]:
-    """What the JSON says of a video, and the time of the stages of each frame.
+    """The JSON entry of a video, and the time of the steps of each frame.
 
-    A line of JSON holds the number of a frame, its second, and what was found, or its error. The video with boxes shows
-    the frames that were looked at and lasts as long as the original, without its sound.
+    A line of JSON holds the number of a frame, its time in seconds, and its detections or its error. The video with
+    boxes shows the frames that were used. It is as long as the original, without its sound.
 
     Args:
-        detector: what detects.
-        video: its frames.
-        outputs: what is written.
-        min_score: as ``Detector.detect`` takes it.
-        how: the same.
-        workers: processes that decode and find proposals; each decodes the whole video.
+        detector: the detector.
+        video: the video.
+        outputs: the outputs to write.
+        min_score: as in ``Detector.detect``.
+        how: as in ``Detector.detect``.
+        workers: number of processes that decode and find proposals; each decodes the whole video.
 
     Raises:
-        DataError: no video can be written here.
+        DataError: if no video can be written here.
     """
     labels = Labels.of(detector.class_names)
     clocks: list[Clock] = []

@@ -28,12 +28,12 @@ log = logging.getLogger("detkit")
 
 
 def diagnose_run(run: Run) -> Diagnosis:
-    """What is told of the test split of a run that has detected.
+    """The diagnosis of the test split of a run that has detected.
 
     Raises:
-        ModelError: nothing was detected yet.
-        DataError: the split has no annotations.
-        ConfigError: DIAGNOSIS.SIMILAR_CLASSES names a class that is none.
+        ModelError: if the run has not detected anything yet.
+        DataError: if the split has no annotations.
+        ConfigError: if DIAGNOSIS.SIMILAR_CLASSES names an unknown class.
     """
     detected = run.find(DETECTIONS, "TEST")
     if detected is None:
@@ -56,27 +56,27 @@ def diagnose_run(run: Run) -> Diagnosis:
 
 
 def diagnose_files(config: Config, dataset: Dataset, detections: Sequence[Detections]) -> Diagnosis:
-    """What is told of detections that any program has written.
+    """The diagnosis of detections of any program.
 
     Args:
-        config: DIAGNOSIS.
+        config: holds DIAGNOSIS.
         dataset: images and ground truths.
-        detections: of each image, in list order.
+        detections: detections of each image, in list order.
 
     Raises:
-        DataError: the split has no annotations.
-        ConfigError: DIAGNOSIS.SIMILAR_CLASSES names a class that is none.
+        DataError: if the split has no annotations.
+        ConfigError: if DIAGNOSIS.SIMILAR_CLASSES names an unknown class.
     """
     outcome, groups = _outcome(config, dataset, detections)
     return diagnose(outcome, groups=groups, strict=config.EVALUATION.VOC.STRICT_IOU)
 
 
 def load_trace(run: Run, detected: Path) -> Trace | None:
-    """What ``Detect`` kept of its steps; None, with a line in the log, where an older detkit kept nothing.
+    """The trace of the steps of ``Detect``; None, with a line in the log, if an older detkit wrote none.
 
     Args:
-        run: has the proposals.
-        detected: its finished detections.
+        run: the run, which has the proposals.
+        detected: folder of its finished detections.
     """
     file, step = detected / TRACE_FILE, run.last(DETECTIONS, "TEST")
     assert step is not None
@@ -124,10 +124,10 @@ def _outcome(config: Config, dataset: Dataset, detections: Sequence[Detections])
 
 
 def groups_of(config: Config, class_names: Sequence[str]) -> Groups:
-    """The groups of similar classes that DIAGNOSIS.SIMILAR_CLASSES sets, None where it sets none.
+    """The groups of similar classes of DIAGNOSIS.SIMILAR_CLASSES; None if it is empty.
 
     Raises:
-        ConfigError: it names a class that is none.
+        ConfigError: if it names an unknown class.
     """
     groups = config.DIAGNOSIS.SIMILAR_CLASSES or None
     try:

@@ -13,7 +13,7 @@ WORST, LOST, CONFUSED, MATRIX = 5, 10, 8, 12
 
 
 def diagnosis_text(found: Diagnosis) -> str:
-    """The sections of a diagnosis, each with a heading; all figures lie in diagnosis.json."""
+    """The sections of a diagnosis as text, each with a heading. All figures are in diagnosis.json."""
     sections = [
         ("Is anything broken?", _ladder(found)),
         ("AP and the threshold of each class", _classes(found)),

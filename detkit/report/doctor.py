@@ -1,4 +1,4 @@
-"""Whether this machine has what detkit needs. Nothing here is imported before it is asked for: it may be broken."""
+"""Whether this machine has what detkit needs. Libraries are imported only when they are tested: they may be broken."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ MOST_DIFFERENCE = 1e-2
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at.
+    """The result of one test.
 
     Args:
-        level: "bad" where detkit cannot work, "warning" where something would be slow or short.
-        name: the thing.
-        text: what was found and, where it is not fine, what to do.
+        level: "bad" if detkit cannot work, "warning" if something is slow or scarce.
+        name: what was tested.
+        text: the finding and, if it is not fine, what to do.
     """
 
     level: Literal["ok", "warning", "bad"]
@@ -60,7 +60,7 @@ class Finding:
 
 
 def findings() -> Iterator[Finding]:
-    """Everything that is looked at, one after the other."""
+    """The results of all tests, one after the other."""
     yield _python()
     yield from map(_package, NEEDED)
     yield from _guarded("OpenCV", _opencv, MEND_OPENCV)
@@ -111,13 +111,13 @@ def _opencv() -> Iterator[Finding]:
 
 
 def missing_library(error: Exception) -> str:
-    """The system library that an import did not find, or an empty string where it failed for another reason."""
+    """The system library that an import did not find; empty if it failed for another reason."""
     found = re.search(r"(lib\S+\.so\S*): cannot open shared object file", str(error))
     return found[1] if found else ""
 
 
 def opencv_distributions() -> dict[str, str]:
-    """The installed packages that bring cv2, with their versions; each writes over the others."""
+    """The installed packages that contain cv2, with their versions. Each overwrites the others."""
     found = {}
     for name in OPENCV:
         try:
@@ -142,7 +142,7 @@ def _torch() -> Iterator[Finding]:
 
 
 def torch_of_torchvision() -> str:
-    """The version of torch that the installed torchvision was made for, or "" where it does not say."""
+    """The version of torch that the installed torchvision was built for; "" if it does not say."""
     try:
         needs = metadata.requires("torchvision") or []
     except metadata.PackageNotFoundError:

@@ -1,4 +1,4 @@
-"""What a run will take: time and disk of each step, and memory, before it starts."""
+"""The estimate of a run: time and disk space of each step, and memory, before it starts."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class StepEstimate:
 
     Args:
         step: its label.
-        state: "to do", "begun", "done", "not needed" where those that read it are done, or "shared" where an earlier
-            step of the same split makes the same.
-        cost: the whole for a step that is begun, nothing for one that is not to be made.
+        state: "to do", "begun", "done", "not needed" if all steps that read it are done, or "shared" if an earlier
+            step of the same split makes the same result.
+        cost: its cost; the whole cost for a step that is begun, nothing for one that will not run.
     """
 
     step: str
@@ -30,12 +30,12 @@ class StepEstimate:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a run will take.
+    """The estimate of a run.
 
     Args:
         steps: its steps in order.
-        free: bytes free where artefacts lie.
-        memory: bytes that the measured passes took, with one worker; 0 where the system does not count them.
+        free: free bytes on the disk of the artefacts.
+        memory: bytes that the measured passes took, with one worker; 0 if the system does not count them.
         unknown: what the figures leave out.
     """
 
@@ -51,16 +51,16 @@ class Estimate:
 
     @property
     def kept(self) -> int:
-        """Bytes that stay."""
+        """Bytes of all results."""
         return sum(one.cost.kept for one in self.steps)
 
     @property
     def most(self) -> int:
-        """Bytes at the worst moment, checkpoints included."""
+        """Largest number of bytes at any time, with checkpoints."""
         return self.kept + max((one.cost.temporary for one in self.steps), default=0)
 
     def plain(self) -> dict[str, Any]:
-        """The figures as JSON holds them."""
+        """The figures as JSON values."""
         totals = {"seconds": self.seconds, "bytes_kept": self.kept, "bytes_at_most": self.most}
         steps = [{"step": one.step, "state": one.state, **asdict(one.cost)} for one in self.steps]
         return {
@@ -73,7 +73,7 @@ class Estimate:
 
 
 def estimate(run: Run) -> Estimate:
-    """Measures for a few seconds what there is to do and multiplies."""
+    """Measures small parts of the work for a few seconds, and multiplies."""
     probe = Probe(run)
     steps = []
     made_by: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""The bars of an explanation: the score of each class, and what a score is made of."""
+"""The bars of an explanation: the score of each class, and the shares of a score."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MOST_CLASSES = 12
 
 
 def draw_scores(axes: Axes, found: Explanation, labels: Labels, font: FontProperties) -> None:
-    """The score of each class that fires, from its threshold on, with the probability where it is known."""
+    """Draws the score of each class relative to its threshold, with the probability if it is known."""
     shown = [one for one in found.classes if math.isfinite(one.score)][:MOST_CLASSES]
     places = np.arange(len(shown))
     known = all(one.probability is not None for one in shown)
@@ -46,7 +46,7 @@ def draw_scores(axes: Axes, found: Explanation, labels: Labels, font: FontProper
 
 
 def draw_shares(axes: Axes, found: Explanation, name: str, font: FontProperties) -> None:
-    """What each feature adds to the score of the class ``name``, from the bias to the sum."""
+    """Draws what each feature adds to the score of the class ``name``, from the bias to the sum."""
     shares = found.shares
     if shares is None:
         axes.text(0.5, 0.5, "this score is no sum over features", ha="center", va="center", transform=axes.transAxes)
@@ -86,7 +86,7 @@ def draw_shares(axes: Axes, found: Explanation, name: str, font: FontProperties)
 
 
 def short_name(unit: Unit) -> str:
-    """Layer and number of a unit, and where it lies in a map of several cells."""
+    """Layer and number of a unit, and its position in a map of several cells."""
     height, width = unit.grid
     if height * width == 1:
         return f"{unit.layer} {unit.number}"

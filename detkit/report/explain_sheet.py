@@ -26,7 +26,7 @@ MOST_BOXES = 6
 
 
 def explanation_sheet(path: Path, found: Explanation, detector: Detector) -> None:
-    """Writes the sheet: image, crop and scores; the strongest units; what made the score, and what became of it."""
+    """Writes the sheet: image, crop and scores; the strongest units; the shares of the score; and its fate."""
     from matplotlib.figure import Figure
     from matplotlib.font_manager import FontProperties
     from matplotlib.layout_engine import ConstrainedLayoutEngine

@@ -19,7 +19,7 @@ NAMED = 3
 
 
 def explanation_lines(found: Explanation, detector: Detector, view: RegionView | None) -> list[str]:
-    """A block of lines a step: proposals, crop, units, scores, shares, box, suppression."""
+    """The lines of an explanation, a block for each step: proposals, crop, units, scores, shares, box, suppression."""
     focus = found.focus
     return [
         *_proposal(found),
@@ -33,7 +33,7 @@ def explanation_lines(found: Explanation, detector: Detector, view: RegionView |
 
 
 def explanation_plain(found: Explanation, detector: Detector, view: RegionView | None) -> dict[str, Any]:
-    """The same as JSON holds it; scores that are not finite are null."""
+    """The explanation as JSON values. Scores that are not finite are null."""
     proposals, moved = found.steps.proposals, found.moved
     return {
         "region": found.row,
@@ -67,7 +67,7 @@ def explanation_plain(found: Explanation, detector: Detector, view: RegionView |
 
 
 def view_text(view: RegionView | None, detector: Detector) -> str:
-    """What the network sees of the region, in words."""
+    """A text that says what the network sees of the region."""
     extractor = type(detector.network.extractor).__name__
     if view is None:
         return f"{extractor} does not show what it sees"
@@ -82,7 +82,7 @@ def view_text(view: RegionView | None, detector: Detector) -> str:
 
 
 def fate_text(fate: Fate, nms_iou: float) -> str:
-    """What became of a region, in words."""
+    """A text that says what happened to a region."""
     if fate.by is not None:
         return (
             f"suppressed by region {fate.by.region}, whose box overlaps it by {fate.by.iou:.2f} (more than {nms_iou:g})"

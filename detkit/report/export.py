@@ -38,12 +38,12 @@ SLOT_OF = {
 
 
 def export_model(run: Run) -> Path | None:
-    """Writes RUN/model from the run's artefacts: weights as safetensors, and model.yaml on how they fit together.
+    """Writes RUN/model from the run's artefacts: weights as safetensors, and model.yaml, which says how they fit.
 
-    It detects as the run was evaluated, but for the cap over a whole split.
+    The model detects as the run was evaluated, except for the cap over a whole split.
 
     Returns:
-        The folder, or None where the recipe has not learnt classifiers and a box head.
+        The folder, or None if the recipe has not learnt classifiers and a box head.
     """
     parts, config = _parts(run)
     network, classifier, box_head = (parts.get(kind) for kind in (NETWORK, CLASSIFIER, BOX_HEAD))
@@ -75,7 +75,7 @@ def _parts(run: Run) -> tuple[dict[str, Path | None], Config]:
 
 
 def calibration_of(run: Run) -> Calibration:
-    """The thresholds and probabilities that a run has learnt; those that hold without where it has not."""
+    """The thresholds and probabilities that a run has learnt; ``Calibration.none`` if it has learnt none."""
     num_classes = len(run.datasets("TRAIN").class_names)
     score_kind = CLASSIFIERS.get(run.config.CLASSIFIER.NAME).score_kind
     found = run.find(CALIBRATION, "VAL") or run.find(CALIBRATION, "TRAIN")

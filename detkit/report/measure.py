@@ -1,4 +1,4 @@
-"""Short measurements of what a run will do, on this machine and with its own data."""
+"""Short measurements of the parts of a run, on this machine and with the run's data."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ class ProposedImages:
 
     Args:
         samples: the images.
-        proposals: theirs.
-        seconds: of one image's proposals on one core, decoding included; 0 where they had been computed before.
+        proposals: proposals of these images.
+        seconds: time of one image's proposals on one core, with decoding; 0 if they were computed before.
     """
 
     samples: list[Sample]
@@ -62,12 +62,12 @@ class ProposedImages:
 
 @dataclass(frozen=True)
 class Pass:
-    """What features cost.
+    """The cost of features.
 
     Args:
-        unit: "region", or "image" where an image's regions are computed together.
-        prepare: seconds a unit on one core: decoding, and warping or scaling.
-        network: seconds a unit on all threads of the network.
+        unit: "region", or "image" if an image's regions are computed together.
+        prepare: seconds per unit on one core, for decoding and warping or scaling.
+        network: seconds per unit on all threads of the network.
     """
 
     unit: str
@@ -75,7 +75,7 @@ class Pass:
     network: float
 
     def seconds(self, images: float, regions: float, *, workers: int, threads: int) -> float:
-        """Time of a whole split: what is prepared runs beside the network as far as there are cores for both.
+        """Seconds for a whole split. Preparation runs beside the network as far as there are cores for both.
 
         Args:
             images: images of the split.
@@ -92,10 +92,10 @@ class Pass:
 
 @dataclass(frozen=True)
 class TrainingStep:
-    """What one iteration of a training costs.
+    """The cost of one training iteration.
 
     Args:
-        seconds: of one iteration, batches made beside it as in the run.
+        seconds: time of one iteration, with batches made ahead as in the run.
         checkpoint: bytes of a checkpoint.
     """
 
@@ -104,13 +104,13 @@ class TrainingStep:
 
 
 class Probe:
-    """Measures a run's parts, each when it is first asked for; a few seconds each.
+    """Measures the parts of a run, each at its first use, for a few seconds.
 
     Args:
-        run: the run; nothing of it is changed.
+        run: the run; it is not changed.
 
     Attributes:
-        threads: threads of the network, as the run will have them.
+        threads: number of the network's threads in the run.
     """
 
     def __init__(self, run: Run) -> None:
@@ -120,7 +120,7 @@ class Probe:
 
     @cached_property
     def proposed(self) -> ProposedImages:
-        """A few images of the first split whose proposals are missing, or of the first split."""
+        """A few images with proposals, from the first split that lacks proposals, or else from the first split."""
         steps = [step for step in self.run.steps if step.stage.gives == PROPOSALS]
         step = next((s for s in steps if self.run.is_needed(s)), steps[0])
         dataset = step.data[step.role]
@@ -138,7 +138,7 @@ class Probe:
         return ProposedImages(samples, proposals, (time.perf_counter() - start) / count)
 
     def boxes(self, role: str) -> float:
-        """Proposals of a split: those that are there, else as many an image as in the measured ones."""
+        """Number of proposals of a split: the stored ones, else estimated from the measured images."""
         found = self.run.find(PROPOSALS, role)
         if found is not None:
             return sum(len(one["boxes"]) for one in split_images(found / PROPOSALS_FILE))
@@ -151,7 +151,7 @@ class Probe:
 
     @cached_property
     def features(self) -> Pass:
-        """One network pass of RUNTIME.BATCH crops, or of one image, after another that warms up."""
+        """The cost of a network pass of RUNTIME.BATCH crops, or of one image, after a first pass to warm up."""
         backbone = self.backbone
         config, sample = self.run.config, self.proposed.samples[0]
         extractor = build(config, "REGION_EXTRACTOR", input_size=backbone.input_size)
@@ -169,14 +169,14 @@ class Probe:
         return Pass("region", decode / max(self.proposed.boxes, 1) + warp / len(boxes), seconds / len(boxes))
 
     def stretched_index(self, dataset: Dataset) -> RegionIndex:
-        """The regions of a part of a split; each image has the measured proposals of another, stretched to its size."""
+        """The regions of a part of a split. Each image gets the proposals of a measured one, scaled to its size."""
         samples = [dataset[i] for i in range(min(len(dataset), STEP_IMAGES))]
         known = self.proposed.proposals
         proposals = [_stretched(known[i % len(known)], sample.size) for i, sample in enumerate(samples)]
         return RegionIndex.build(samples, proposals, len(dataset.class_names))
 
     def feature_seconds(self, role: str) -> float:
-        """Seconds in which the features of a split's regions are computed."""
+        """Seconds to compute the features of a split's regions."""
         run, dataset = self.run, self.run.datasets(role)
         regions = self.boxes(role)
         if role != "TEST":
@@ -186,11 +186,11 @@ class Probe:
         return self.features.seconds(len(dataset), regions, workers=run.workers, threads=self.threads)
 
     def share_of_sample(self, role: str, of_image: int) -> float:
-        """The part of a split's proposals in the sample that a learner takes the mean norm of.
+        """The share of a split's proposals in the sample for the mean norm of features.
 
         Args:
-            role: of the split.
-            of_image: regions of an image in the sample.
+            role: role of the split.
+            of_image: number of regions of an image in the sample.
         """
         count = len(self.run.datasets(role))
         drawn = min(count, NORM_IMAGES) * min(of_image, self.boxes(role) / max(count, 1))
@@ -198,11 +198,11 @@ class Probe:
 
     @staticmethod
     def short(settings: Settings) -> Settings:
-        """A few steps at a rate that leaves random weights as they are, so that no loss can leave the numbers."""
+        """Settings for a few steps at a learning rate so low that the loss of random weights stays finite."""
         return replace(settings, iterations=STEPS, lr=1e-12, head_norm=0.0)
 
     def training(self, train: Callable[[dict[str, Any]], object]) -> TrainingStep:
-        """What a step costs of a short training, which is called with device, workers, seed and folder by name."""
+        """The cost of a step of a short training, which is called with device, workers, seed and folder by name."""
         given = {"compute": self.run.compute, "workers": self.run.workers, "seed": self.run.config.SEED}
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
@@ -211,7 +211,7 @@ class Probe:
             return TrainingStep(last["seconds"], (folder / CHECKPOINT).stat().st_size)
 
     def scoring(self, num_classes: int) -> float:
-        """Seconds in which the classifier scores the regions of an image for all classes at once."""
+        """Seconds for scoring the regions of an image for all classes at once."""
         classifier, layer = build_reader(self.run.config, "CLASSIFIER", num_classes)
         features = torch.randn(max(1, round(self.proposed.boxes)), feature_layers(self.run.config)[layer].dim)
         classifier.score(features)
@@ -219,13 +219,13 @@ class Probe:
 
     @cached_property
     def backbone(self) -> Backbone:
-        """The network with random weights: what they are does not change how long it takes."""
+        """The network with random weights, which take as long as any others."""
         backbone: Backbone = build(self.run.config, "BACKBONE")
         return backbone.eval()
 
 
 def timed(action: Callable[[], Given]) -> tuple[float, Given]:
-    """Seconds of a call, and what it gives."""
+    """Seconds of a call, and its result."""
     start = time.perf_counter()
     given = action()
     return time.perf_counter() - start, given

@@ -1,4 +1,4 @@
-"""A recipe for the data in a folder, with comments that say what is there and what can be changed."""
+"""A recipe for the data in a folder, with comments on the data and on keys that the user can change."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ def new_recipe(root: Path, file: Path, base: str) -> str:
 
     Args:
         root: the folder of the data.
-        file: where the recipe will lie; its paths are written as seen from there.
-        base: the recipe to stand on.
+        file: the future file of the recipe; paths in it are relative to this file.
+        base: the recipe that it extends.
 
     Raises:
-        ConfigError: the base cannot be read, or several data sets know the folder.
-        DataError: no data set knows the folder, or its data cannot be used; it says what lies there.
+        ConfigError: if the base cannot be read, or several data sets recognise the folder.
+        DataError: if no data set recognises the folder, or its data cannot be used; it says what the folder holds.
     """
     config = load_config(base, ["DATA.ROOT", value_text(str(root))])
     claims = claims_on(root)

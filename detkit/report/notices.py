@@ -1,4 +1,4 @@
-"""What the reader of a run should know of its data."""
+"""Notices about a run's data."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SHOWN = 5
 
 
 def notices(run: Run) -> list[str]:
-    """A line each, a few of each kind: too many workers, repairs, things left out, what cannot be learnt or found."""
+    """Notices, a line each: too many workers, repairs, images left out, classes or objects out of reach."""
     lines = [f"warning: RUNTIME.WORKERS: {text}"] if (text := excess_of_workers(run.workers)) else []
     for dataset in {id(d): d for d in run.data().values()}.values():
         for kind, texts in (("warning", dataset.warnings), ("skipped", dataset.skipped)):
@@ -54,10 +54,10 @@ def _out_of_reach(run: Run) -> list[str]:
 
 
 def seen_in_training(data: Mapping[str, Dataset]) -> list[str]:
-    """A line where test images are learnt from, too.
+    """A line if test images are also used in training; else none.
 
     Args:
-        data: the data set of each role; only those of DATA are looked at.
+        data: the data set of each role; only those of DATA are compared.
     """
     learnt = {sample.path for role in ("FINETUNE", "TRAIN") if role in data for sample in data[role]}
     test = [sample.path for sample in data.get("TEST", ())]

@@ -33,7 +33,7 @@ MOST = 1e-3
 
 @dataclass(frozen=True)
 class Agreement:
-    """How far onnxruntime was from the detector itself on random regions.
+    """The differences between onnxruntime and the detector on random regions.
 
     Args:
         scores: the largest difference of a score.
@@ -45,10 +45,10 @@ class Agreement:
 
 
 def refuse_without_onnx() -> None:
-    """Refuses to begin where a package is missing.
+    """Refuses to start if a package is missing.
 
     Raises:
-        ConfigError: naming what to install.
+        ConfigError: if a package is missing; it says what to install.
     """
     missing = [name for name in PACKAGES if find_spec(name) is None]
     if missing:
@@ -56,15 +56,15 @@ def refuse_without_onnx() -> None:
 
 
 def write_onnx(file: Path, detector: Detector) -> Agreement:
-    """Writes a detector's network, classifier and box head as a graph, and runs it once beside torch.
+    """Writes a detector's network, classifier and box head as a graph, and compares its results with torch's.
 
     Args:
-        file: is replaced whole, or left as it was.
-        detector: in float32 on the CPU.
+        file: the file; it is replaced completely or not at all.
+        detector: a detector in float32 on the CPU.
 
     Raises:
-        ConfigError: a package is missing.
-        ModelError: a part of the model cannot be written as a graph, or onnxruntime gives other numbers than torch.
+        ConfigError: if a package is missing.
+        ModelError: if a component cannot be written as a graph, or onnxruntime's results differ from torch's.
     """
     refuse_without_onnx()
     graph, size = RegionGraph(detector).eval(), detector.network.backbone.input_size
@@ -95,7 +95,7 @@ def write_onnx(file: Path, detector: Detector) -> Agreement:
 
 
 def described(detector: Detector) -> dict[str, object]:
-    """What a program must know beside the graph, each a JSON value of the file's metadata."""
+    """What a program must know besides the graph, as JSON values of the file's metadata."""
     made, calibration = detector.network.backbone.preprocessing, detector.calibration
     curves = {"a": calibration.a.tolist(), "b": calibration.b.tolist()} if calibration.source != "none" else None
     return {
@@ -117,12 +117,12 @@ def described(detector: Detector) -> dict[str, object]:
 
 
 def agreement(file: Path, detector: Detector, count: int = 8) -> Agreement:
-    """Runs a file and the detector that it was made of on the same random regions.
+    """Runs a file and the detector that it was made from on the same random regions.
 
     Args:
         file: the ONNX file.
-        detector: its own path from image to scores is taken, not the graph.
-        count: regions, another number than the file was made with.
+        detector: the detector; its own path from image to scores is used, not the graph.
+        count: number of regions; it differs from the number with which the file was made.
     """
     from onnxruntime import InferenceSession  # only who exports has it
 

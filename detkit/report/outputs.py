@@ -1,4 +1,4 @@
-"""What a run leaves for its reader: results, detection files, the model, pictures, the AP table."""
+"""The outputs of a run: results, detection files, the model, pictures, the AP table."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ PICTURES = 12
 
 
 def write_outputs(run: Run) -> list[str]:
-    """Writes what the finished steps allow into the run's folder.
+    """Writes all outputs that the finished steps allow into the run's folder.
 
     Returns:
-        Lines for the reader: warnings, the AP table, where things lie. Where a part cannot be written they go to the
+        Lines for the reader: warnings, the AP table, paths of outputs. If an output cannot be written, they go to the
         log.
 
     Raises:
-        Exception: the first that came up, once all other parts are written.
+        Exception: the first that an output raised, after all other outputs are written.
     """
     lines, errors = notices(run), []
     parts = (_write_detections, _draw_pictures, _write_results, _write_losses, _write_weights, _write_model)

@@ -1,4 +1,4 @@
-"""What a run leaves of its pre-training: the weights as one file, and their accuracy."""
+"""The outputs of pre-training: the weights as one file, and their accuracy."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ WEIGHTS = "weights.safetensors"
 
 
 def export_weights(run: Run) -> Path | None:
-    """Writes RUN/weights.safetensors, which BACKBONE.WEIGHTS takes: tensors, with the preprocessing as metadata.
+    """Writes RUN/weights.safetensors for BACKBONE.WEIGHTS: tensors, with the preprocessing as metadata.
 
     Returns:
-        The file, or None where this run has trained no backbone.
+        The file, or None if this run has trained no backbone.
     """
     trained = _trained(run)
     if trained is None:
@@ -30,7 +30,7 @@ def export_weights(run: Run) -> Path | None:
 
 
 def pretraining_results(run: Run) -> dict[str, Any]:
-    """``dataset``, ``split``, ``num_images``, ``top1`` and ``top5`` (fractions); empty where nothing was measured."""
+    """``dataset``, ``split``, ``num_images``, ``top1`` and ``top5`` (fractions); empty if nothing was measured."""
     trained = _trained(run)
     measured = read_result(trained / ACCURACY_FILE) if trained else {}
     data = run.config.PRETRAIN_DATA

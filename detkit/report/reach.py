@@ -1,4 +1,4 @@
-"""Objects that no proposal can find, whatever the pictures show."""
+"""Objects that no proposal can find under a recipe's settings."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def unreached(config: Config, dataset: Dataset) -> int:
     """The number of ground truths that no proposal can find under the settings of ``PROPOSALS``; crowds do not count.
 
     Raises:
-        ConfigError: the generator refuses its settings.
+        ConfigError: if the generator refuses its settings.
     """
     generator = build(config, "PROPOSALS")
     return sum(
@@ -25,7 +25,7 @@ def unreached(config: Config, dataset: Dataset) -> int:
 
 
 def unreached_line(config: Config, count: int) -> str:
-    """What a reader should know of ``count`` such ground truths, with the settings that rule them out."""
+    """A line about ``count`` such ground truths and the settings that rule them out."""
     chosen = config.PROPOSALS[config.PROPOSALS.NAME]
     keys = ", ".join(f"{key}: {chosen[key]}" for key in build(config, "PROPOSALS").reach_keys)
     return (

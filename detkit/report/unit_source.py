@@ -1,4 +1,4 @@
-"""The regions of a run whose units are looked at."""
+"""The regions of a run for ``detkit units``."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ class UnitSource:
 
     Args:
         run: the run.
-        context: of the stage that reads these regions: its network and its proposals are taken.
-        features: stored or computed.
-        layer: the layer's name.
-        requests: the images that are looked at, with all their regions.
+        context: context of the stage that reads these regions; it has the network and the proposals.
+        features: stored or computed features.
+        layer: name of the layer.
+        requests: the images, with all their regions.
     """
 
     run: Run
@@ -47,13 +47,13 @@ class UnitSource:
 
         Args:
             run: the run.
-            role: whose regions.
+            role: role of the regions.
             layer: the layer; empty takes the pooled one.
-            most_images: how many images are looked at, from the first on; 0 takes all.
+            most_images: number of images, from the first on; 0 takes all.
 
         Raises:
-            ConfigError: no stage reads such regions, the network has no such layer, or results are missing.
-            DataError: there are no regions.
+            ConfigError: if no stage reads such regions, the network has no such layer, or results are missing.
+            DataError: if there are no regions.
         """
         step, layers = _reader(run, role), network_layers(run.config)
         layer = layer or next(iter(layers))
@@ -82,10 +82,10 @@ class UnitSource:
         return feature_layers(self.run.config)[self.layer]
 
     def cost(self, sampled: bool) -> str:
-        """What looking at these regions takes, measured in a few seconds where they have to be computed.
+        """A line with the cost of reading these regions; it is measured for a few seconds if they must be computed.
 
         Args:
-            sampled: whether units are chosen first, for which some images are looked at twice.
+            sampled: whether units are chosen first, for which some images are read twice.
         """
         regions = sum(len(rows) for _, rows in self.requests)
         what = f"{self.layer} of {regions:,} regions in {len(self.requests)} images"
@@ -99,7 +99,7 @@ class UnitSource:
         return f"{what}: computed, about {length}; nothing is stored"
 
     def blocks(self, requests: Sequence[Request]) -> Iterator[tuple[int, Tensor]]:
-        """(image, (n, D) features of its regions), with a bar."""
+        """(image, (n, D) features of its regions), with a progress bar."""
         with progress(f"units {self.context.role.lower()}", len(requests), "image") as bar:
             for image, layers in self.features.images(requests, [self.layer]):
                 yield image, layers[self.layer]

@@ -30,13 +30,13 @@ RULE = (
 
 @dataclass(eq=False)
 class TopRegions:
-    """The regions that excite one unit most, of each image those that do not overlap a stronger one.
+    """The regions that excite one unit most. Of each image, regions that overlap a stronger one are left out.
 
     Args:
         unit: the unit.
         peak: the largest activation of its channel so far.
         rows: (M,) rows of the index, by falling activation.
-        activations: (M,) theirs.
+        activations: (M,) activations of these rows.
     """
 
     unit: Unit
@@ -46,11 +46,11 @@ class TopRegions:
 
     @property
     def relative(self) -> np.ndarray:
-        """(M,) activations in parts of the channel's largest one."""
+        """(M,) activations divided by the channel's largest activation."""
         return self.activations / (self.peak or 1.0)
 
     def plain(self, source: UnitSource) -> dict[str, Any]:
-        """What JSON holds of it."""
+        """The regions as JSON values."""
         index = source.features.index
         regions = [
             {
@@ -66,11 +66,11 @@ class TopRegions:
 
 
 def top_regions(source: UnitSource, units: Sequence[Unit]) -> list[TopRegions]:
-    """Looks at all regions of a source once.
+    """The top regions of each unit, from one pass over all regions of a source.
 
     Args:
         source: the regions.
-        units: of its layer.
+        units: units of its layer.
     """
     tops, index = [TopRegions(unit) for unit in units], source.features.index
     for image, features in source.blocks(source.requests):
@@ -88,10 +88,10 @@ def top_regions(source: UnitSource, units: Sequence[Unit]) -> list[TopRegions]:
 
 
 def chosen_units(source: UnitSource, numbers: Sequence[int] = ()) -> list[Unit]:
-    """The units of these numbers, or, where none are given, those that ``RULE`` chooses.
+    """The units of these numbers; without numbers, the units that ``RULE`` chooses.
 
     Raises:
-        ConfigError: the layer has no such unit, or none that changes from image to image.
+        ConfigError: if the layer has no such unit, or none that changes from image to image.
     """
     for number in numbers:
         if not 0 <= number < source.spec.dim:
@@ -111,7 +111,7 @@ def chosen_units(source: UnitSource, numbers: Sequence[int] = ()) -> list[Unit]:
 
 
 def diverse(peaks: Tensor, spec: LayerSpec) -> list[int]:
-    """The numbers of the units that ``RULE`` chooses; fewer where the layer has no more that change.
+    """The numbers of the units that ``RULE`` chooses; fewer if the layer has too few units that change.
 
     Args:
         peaks: (I, D) the largest activation of each unit in each of I images.
@@ -132,7 +132,7 @@ def diverse(peaks: Tensor, spec: LayerSpec) -> list[int]:
 
 
 def fields_table(config: Config) -> list[str]:
-    """A line for each convolution, pooling and layer of the network: what its cells see of the crop."""
+    """A line for each convolution, pooling and layer of the network with its receptive field in the crop."""
     backbone = shape_of_network(config)
     fields = receptive_fields(backbone)
     width = max(len(name) for name in fields)

@@ -1,4 +1,4 @@
-"""The paper's figure 4 for any unit: the regions that excite it most, with what it sees of them."""
+"""The paper's figure 4 for any unit: the regions that excite it most, with its receptive field."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def units_sheet(path: Path, source: UnitSource, tops: Sequence[TopRegions], coun
     Args:
         path: the picture.
         source: the regions.
-        tops: the units and what excites them.
-        count: regions of each unit.
+        tops: the units with their top regions.
+        count: number of regions of each unit.
     """
     from matplotlib.figure import Figure
 

@@ -1,4 +1,4 @@
-"""Training and evaluation as one call each."""
+"""Training and evaluation in one call each."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ class Trained:
 
     Args:
         folder: the run's folder, with report.html, pictures.png, detections/ and model/.
-        results: what results.json holds; empty where nothing was measured.
-        lines: what ``detkit train`` prints: warnings, the AP table, where things lie.
+        results: the content of results.json; empty if nothing was measured.
+        lines: the lines that ``detkit train`` prints: warnings, the AP table, paths of outputs.
     """
 
     folder: Path
@@ -42,10 +42,10 @@ class Trained:
     lines: tuple[str, ...]
 
     def load(self, *, device: str = "auto") -> Detector:
-        """The detector that was trained.
+        """The trained detector.
 
         Raises:
-            ModelError: the recipe trains none.
+            ModelError: if the recipe trains none.
         """
         from detkit.detection.load import load
 
@@ -53,16 +53,16 @@ class Trained:
 
 
 def train(config: str | Path, overrides: Overrides = (), *, first: str = "", last: str = "") -> Trained:
-    """Runs every stage of a recipe that is not there yet, in this process.
+    """Runs all unfinished stages of a recipe in this process.
 
     Args:
         config: the recipe's file.
-        overrides: keys that are set on top.
-        first: a stage from which on results are made again, or empty.
-        last: the stage after which to stop, or empty.
+        overrides: config keys that override the recipe's: a mapping, or words as on the command line.
+        first: results of this stage and later ones are made again; empty makes none again.
+        last: the stage after which to stop; empty runs to the end.
 
     Raises:
-        DetkitError: as ``detkit train`` would print it.
+        DetkitError: for every mistake that ``detkit train`` would print.
     """
     from detkit.report.outputs import write_outputs  # it draws and exports, which evaluation of files does not need
 
@@ -77,21 +77,21 @@ def train(config: str | Path, overrides: Overrides = (), *, first: str = "", las
 
 
 def evaluate(config: str | Path, overrides: Overrides = (), *, detections: str | Path | None = None) -> dict[str, Any]:
-    """The metrics of a finished run, evaluated anew, or of detection files of any program.
+    """Evaluates a finished run again, or detection files of any program.
 
     Args:
-        config: the recipe's file; of it the data and evaluators alone where ``detections`` are given.
-        overrides: keys that are set on top.
-        detections: VOC result files in a folder, or a COCO results JSON, of ``DATA.TEST``; they need neither images nor
-            weights.
+        config: the recipe's file. With ``detections``, only its data and evaluators are used.
+        overrides: config keys that override the recipe's: a mapping, or words as on the command line.
+        detections: VOC result files in a folder, or a COCO results JSON, for ``DATA.TEST``. They need neither images
+            nor weights.
 
     Returns:
-        What results.json holds: ``metrics`` by evaluator, and the data that they were measured on.
+        The content of results.json: ``metrics`` by evaluator, and the data that they were measured on.
 
     Raises:
-        ConfigError: no stage or evaluator judges detections.
-        ModelError: the run has not detected anything yet.
-        DataError: a detection file does not fit the data.
+        ConfigError: if no stage or evaluator evaluates detections.
+        ModelError: if the run has not detected anything yet.
+        DataError: if a detection file does not fit the data.
     """
     words = words_of(overrides)
     if detections is not None:
@@ -107,7 +107,7 @@ def words_of(overrides: Overrides) -> list[str]:
 
 
 def evaluate_files(config: str | Path, words: Sequence[str], detections: Path) -> dict[str, Any]:
-    """``evaluate`` of detection files; ``words`` are overrides as on the command line."""
+    """``evaluate`` for detection files; ``words`` are overrides as on the command line."""
     chosen = load_config(config, words)
     dataset = Datasets(chosen, needs_images=False)("TEST")
     metrics = metrics_of(chosen, dataset, read_detections(detections, dataset, chosen.DATA.TEST))
@@ -118,7 +118,7 @@ def evaluate_files(config: str | Path, words: Sequence[str], detections: Path) -
 
 
 def evaluate_run(file: Path, words: Sequence[str], begins: Callable[[Run], None] = lambda job: None) -> dict[str, Any]:
-    """``evaluate`` of a run; ``begins`` is called once it is known that it can be evaluated."""
+    """``evaluate`` for a run; ``begins`` is called as soon as it is known that the run can be evaluated."""
     from detkit.report.outputs import write_outputs
 
     job = run_of(file, words)

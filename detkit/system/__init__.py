@@ -1,1 +1,1 @@
-"""What touches the machine: files, processes, devices, random numbers, clocks."""
+"""The machine: files, processes, devices, random numbers, clocks."""

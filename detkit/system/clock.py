@@ -1,4 +1,4 @@
-"""Seconds by stage."""
+"""Time measurement by step."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from contextlib import contextmanager
 
 
 class Clock:
-    """Adds up the time that named stages take.
+    """Adds up the time of named steps.
 
     Attributes:
-        seconds: by stage, in the order in which they were first entered.
+        seconds: seconds of each step, in the order in which steps were first entered.
     """
 
     def __init__(self) -> None:
@@ -19,7 +19,7 @@ class Clock:
 
     @contextmanager
     def __call__(self, stage: str) -> Iterator[None]:
-        """Counts the time inside the block for a stage."""
+        """Adds the time of the block to a step."""
         start = time.perf_counter()
         try:
             yield
@@ -28,5 +28,5 @@ class Clock:
 
     @property
     def total(self) -> float:
-        """Seconds of all stages."""
+        """Seconds of all steps."""
         return sum(self.seconds.values())

@@ -1,4 +1,4 @@
-"""Where and in which precision networks run."""
+"""The device and the precision of networks."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ class Compute:
     """How every network pass is computed.
 
     Args:
-        device: where the network runs.
-        dtype: torch.float32 or torch.bfloat16, the type of matrix products and convolutions; weights that are learnt
-            stay float32.
-        compile: whether networks in eval mode go through torch.compile.
+        device: the device of the network.
+        dtype: torch.float32 or torch.bfloat16, the dtype of matrix products and convolutions; trained weights stay
+            float32.
+        compile: whether networks in eval mode are compiled by torch.compile.
     """
 
     device: torch.device
@@ -50,16 +50,16 @@ class Compute:
         compile: bool = False,
         local_rank: int = 0,
     ) -> Self:
-        """The settings that this machine gets.
+        """The settings, resolved for this machine.
 
         Args:
-            dtype: auto takes bfloat16 where the device multiplies it faster than float32.
-            device: auto takes a CUDA device, or the CPU where there is none; else a name that torch knows.
-            compile: asked for; where nothing can be compiled a warning is given and it is off.
-            local_rank: which CUDA device auto takes; processes of one run that share a machine take turns.
+            dtype: auto takes bfloat16 if the device multiplies it faster than float32.
+            device: auto takes a CUDA device, or the CPU if there is none; else a name that torch knows.
+            compile: whether to compile; if this machine cannot, there is a warning, and it is off.
+            local_rank: number of the process on its machine; auto gives CUDA devices to processes in turn.
 
         Raises:
-            ConfigError: the device does not exist here.
+            ConfigError: if the device does not exist here.
         """
         where = _device(device, local_rank)
         if dtype == "auto":
@@ -68,19 +68,19 @@ class Compute:
         return chosen.compiling() if compile else chosen
 
     def compiling(self) -> Self:
-        """The same with torch.compile, tried first, which takes seconds; without it, and a warning, where it fails."""
+        """The same with torch.compile, after a test of seconds; without it, and with a warning, if the test fails."""
         return replace(self, compile=_can_compile(self.device))
 
     @property
     def name(self) -> str:
-        """What of these settings changes numbers, for hashes: "float32", "bfloat16", either with "-compiled"."""
+        """The settings that change numbers, for hashes: "float32" or "bfloat16", either with "-compiled"."""
         return str(self.dtype).removeprefix("torch.") + ("-compiled" if self.compile else "")
 
     def prepare(self, module: Module) -> Module:
-        """The same module on the device, in channels-last memory; compiled if it is in eval mode and that is on.
+        """The same module on the device, in channels-last memory; compiled if ``compile`` is on and it is in eval mode.
 
-        A backbone's methods are compiled one by one, because the extractors call them so. What is
-        compiled at its first call and cannot be gives a warning, and the module runs as it is from there on.
+        The methods of a backbone are compiled one by one, because extractors call them one by one. Compilation happens
+        at the first call. If it fails, there is a warning, and the module runs without it.
         """
         module.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         if self.compile and not module.training:

@@ -1,4 +1,4 @@
-"""Files that are either whole or not there, and locks between processes."""
+"""Files that are either complete or missing, and locks between processes."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ REFUSALS = frozenset(
 
 @contextmanager
 def writing(path: Path | None = None) -> Iterator[None]:
-    """Reports in one line what the file system refuses inside the block.
+    """A block whose errors of the file system become one-line errors.
 
     Args:
-        path: what is written, named where the system names nothing; None where it is not known.
+        path: the file to write, for errors that name no file; None if it is not known.
 
     Raises:
-        WriteError: no space, no permission, a file in the way and the like; what was finished before stays.
+        WriteError: for no space, no permission, a file in the way and the like. Finished files stay.
     """
     try:
         yield
@@ -62,14 +62,14 @@ def _refused(path: Path | None, named: str | None, reason: str) -> WriteError:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yields where to write what becomes ``path`` when the block ends; a reader sees the old file or the new one.
+    """Yields a file to write, which becomes ``path`` when the block ends. A reader sees the old file or the new one.
 
-    The new content is on the disk before it takes the name, so a power cut leaves no empty file under it. Where the
-    block raises, ``path`` is as it was and what was written is removed. Of a link the file that it points to is
-    replaced. A pipe or a device is written to as it is.
+    The new content is on the disk before it gets the name, so a power cut leaves no empty file. If the block raises,
+    ``path`` does not change, and the new file is removed. If ``path`` is a link, the file that it points to is
+    replaced. A pipe or a device is written directly.
 
     Raises:
-        WriteError: the file system refuses it.
+        WriteError: if the file system refuses to write.
     """
     with writing(path):
         if path.exists() and not path.is_file() and not path.is_dir():
@@ -90,22 +90,22 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Writes a file that is either complete or not there."""
+    """Writes a file that appears only once it is complete."""
     with replacing(path) as partial:
         partial.write_bytes(content)
 
 
 def write_json(path: Path, value: object) -> None:
-    """Writes JSON, in UTF-8, to a file that is either complete or not there."""
+    """Writes JSON, in UTF-8, to a file that appears only once it is complete."""
     text = json.dumps(value, indent=1, ensure_ascii=False)
     write_atomically(path, text.encode(errors="backslashreplace"))  # a name that is no UTF-8 becomes JSON's own escape
 
 
 @contextmanager
 def replacing_folder(folder: Path) -> Iterator[Path]:
-    """Yields the empty folder that becomes ``folder``, with all that is in it, when the block ends.
+    """Yields an empty folder, which becomes ``folder``, with its content, when the block ends.
 
-    Where the block raises, ``folder`` is as it was; what was written goes with the next call.
+    If the block raises, ``folder`` does not change; the next call removes the unfinished files.
     """
     partial = folder.with_name(folder.name + ".partial")
     _delete(partial)
@@ -116,10 +116,10 @@ def replacing_folder(folder: Path) -> Iterator[Path]:
 
 
 def remove_folder(folder: Path) -> None:
-    """Removes a folder that a reader sees whole or not at all, even if this process is killed over it.
+    """Removes a folder, so that a reader sees all of it or none of it, even if this process is killed meanwhile.
 
-    It loses its name first; what a killed process left of it goes with the next call. Of a link to a folder only the
-    link is removed.
+    The folder is renamed first; the next call removes what a killed process left of it. If it is a link, only the link
+    is removed.
     """
     doomed = folder.with_name(folder.name + ".removed")
     _delete(doomed)
@@ -137,11 +137,11 @@ def _delete(folder: Path) -> None:
 
 @contextmanager
 def locked(path: Path, waits: Callable[[], None]) -> Iterator[None]:
-    """Lets one process at a time into the block; the lock of a process that has ended, however it ended, is free.
+    """Lets one process at a time into the block. When a process ends for any reason, its lock is free.
 
     Args:
-        path: an empty file that is made; its folder must exist.
-        waits: called once where another process is inside, before waiting for it.
+        path: an empty file that is created; its folder must exist.
+        waits: called once, before waiting, if another process is inside.
     """
     lock = FileLock(path)
     try:

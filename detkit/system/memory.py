@@ -1,4 +1,4 @@
-"""How much memory this process takes, and how the C library hands it out."""
+"""The memory of this process, and how the C library manages it."""
 
 from __future__ import annotations
 
@@ -13,13 +13,15 @@ M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
 
 
 def keep_freed_memory() -> None:
-    """Makes glibc keep freed memory of any size for the next tensor; elsewhere nothing happens.
+    """Makes glibc keep freed memory of any size for the next tensor. Without glibc it does nothing.
 
-    By default it maps every block of more than 32 MB anew and returns it when it is freed. The first layers of a
-    network make larger ones in every pass, and mapping their pages took a quarter of CaffeNet's extraction (64 crops
-    in bfloat16: 352 ms of processor time, 268 ms with the memory kept) and half of its training (32 crops: 1143 and
-    606 ms), for 8 % more memory at the peak. What was freed stays with the process, so this is for whole programs: the
-    command line calls it; importing detkit changes nothing.
+    By default glibc maps every block of more than 32 MB anew, and returns it to the system when it is freed. The first
+    layers of a network need larger blocks in every pass. Mapping their pages took a quarter of CaffeNet's extraction
+    (64 crops in bfloat16: 352 ms of processor time, 268 ms with the memory kept) and half of its training (32 crops:
+    1143 and 606 ms). Keeping the memory raises the peak by 8 %.
+
+    Freed memory stays with the process, so only whole programs should call this. The command line does; importing
+    detkit changes nothing.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt
@@ -30,14 +32,14 @@ def keep_freed_memory() -> None:
 
 
 class FreedMemory:
-    """Gives freed memory back to the system when much of it has piled up; elsewhere than with glibc nothing happens.
+    """Returns freed memory to the system when there is much of it. Without glibc it does nothing.
 
-    Passes of one size use again what the last one freed. Passes of many sizes leave gaps between what is held: Fast
-    R-CNN's tuning in three scales held 0.5 GB after 80 steps, beside 2.0 GB of gaps, and they went on growing. To give
-    them back takes time, as the pages are mapped anew when they are written to, so it is not done after every pass.
+    Passes of one size reuse the memory of the last pass. Passes of many sizes leave gaps: fine-tuning of Fast R-CNN at
+    three scales held 0.5 GB after 80 steps, with 2.0 GB of growing gaps. Returning the gaps takes time, because pages
+    are mapped again when they are written, so it is not done after every pass.
 
     Args:
-        most: bytes by which the process may grow between two times.
+        most: bytes by which the process may grow between two returns.
     """
 
     def __init__(self, most: int = 3 * 2**29) -> None:
@@ -45,7 +47,7 @@ class FreedMemory:
         self._held: int | None = None
 
     def bound(self) -> None:
-        """To be called between passes, when the last one's memory is free. The first time, older gaps go back, too."""
+        """Call it between passes, when the memory of the last pass is free. The first call returns older gaps, too."""
         if self._held is None or _resident() > self._held + self.most:
             _trim()
             self._held = _resident()
@@ -66,7 +68,7 @@ def _trim() -> None:
 
 
 def peak_memory() -> int:
-    """Most bytes that this process has held, and the largest of its workers beside it; 0 where nothing counts them."""
+    """The peak of this process in bytes, plus that of its largest worker; 0 if the system does not count it."""
     try:
         import resource  # not on Windows
     except ImportError:

@@ -9,31 +9,31 @@ import threading
 
 
 def started_by_torchrun() -> bool:
-    """Whether this process is one of those that torchrun starts."""
+    """Whether torchrun started this process."""
     return "TORCHELASTIC_RUN_ID" in os.environ
 
 
 def is_first_process() -> bool:
-    """Whether this process speaks for the run: it is its only one, or the first of those that torchrun started."""
+    """Whether this process is the only one of the run, or the first that torchrun started."""
     return not started_by_torchrun() or os.environ["RANK"] == "0"
 
 
 def num_cores() -> int:
-    """Cores that this process may use."""
+    """The number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def cores_of_one(processes: int) -> int:
-    """Cores for each of so many processes that share the machine; at least one."""
+    """The number of cores for each of several processes that share the machine; at least one."""
     return max(1, num_cores() // processes)
 
 
 def resolve_workers(asked: int, processes: int = 1) -> int:
-    """How many workers -1 stands for: one per core but one, and at least one where the machine is this process's alone.
+    """The number of workers. -1 takes one per core, less one, and at least one if no other process shares the machine.
 
     Args:
         asked: a number of workers, or -1.
-        processes: how many of one run share the machine; each has its part of the cores.
+        processes: number of processes of the run that share the machine; each gets its part of the cores.
     """
     if asked >= 0:
         return asked
@@ -42,14 +42,14 @@ def resolve_workers(asked: int, processes: int = 1) -> int:
 
 
 def excess_of_workers(workers: int) -> str:
-    """A line on workers that are more than the cores, or nothing where they are not."""
+    """A line if there are more workers than cores; else empty."""
     if workers <= num_cores():
         return ""
     return f"{workers} workers on {num_cores()} cores: more workers than cores take memory and give no speed"
 
 
 def follow_parent() -> None:
-    """Leaves Ctrl-C to the parent, and ends this worker as soon as the parent has ended, however that ended."""
+    """Leaves Ctrl-C to the parent, and ends this worker as soon as the parent has ended for any reason."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 

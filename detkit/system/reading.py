@@ -1,4 +1,4 @@
-"""Reads files that others wrote: regular ones, of a bounded size."""
+"""Safe reading of files of unknown origin: regular files of bounded size."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ def bounded_bytes(file: Path, most: int) -> bytes:
     """The content of a file.
 
     Args:
-        file: a pipe or a device is refused, it might never end.
-        most: bytes; a larger file is refused before it is read.
+        file: the file; a pipe or a device is refused, because it might never end.
+        most: largest size in bytes; a larger file is refused before it is read.
 
     Raises:
-        OSError: it cannot be read; ``strerror`` is a reason that a message can show.
+        OSError: if the file cannot be read; ``strerror`` is a reason for a message.
     """
     if (size := _regular_size(file)) > most:
         raise OSError(errno.EFBIG, f"{size} bytes, at most {most} are read", str(file))
@@ -50,8 +50,8 @@ def bounded_text(file: Path, most: int) -> str:
     """The content of a file in UTF-8, without a byte order mark.
 
     Raises:
-        OSError: as ``bounded_bytes``.
-        UnicodeDecodeError: it is no UTF-8.
+        OSError: as for ``bounded_bytes``.
+        UnicodeDecodeError: if the file is no UTF-8.
     """
     return bounded_bytes(file, most).decode("utf-8-sig")
 
@@ -60,16 +60,16 @@ def bounded_json(file: Path, most: int, of_object: Callable[[dict[str, Any]], An
     """The value of a JSON file in UTF-8.
 
     Args:
-        file: as of ``bounded_bytes``.
-        most: bytes.
-        of_object: what stands for each object, as soon as it is read.
+        file: as for ``bounded_bytes``.
+        most: largest size in bytes.
+        of_object: replaces each object, as soon as it is read.
 
     Raises:
-        OSError: as ``bounded_bytes``.
-        UnicodeDecodeError: it is no UTF-8.
-        JSONDecodeError: it is no JSON.
-        ValueError: a number of thousands of digits, or a key that an object has twice, of which Python keeps the last.
-        RecursionError: it is nested too deep.
+        OSError: as for ``bounded_bytes``.
+        UnicodeDecodeError: if the file is no UTF-8.
+        JSONDecodeError: if the file is no JSON.
+        ValueError: if a number has thousands of digits, or an object repeats a key (Python would keep the last).
+        RecursionError: if the value is nested too deep.
     """
 
     def checked(pairs: list[tuple[str, Any]]) -> Any:
@@ -84,17 +84,17 @@ def bounded_json(file: Path, most: int, of_object: Callable[[dict[str, Any]], An
 
 @contextmanager
 def told(file: Path, what: str, expected: str, *, form: str = "text", missing: str = "") -> Iterator[None]:
-    """Turns what reading and parsing a file raise into one line that names the file.
+    """A block whose errors in reading and parsing a file become one line that names the file.
 
     Args:
-        file: what is read inside.
-        what: what it holds, as in "cannot read the labels".
-        expected: what it should hold.
+        file: the file that is read in the block.
+        what: its content, as in "cannot read the labels".
+        expected: the content that it should have.
         form: "text", "JSON" or "XML".
-        missing: the whole message where there is no such file; empty says the system's reason.
+        missing: the whole message if there is no such file; empty takes the system's reason.
 
     Raises:
-        DataError: the file is not there, cannot be read, or is not of that form.
+        DataError: if the file is missing, cannot be read, or is not of that form.
     """
     try:
         yield
@@ -113,11 +113,11 @@ def told(file: Path, what: str, expected: str, *, form: str = "text", missing: s
 
 
 def refuse_bomb(file: Path) -> None:
-    """Refuses a zip archive whose directory announces far more than its size; reading stops at what is announced.
+    """Refuses a zip archive that would unpack to far more than its size, by its directory; reading never exceeds that.
 
     Raises:
-        OSError: it does, or it cannot be read.
-        BadZipFile: it is no zip archive.
+        OSError: if the archive would unpack to far more than its size, or cannot be read.
+        BadZipFile: if the file is no zip archive.
     """
     size = _regular_size(file)
     with ZipFile(file) as archive:
@@ -126,20 +126,20 @@ def refuse_bomb(file: Path) -> None:
 
 
 def check_unpacked(file: Path, unpacked: int, size: int) -> None:
-    """Refuses a file of ``size`` bytes that unpacks to far more.
+    """Refuses a file of ``size`` bytes that would unpack to far more.
 
     Raises:
-        OSError: it does.
+        OSError: if it would.
     """
     if unpacked > max(FREE_BYTES, MOST_TIMES * size):
         raise OSError(errno.EFBIG, f"{size} bytes unpack to {unpacked} or more; at most {MOST_TIMES} times", str(file))
 
 
 def entries(folder: Path) -> list[Path]:
-    """What lies in a folder that others filled, sorted.
+    """The sorted entries of a folder.
 
     Raises:
-        DataError: it cannot be read.
+        DataError: if the folder cannot be read.
     """
     try:
         return sorted(folder.iterdir())
@@ -148,5 +148,5 @@ def entries(folder: Path) -> list[Path]:
 
 
 def reason(error: Exception) -> str:
-    """Why something could not be read, for a message that names the file itself."""
+    """The reason of an error in reading, for a message that names the file itself."""
     return str(getattr(error, "strerror", None) or error or type(error).__name__)

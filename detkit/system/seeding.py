@@ -1,4 +1,4 @@
-"""Random numbers that depend on a seed and a name alone, never on what was drawn before."""
+"""Random numbers that depend on a seed and a name alone, never on earlier draws."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ import torch
 
 
 def rng_for(seed: int, *names: str | int) -> np.random.Generator:
-    """The generator of one purpose, the same in every process: ``rng_for(3, "finetune", step)``."""
+    """The generator for one purpose, as in ``rng_for(3, "finetune", step)``; it is the same in every process."""
     return np.random.default_rng(_number(seed, names))
 
 
 @contextmanager
 def torch_seed(seed: int, *names: str | int) -> Iterator[None]:
-    """Gives torch's random numbers (dropout, initialisation) a state of their own inside the context.
+    """A context in which torch's random numbers (dropout, initialisation) have a state of their own.
 
-    Because the state depends on seed and names alone, a run that resumes at step t draws what an uninterrupted one
-    draws there. Outside, torch's state is as it was before.
+    The state depends on seed and names alone, so a run that resumes at step t draws the same numbers as an
+    uninterrupted run. After the context, torch's state is as before.
     """
     devices = range(torch.cuda.device_count())
     # torch.manual_seed writes down its whole call stack for a CUDA that is not there: milliseconds of every step.

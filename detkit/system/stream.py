@@ -25,15 +25,17 @@ AHEAD = 2
 def in_threads(make: Callable[[int], Item], start: int, stop: int, workers: int) -> Generator[Item, None, None]:
     """``make(start)``, ..., ``make(stop - 1)`` in order, whatever the number of workers; closing it ends them.
 
-    Who may fail between two items must close it (``contextlib.closing``): a kept traceback keeps the threads.
-    For items that OpenCV makes: it lets other threads run while it decodes and resizes, and what they make need not be
-    copied from process to process, which for a batch of crops takes longer than warping half of them.
+    Close the generator if your code may raise between two items (``contextlib.closing``): a stored traceback keeps the
+    threads alive.
+
+    Use threads for items that OpenCV makes. It lets other threads run while it decodes and resizes, and results need no
+    copy between processes, which for a batch of crops takes longer than warping half of them.
 
     Args:
-        make: depends on its argument alone; is called by several threads at once.
+        make: makes an item; it depends on its argument alone, and several threads call it at once.
         start: first argument.
-        stop: behind the last argument.
-        workers: threads that work ahead; 0 makes each item when it is asked for.
+        stop: end of the arguments, exclusive.
+        workers: number of threads that work ahead; 0 makes each item on request.
     """
     if workers == 0 or start >= stop:
         yield from map(make, range(start, stop))
@@ -52,17 +54,17 @@ def in_threads(make: Callable[[int], Item], start: int, stop: int, workers: int)
 
 
 def in_processes(make: Callable[[int], Item], start: int, stop: int, workers: int) -> Generator[Item, None, None]:
-    """The same in processes, for items that Python works on for long and that are small.
+    """The same as ``in_threads`` with processes, for small items that take Python long to make.
 
     Args:
-        make: depends on its argument alone. On Linux workers are forked and inherit it; elsewhere it is pickled once
-            for each worker.
+        make: makes an item; it depends on its argument alone. On Linux workers are forked and inherit it; elsewhere it
+            is pickled once for each worker.
         start: first argument.
-        stop: behind the last argument.
-        workers: processes that work ahead; 0 makes each item when it is asked for.
+        stop: end of the arguments, exclusive.
+        workers: number of processes that work ahead; 0 makes each item on request.
 
     Raises:
-        DetkitError: as ``make`` raised it, also from a worker.
+        DetkitError: if ``make`` raised it, also in a worker.
     """
     if workers == 0 or start >= stop:
         yield from map(make, range(start, stop))
@@ -89,9 +91,9 @@ def in_processes(make: Callable[[int], Item], start: int, stop: int, workers: in
 
 
 def is_lost_worker(error: RuntimeError) -> bool:
-    """Whether torch's watch over the workers of ``in_processes`` has raised the error, by where it was raised.
+    """Whether an error says that a worker of ``in_processes`` was lost, by the module that raised it.
 
-    What ``make`` raises comes out of another module, which raises it again.
+    Errors of ``make`` are raised again by another module.
     """
     last = error.__traceback__
     while last is not None and last.tb_next is not None:

@@ -1,4 +1,4 @@
-"""Reads safetensors files, which may be damaged or another's."""
+"""Reads safetensors files, which may be damaged."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ def read_tensor_file(
 
     Args:
         file: the file.
-        of_tensor: what stands for a tensor, from the open file and the tensor's name.
+        of_tensor: returns the value for a tensor, from the open file and the tensor's name.
 
     Raises:
-        OSError: it is missing or damaged; ``reason`` gives a text that a message can show.
+        OSError: if the file is missing or damaged; ``reason`` returns a text for a message.
     """
     try:
         with safe_open(file, "pt") as stored:

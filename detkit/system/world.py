@@ -1,4 +1,4 @@
-"""Several processes that work on one run, as torchrun starts them."""
+"""Several processes that work on one run, started by torchrun."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ PATIENCE = timedelta(days=20)
 class World:
     """The processes of a run.
 
-    Process 0 plans, learns from features and completes results; the others share its work where it can be shared. All
-    of them see the same folders.
+    Process 0 plans, learns from features and completes results. The others share its work where possible. All processes
+    must see the same folders.
 
     Args:
         rank: number of this process, from 0.
-        size: how many there are.
+        size: number of processes.
         local_rank: number of this process among those of its machine.
-        local_size: how many there are on its machine.
+        local_size: number of processes on its machine.
     """
 
     rank: int = 0
@@ -45,7 +45,7 @@ class World:
     @classmethod
     @contextmanager
     def joined(cls) -> Iterator[World]:
-        """The processes that torchrun started, joined while the block runs; this one alone where it did not."""
+        """The processes that torchrun started, joined while the block runs; without torchrun this process alone."""
         if not started_by_torchrun():
             yield ALONE
             return
@@ -62,11 +62,11 @@ class World:
 
     @property
     def others_number(self) -> tuple[int, ...]:
-        """What keeps random numbers of this process apart from those of process 0; nothing in process 0."""
+        """A name for the random numbers of this process, different from process 0's; empty in process 0."""
         return (self.rank,) if self.rank else ()
 
     def own(self, items: Sequence[Item], group: int = 1) -> list[Item]:
-        """This process's part of a list that is dealt out in turns, ``group`` neighbours at a time."""
+        """This process's part of a list. Processes take turns at groups of ``group`` neighbours."""
         return [item for i, item in enumerate(items) if self.owner(i // group) == self.rank]
 
     def owner(self, turn: int) -> int:
@@ -74,24 +74,24 @@ class World:
         return turn % self.size
 
     def wait(self) -> None:
-        """Waits until every process has come here."""
+        """Waits until every process has called it."""
         self.add_up([torch.zeros(1)])  # a barrier would go through the GPUs, if there are any, used or not
 
     def first_alone(self, work: Callable[[], Item]) -> Item:
-        """Does the same in every process, in process 0 before the others."""
+        """Calls a function in every process: first in process 0, then in the others."""
         if self.is_first:
             done = work()
         self.wait()
         return done if self.is_first else work()
 
     def refuse_unlike(self, planned: Sequence[str]) -> None:
-        """Refuses processes that would not do the same.
+        """Refuses processes with different plans.
 
         Args:
-            planned: what each of them is going to make.
+            planned: the results that this process is going to make.
 
         Raises:
-            ConfigError: naming the first difference from process 0.
+            ConfigError: if a process differs from process 0; it names the first difference.
         """
         told = self.tell(list(planned))
         unlike = next((own for own, first in zip(planned, told) if own != first), None)
@@ -102,7 +102,7 @@ class World:
             )
 
     def tell(self, value: Any = None) -> Any:
-        """The value that process 0 gives, in every process."""
+        """The value of process 0, in every process."""
         return self._told(value, 0)
 
     def gather(self, items: Sequence[Item]) -> list[Item]:
@@ -128,7 +128,7 @@ class World:
                     dist.broadcast(tensor, 0)
 
     def receive(self, like: Tensor, rank: int) -> Tensor:
-        """The next tensor that a process sent, put into ``like``, a tensor of its shape and type on the CPU."""
+        """The next tensor from a process, written into ``like``, a tensor of its shape and dtype on the CPU."""
         if like.numel():
             with _others():
                 dist.recv(_sound(like), rank)
@@ -144,10 +144,10 @@ class World:
 
 
 class Outbox:
-    """Sends tensors to process 0, a few ahead of what that has read.
+    """Sends tensors to process 0, a few ahead of its reading.
 
     Args:
-        ahead: tensors that may be on their way.
+        ahead: maximal number of tensors that were sent but not read.
     """
 
     def __init__(self, ahead: int) -> None:
@@ -155,14 +155,14 @@ class Outbox:
         self._sent: deque[tuple[Any, Tensor]] = deque()
 
     def send(self, tensor: Tensor) -> None:
-        """Hands over a tensor on the CPU; waits where too many are on their way."""
+        """Sends a tensor on the CPU; waits if too many are not read yet."""
         if tensor.numel():
             with _others():
                 self._sent.append((dist.isend(_sound(tensor), 0), tensor))
         self._wait(self.ahead)
 
     def close(self) -> None:
-        """Waits until everything has arrived."""
+        """Waits until all tensors were read."""
         self._wait(0)
 
     def _wait(self, left: int) -> None:

@@ -23,9 +23,9 @@ def outlined_crop(
 
     Args:
         image: (H, W, 3) uint8 RGB.
-        outlines: one at least; later ones lie on top. Each has a dark edge, so that it is seen on any picture.
-        context: what is shown around the outlines on each side, as a share of their longer side.
-        side: pixels of the square.
+        outlines: at least one; later ones are on top. Each has a dark edge, so that it is visible on any picture.
+        context: margin around the outlines on each side, as a share of their longer side.
+        side: side of the square in pixels.
 
     Returns:
         (side, side, 3) uint8 RGB.

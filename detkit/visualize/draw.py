@@ -26,12 +26,12 @@ def draw_detections(
 
     Args:
         image: (H, W, 3) uint8 RGB.
-        detections: those of the image; the best are drawn last, on top.
-        class_names: the K classes, or ``Labels.of(class_names)``, which many pictures can share. A name that no
+        detections: detections of the image; the best are drawn last, on top.
+        class_names: the K classes, or ``Labels.of(class_names)``, which several pictures can share. A name that no
             installed font can draw is replaced by "class" and its number.
-        truths: ground truths, drawn in green below the detections; those that need not be found in a thinner line.
-        min_score: detections that score less are left out.
-        most: draw only so many, the best.
+        truths: ground truths, drawn in green below the detections; those that need not be found have a thinner line.
+        min_score: detections with a lower score are left out.
+        most: maximal number of detections; the best are drawn.
 
     Returns:
         (H, W, 3) uint8 RGB.

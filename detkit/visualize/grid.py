@@ -30,13 +30,13 @@ def picture_grid(
 
     Args:
         images: N arrays (H, W, 3) uint8 RGB, of any size.
-        detections: those of each image.
+        detections: detections of each image.
         class_names: the K classes.
         truths: the ground truths of each image, in green.
-        columns: pictures in a row.
-        cell: pixels of a picture's longer side; images are scaled to it before boxes and names are drawn.
-        min_score: detections that score less are left out.
-        most: the most detections of a picture, the best.
+        columns: number of pictures in a row.
+        cell: longer side of a picture in pixels; images are scaled to it before boxes and names are drawn.
+        min_score: detections with a lower score are left out.
+        most: maximal number of detections of a picture; the best are drawn.
 
     Returns:
         (H, W, 3) uint8 RGB; a single white cell for no images.
@@ -62,16 +62,16 @@ def thumbnail(
 ) -> np.ndarray:
     """One image with its detections, scaled so that its longer side has ``side`` pixels.
 
-    The image is scaled before boxes and names are drawn, so these are as large in every picture.
+    The image is scaled before boxes and names are drawn, so lines and names have one size in all pictures.
 
     Args:
         image: (H, W, 3) uint8 RGB.
         detections: its detections.
-        labels: of the K classes.
+        labels: labels of the K classes.
         truths: its ground truths, in green.
-        side: pixels of the longer side.
-        min_score: detections that score less are left out.
-        most: the most detections, the best.
+        side: longer side in pixels.
+        min_score: detections with a lower score are left out.
+        most: maximal number of detections; the best are drawn.
 
     Returns:
         (h, w, 3) uint8 RGB.
@@ -92,7 +92,7 @@ def _scaled(boxes: Boxes, x: float, y: float) -> Boxes:
 
 
 def sheet(pictures: Sequence[np.ndarray], columns: int, cell: int) -> np.ndarray:
-    """Pictures centred in square cells; a row is no higher than its highest picture."""
+    """Pictures centred in cells on one sheet; a row is as high as its highest picture."""
     rows = [pictures[i : i + columns] for i in range(0, len(pictures), columns)] or [[]]
     width = max(map(len, rows), default=1) or 1
     bands = []

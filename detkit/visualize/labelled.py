@@ -20,9 +20,9 @@ class Named:
 
     Args:
         box: x1, y1, x2, y2 in pixels of the image.
-        name: is written on its upper edge; empty for none.
-        color: RGB.
-        is_thin: a line of one pixel.
+        name: text on its upper edge; empty for none.
+        color: RGB colour.
+        is_thin: whether the line is one pixel wide.
     """
 
     box: Sequence[float]
@@ -38,9 +38,9 @@ def labelled_picture(
 
     Args:
         image: (H, W, 3) uint8 RGB.
-        boxes: later ones lie on top.
-        labels: gives the font.
-        side: pixels of the longer side.
+        boxes: the boxes; later ones are on top.
+        labels: has the font.
+        side: longer side in pixels.
         title: one line; empty for none.
 
     Returns:

@@ -16,11 +16,11 @@ GOLDEN_RATIO = 0.618034
 
 @dataclass(frozen=True)
 class Labels:
-    """How class names are written into pictures.
+    """The texts and the font of class names in pictures.
 
     Args:
         font_file: a TrueType or OpenType font.
-        names: for each class what is drawn: its name, or "class 3" where no font has the characters.
+        names: the text of each class: its name, or "class 3" if no font has the characters.
     """
 
     font_file: Path

@@ -1,4 +1,4 @@
-"""What the colours of boxes mean, written above a picture."""
+"""A legend of the colours of boxes, above a picture."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ HEIGHT, SIZE, GAP = 22, 13, 8
 
 
 def with_legend(picture: np.ndarray, class_names: Sequence[str]) -> np.ndarray:
-    """A picture below lines that say which colour is the ground truth and which each class; ends after four lines.
+    """A picture below a legend of at most four lines, with the colours of the ground truth and of each class.
 
     Args:
         picture: (H, W, 3) uint8 RGB, as ``picture_grid`` draws it.

@@ -1,4 +1,4 @@
-"""The colours of plots, pages and boxes in them, told apart by colour-blind readers too.
+"""The colours of plots, pages and boxes in them; colour-blind readers can tell them apart, too.
 
 Source: Okabe and Ito, Color Universal Design, 2008, for the hues.
 """

@@ -1,4 +1,4 @@
-"""What a network sees of a region, as part of a sheet."""
+"""Pictures of what a network sees of a region."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Tile:
 
     @classmethod
     def of(cls, view: RegionView | None, preprocessing: Preprocessing, side: int) -> Tile:
-        """The tile of a view; a grey one where the extractor shows nothing."""
+        """The tile of a view; grey if the extractor shows nothing."""
         if view is None:
             return cls(np.full((side, side, 3), 200, np.uint8), np.zeros(4), is_crop=False)
         pixels, area = filled(view, preprocessing), np.asarray(view.area, float)
@@ -53,9 +53,9 @@ def draw_seen(axes: Axes, view: RegionView, preprocessing: Preprocessing, field:
     """Draws a crop, or the part of the scaled image around what is pooled from it.
 
     Args:
-        axes: where; its ticks are taken off.
-        view: what the extractor shows.
-        preprocessing: the network's, whose mean fills what has no pixel.
+        axes: the axes to draw into; their ticks are removed.
+        view: the view of the extractor.
+        preprocessing: preprocessing of the network; its mean fills the part of a crop without pixels.
         field: (4,) x1, y1, x2, y2 of a receptive field in a crop; None for none.
     """
     from matplotlib.patheffects import Normal, Stroke
@@ -75,7 +75,7 @@ def draw_seen(axes: Axes, view: RegionView, preprocessing: Preprocessing, field:
 
 
 def filled(view: RegionView, preprocessing: Preprocessing) -> np.ndarray:
-    """(h, w, 3) uint8: the pixels, with the network's mean colour where a crop has none, as the network sees it."""
+    """(h, w, 3) uint8: the pixels as the network sees them, with its mean colour where a crop has none."""
     if not view.is_crop:
         return view.pixels
     own = preprocessing.without_position()

@@ -17,10 +17,10 @@ CODEC = "mp4v"
 
 
 class VideoFile:
-    """Takes frames of one size.
+    """A video file for frames of one size.
 
     Args:
-        writer: OpenCV's.
+        writer: OpenCV's writer.
         size: (height, width), both even.
     """
 
@@ -35,15 +35,15 @@ class VideoFile:
 
 @contextmanager
 def writing_video(path: Path, image_size: tuple[int, int], rate: float) -> Iterator[VideoFile]:
-    """Yields the video that becomes ``path`` when the block ends without an error.
+    """Yields a video, which becomes ``path`` when the block ends without an error.
 
     Args:
-        path: ends in .mp4.
-        image_size: (height, width) of the frames, 2 at least.
-        rate: frames a second.
+        path: the file; it ends in .mp4.
+        image_size: (height, width) of the frames, at least 2.
+        rate: frames per second.
 
     Raises:
-        DataError: OpenCV cannot write videos here.
+        DataError: if OpenCV cannot write videos here.
     """
     height, width = (side - side % 2 for side in image_size)
     with replacing(path) as partial:

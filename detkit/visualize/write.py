@@ -32,11 +32,11 @@ def write_image(path: Path, image: np.ndarray) -> None:
     """Writes an image; the ending of the path gives the format (.png, .jpg, ...).
 
     Args:
-        path: its folder is made where it does not exist.
+        path: the file; its folder is created if it does not exist.
         image: (H, W, 3) uint8 RGB.
 
     Raises:
-        DataError: the ending is of no format that can be written.
+        DataError: if the ending is of no format that can be written.
     """
     formats = Image.registered_extensions()
     if formats.get(path.suffix.lower()) not in Image.SAVE:
@@ -47,7 +47,7 @@ def write_image(path: Path, image: np.ndarray) -> None:
 
 
 def write_figure(path: Path, figure: Figure, dpi: int = 110) -> None:
-    """Writes a matplotlib figure as PNG; the folder of the path is made where it does not exist."""
+    """Writes a matplotlib figure as PNG; the folder of the path is created if it does not exist."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as partial:
         figure.savefig(partial, format="png", dpi=dpi, pil_kwargs={"compress_level": PNG_LEVEL})
