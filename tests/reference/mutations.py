@@ -481,8 +481,8 @@ ROWS = (
     Mutation(
         "feature scale not applied at test",
         SVM,
-        "LinearHead(self.weight_ * self.scale_, self.bias_)",
-        "LinearHead(self.weight_, self.bias_)",
+        "features @ (self.weight_ * self.scale_).T",
+        "features @ self.weight_.T",
         "classifiers/test_linear_svm.py -k another_unit",
     ),
     Mutation(
@@ -683,8 +683,8 @@ ROWS = (
     Mutation(
         "classes that a draw lacks count as nought",
         BOOTSTRAP,
-        "/ known.sum(0)",
-        "/ len(aps)",
+        "return np.where(truths, np.concatenate(found), np.nan)",
+        "return np.where(truths, np.concatenate(found), 0.0)",
         "evaluation/test_bootstrap.py",
     ),
     Mutation("STRICT_IOU has no effect", VOC, "if self.strict_iou else", "if False else", "evaluation/test_voc.py"),
@@ -713,9 +713,9 @@ ROWS = (
     Mutation(
         "one pixel is added to the sides of exclusive boxes",
         "detkit/structures/boxes.py",
-        "size = (high - low)",
-        "size = (1 + high - low)",
-        "evaluation/test_voc.py",
+        "product: np.ndarray = width * height",
+        "product: np.ndarray = (width + 1) * (height + 1)",
+        "structures/test_boxes.py",
     ),
     Mutation(
         "result files count pixels from 0",

@@ -228,6 +228,12 @@ def test_every_step_is_in_train_mode_so_that_dropout_acts(run, backbone):
     assert run(backbone())[1] == [True] * SETTINGS["iterations"]
 
 
+def test_every_step_that_goes_on_from_a_checkpoint_is_in_train_mode(run, backbone):
+    with pytest.raises(HaltError):
+        run(backbone(), checkpoint_every=2, halt_at=3)
+    assert run(backbone(), checkpoint_every=2)[1] == [True] * (SETTINGS["iterations"] - 2)
+
+
 def test_a_centred_head_is_calibrated_in_eval_mode_and_every_step_is_in_train_mode(run, backbone):
     # a batch shows one image here, so there are 16 passes before the first step
     assert run(backbone(), head_norm=5.0)[1] == [False] * 16 + [True] * SETTINGS["iterations"]
