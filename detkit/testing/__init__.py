@@ -1,4 +1,4 @@
-"""Checks that a component keeps what its base class promises."""
+"""Checks that a component keeps the contract of its base class."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,9 +12,9 @@ __all__ = ["ContractError", "check_component", "checks_of", "isolated"]
 
 @contextmanager
 def isolated(registry: Registry) -> Iterator[Registry]:
-    """Takes back what was registered inside the block when it ends; for tests of parts.
+    """A block that removes the classes registered inside it when it ends, for tests of components.
 
-    detkit's own parts are loaded first: a module registers when it is first imported, and never again.
+    It loads detkit's own components first, because a module registers its classes only at its first import.
     """
     load_components()
     with registry.isolated():

@@ -1,4 +1,4 @@
-"""The contract of a component, as a function that its author can call."""
+"""The check of a component's contract, for authors of components."""
 
 from __future__ import annotations
 
@@ -47,10 +47,10 @@ CHECKS: dict[type, tuple[Check, ...]] = {
 
 
 def checks_of(component: type) -> tuple[Check, ...]:
-    """The checks of a component's kind; each takes what makes the component and is named as the fact that it checks.
+    """The checks of a component's kind. Each takes a function that makes the component; its name is the checked fact.
 
     Raises:
-        ContractError: it has none of the base classes.
+        ContractError: if the component has none of the base classes.
     """
     for base, checks in CHECKS.items():
         if issubclass(component, base):
@@ -60,16 +60,16 @@ def checks_of(component: type) -> tuple[Check, ...]:
 
 
 def check_component(component: type, **settings: Any) -> None:
-    """Checks that a component keeps what its base class promises: shapes, dtypes, zero rows, state, determinism.
+    """Checks that a component keeps the contract of its base class: shapes, dtypes, zero rows, state, determinism.
 
-    Each check makes the component anew. It takes seconds, and needs no data, no network and no GPU.
+    Each check makes a new component. All checks take seconds, and need no data, no network connection and no GPU.
 
     Args:
         component: the class.
-        settings: arguments of its constructor, where the defaults are not to be checked.
+        settings: arguments of its constructor that replace the defaults.
 
     Raises:
-        ContractError: naming the component, the check and what was found instead.
+        ContractError: if a check fails; it names the component, the check and the finding.
     """
 
     def make(**given: Any) -> Any:

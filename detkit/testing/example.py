@@ -1,4 +1,4 @@
-"""The small data that the examples in docstrings use."""
+"""Small data for the examples in docstrings."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from detkit.structures import Annotations, Boxes, Proposals, Sample
 
 
 def example_source() -> ArraySource:
-    """Two features of each of four regions of one image: an object of class 0, two good proposals and a bad one.
+    """Two features for each of four regions of one image: an object of class 0, two good proposals and a bad one.
 
     Example:
         >>> source = example_source()

@@ -1,4 +1,4 @@
-"""What checks of components have in common."""
+"""Functions that the checks of components share."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ SIDE = 100
 
 
 class ContractError(AssertionError):
-    """A component does not keep what its base class promises."""
+    """A component breaks the contract of its base class."""
 
 
 def expect(holds: Any, message: str) -> None:
-    """Raises ContractError with the message where something does not hold."""
+    """Raises ContractError with the message if the condition is False."""
     if not holds:
         raise ContractError(message)
 
 
 def expect_given(component: type, given: set[str], expected: set[str]) -> None:
-    """The parameters without a default are those that the builder gives."""
+    """Checks that the parameters without a default are those that the builder gives."""
     expect(
         given == expected,
         f"the builder gives {sorted(expected) or 'nothing'}, but its constructor asks for {sorted(given)}; every other "
@@ -40,7 +40,7 @@ def expect_given(component: type, given: set[str], expected: set[str]) -> None:
 
 
 def expect_raises(error: type[Exception], action: Callable[[], Any], what: str) -> Exception:
-    """The error that an action raises, which must be of this type."""
+    """The error that an action raises, after a check of its type."""
     try:
         action()
     except error as raised:
@@ -51,12 +51,12 @@ def expect_raises(error: type[Exception], action: Callable[[], Any], what: str) 
 
 
 def expect_same(a: Tensor, b: Tensor, what: str) -> None:
-    """Two tensors have the same bits."""
+    """Checks that two tensors have the same bits."""
     expect(a.shape == b.shape and torch.equal(a, b), f"{what}: the numbers differ")
 
 
 def index_of(images: Sequence[tuple[list[Any], list[int], list[Any]]], num_classes: int) -> RegionIndex:
-    """The regions of images that are given as (truth boxes, truth labels, proposal boxes), each 100 by 100 pixels."""
+    """The regions of images of 100 by 100 pixels, given as (truth boxes, truth labels, proposal boxes)."""
     samples, proposals = [], []
     for number, (truths, labels, found) in enumerate(images):
         annotations = Annotations.of(Boxes.of(truths), labels)
@@ -66,7 +66,7 @@ def index_of(images: Sequence[tuple[list[Any], list[int], list[Any]]], num_class
 
 
 class CountedSource(ArraySource):
-    """Features held in memory; ``taken`` counts the rows that were read.
+    """Features in memory; ``taken`` counts the rows that were read.
 
     Args:
         index: the regions.
@@ -89,7 +89,7 @@ def features_of(index: RegionIndex, dim: int) -> np.ndarray:
 
 
 def expect_state_is_checked(make: Callable[[], Learnt], state: dict[str, Tensor]) -> None:
-    """Loading a state without a tensor, or with one of another shape, is a ModelError that names it."""
+    """Checks that loading a state without a tensor, or with one of another shape, raises a ModelError that names it."""
     for name in state:
         for broken in ({k: v for k, v in state.items() if k != name}, {**state, name: torch.zeros(3, 5, 7)}):
             error = expect_raises(ModelError, lambda broken=broken: make().load(broken), f"load with a broken {name}")  # type: ignore[misc]

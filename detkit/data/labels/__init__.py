@@ -1,1 +1,1 @@
-"""Label files of other tools: a reader and a writer for each format, and one plain form between them."""
+"""Label files of other tools: readers and writers for each format, and one common form in between."""

@@ -31,10 +31,10 @@ def read_coco(place: Path) -> LabelSet:
     """The label set of a folder in COCO's layout, or of one instances file.
 
     Args:
-        place: the folder, or the JSON file; its images are then looked for beside it.
+        place: the folder, or the JSON file, whose images are then beside it.
 
     Raises:
-        DataError: no instances file, or one that cannot be read.
+        DataError: if there is no instances file, or it cannot be read.
     """
     root = place.parent if place.is_file() else place
     found = _found(place, root)

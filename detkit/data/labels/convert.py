@@ -1,4 +1,4 @@
-"""A data set from one format into another, with an account of what does not go over."""
+"""Conversion of a data set from one format to another, with a report of what is lost."""
 
 from __future__ import annotations
 
@@ -36,19 +36,19 @@ Frame = Literal["stored", "upright"]
 
 @dataclass(frozen=True)
 class Conversion:
-    """What a conversion did.
+    """The report of a conversion.
 
     Args:
         source: the format that was read.
-        why: how it was recognised.
-        num_images: images that were written.
-        num_objects: objects that were written.
-        splits: images of each split.
-        class_names: in label order.
-        lost: for each kind of thing that was not carried over, how often in each image; "" for the file as a whole.
+        why: the sign by which it was recognised.
+        num_images: number of images that were written.
+        num_objects: number of objects that were written.
+        splits: number of images of each split.
+        class_names: the classes in label order.
+        lost: for each kind of lost value, the counts by image; "" stands for the whole file.
         left_out: a line for each mistake of the images that were left out.
-        num_left_out: how many these are.
-        notes: what else a reader should know.
+        num_left_out: number of images that were left out.
+        notes: other facts for the reader.
     """
 
     source: str
@@ -77,17 +77,18 @@ def convert(
 
     Args:
         place: the folder or file to read.
-        folder: is made; it must not exist, or be empty.
+        folder: the folder to create; it must not exist, or be empty.
         to: "voc", "coco" or "yolo".
         source: the format of ``place``; empty recognises it.
-        on_bad: stop at a broken image or label, or leave the image out.
-        frame: what boxes of photographs that EXIF turns refer to; boxes and sizes go over as they are.
-        link: links to the image files in place of copies.
+        on_bad: "stop" raises an error at a broken image or label; "skip" leaves the image out.
+        frame: what boxes of images with an EXIF rotation refer to: "stored" or "upright" pixels. Boxes and sizes are
+            not changed.
+        link: whether to link to the image files instead of copying them.
 
     Raises:
-        ConfigError: an unknown format.
-        DataError: a folder that cannot be used, or with "stop" a broken image or label; ``problems`` has each.
-        WriteError: the file system refuses to write.
+        ConfigError: if a format is unknown.
+        DataError: if a folder cannot be used, or with "stop" an image or label is broken; ``problems`` holds all.
+        WriteError: if the file system refuses to write.
     """
     if to not in WRITERS:
         raise ConfigError(f"no format {to!r} to write.{nearest(to, WRITERS)} Formats: {', '.join(WRITERS)}")

@@ -1,4 +1,4 @@
-"""Annotations that were exported from CVAT as "CVAT for images"."""
+"""Annotations in the export format "CVAT for images" of CVAT."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ FLAGS = ("truncated", "difficult")
 
 
 def read_cvat(place: Path) -> LabelSet:
-    """The label set of an XML file and the images that it names, which lie below its folder.
+    """The label set of an XML file and the images that it names, which are below its folder.
 
     The subsets of the project are its splits.
 
@@ -44,7 +44,7 @@ def read_cvat(place: Path) -> LabelSet:
         place: the file, or a folder that holds one such file.
 
     Raises:
-        DataError: no or several files, "CVAT for video", an image without name.
+        DataError: if there is no such file or several, if it is "CVAT for video", or if an image has no name.
     """
     file = place if place.is_file() else _only_file(place)
     root = file.parent

@@ -1,4 +1,4 @@
-"""Numbers of label files, written so that a way there and back gives the same text."""
+"""The text of numbers in label files, which stays the same after a conversion there and back."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ SLACK = 1e-6
 
 
 def pixels(value: float) -> float:
-    """A coordinate of at most 3 decimals where that is within SLACK, else of 9."""
+    """A coordinate with at most 3 decimals if the error is within SLACK, else with 9."""
     short = round(value, 3)
     return short if abs(short - value) < SLACK else round(value, 9)
 
 
 def share(value: float, side: int) -> str:
-    """A share of an image's side, of 6 decimals as YOLO has them where that is within SLACK, else of 12."""
+    """A share of an image's side with 6 decimals, as in YOLO, if the error is within SLACK, else with 12."""
     short = round(value, 6)
     return f"{short:.6f}" if abs(short - value) * side < SLACK else f"{value:.12f}"
 

@@ -1,4 +1,4 @@
-"""The form between the formats: what any label file can say of objects in images."""
+"""The common form of all formats: objects in images, with everything that label files can say about them."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class LabelledObject:
         box: x1, y1, x2, y2 in continuous pixels, x2 and y2 exclusive; not clipped.
         difficult: VOC's flag.
         crowd: COCO's flag: a group of objects in one box.
-        truncated: whether the object goes on outside its box; None where the file does not tell.
-        occluded: whether something hides a part of it; None where the file does not tell.
-        area: pixels of its outline; None where this is the area of the box.
-        outline: polygons or a mask as COCO writes them under "segmentation"; None where the file has a box alone.
+        truncated: whether the object extends beyond its box; None if the file does not say.
+        occluded: whether a part of it is hidden; None if the file does not say.
+        area: pixels of its outline; None if this is the area of the box.
+        outline: polygons or a mask in the form of COCO's "segmentation"; None if the file has only a box.
     """
 
     where: str
@@ -42,11 +42,11 @@ class LabelledObject:
 
 @dataclass(frozen=True)
 class ImageLabels:
-    """What the label file of one image says.
+    """The labels of one image.
 
     Args:
-        objects: in file order.
-        lost: how often something stands there that this form cannot hold, by kind, as "key 'pose'".
+        objects: the objects in file order.
+        lost: counts of values that this form cannot hold, by kind, such as "key 'pose'".
         size: the (height, width) that the file gives, or None.
     """
 
@@ -68,9 +68,9 @@ class LabelledImage:
     """One image of a set of label files.
 
     Args:
-        image_id: its name without suffix, below the folder of the images.
-        path: the image file; it need not be there.
-        read: reads its labels; None where the set says nothing of the image.
+        image_id: its path without suffix, relative to the folder of the images.
+        path: the image file; it need not exist.
+        read: reads its labels; None if the set has no labels of the image.
     """
 
     image_id: str
@@ -83,13 +83,13 @@ class LabelSet:
     """All images of a folder with label files.
 
     Args:
-        format: the format's name, as ``detkit data convert --from`` takes it.
+        format: name of the format, as for ``detkit data convert --from``.
         root: the folder.
-        images: each once, with different ids.
-        splits: the image ids of each split, "" for those in none of the others; empty where the folder is not divided.
-        class_names: in the order of the format's own numbers; empty where it has none.
-        notes: what a reader should know: images without labels, lists that were left out.
-        lost: for each kind of thing that stands in no image's labels and cannot be carried over, how often.
+        images: all images, with different ids.
+        splits: the image ids of each split; "" holds those in no split. Empty if the folder has no splits.
+        class_names: the classes in the order of the format's own numbers; empty if it has none.
+        notes: facts for the reader: images without labels, lists that were left out.
+        lost: counts of values outside the images' labels that cannot be converted, by kind.
     """
 
     format: str
@@ -102,19 +102,19 @@ class LabelSet:
 
 
 def keys_lost(raw: Mapping[str, Any], known: Iterable[str], what: str = "key") -> Counter[str]:
-    """The keys of a record that hold something and are not known, as kinds of what is lost.
+    """The unknown keys of a record that are not empty, as kinds of lost values.
 
     Args:
         raw: the record.
-        known: keys that are carried over or say nothing.
-        what: how the format calls a key.
+        known: keys that are converted or carry no information.
+        what: the format's word for a key.
     """
     known = set(known)
     return Counter(f"{what} {key!r}" for key, value in raw.items() if key not in known and holds(value))
 
 
 def holds(value: Any) -> bool:
-    """Whether a value says something: no empty text, list or record, no zero, no null, no false."""
+    """Whether a value carries information: it is no empty text, list or record, no zero, no null, no false."""
     return bool(value) and value != "Unspecified"
 
 
@@ -137,13 +137,13 @@ def with_polygon(points: Sequence[tuple[float, float]]) -> dict[str, Any]:
 
 
 def distinct_ids(named: Sequence[tuple[str, str, Path]]) -> dict[Path, str]:
-    """An id for each image file: its own name, with its split before it where two files have one name.
+    """An id for each image file: its own name, after the name of its split if two files have the same name.
 
     Args:
-        named: (split, name, file) of each image, a file in one or more splits.
+        named: (split, name, file) of each image; a file may be in several splits.
 
     Raises:
-        DataError: two files of one split have one name.
+        DataError: if two files of one split have the same name.
     """
     files_of: dict[str, set[Path]] = {}
     for _, name, path in named:

@@ -1,4 +1,4 @@
-"""The formats by name, and which of them a folder holds."""
+"""The formats by name, and the recognition of a folder's format."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ _ROW = re.compile(rb"\s*\d+(\.0*)?(\s+[-+.\deE]+){4,}\s*$")
 
 
 def recognised(place: Path) -> dict[str, str]:
-    """Why a folder, or a file, can be read in each format; empty where it can be in none.
+    """The formats of a folder or file, each with the sign by which it was recognised; empty if there is none.
 
     Raises:
-        DataError: there is no such place.
+        DataError: if there is no such folder or file.
     """
     if not place.exists():
         raise DataError(f"{place}: no such folder (looked in {place.absolute()})")
@@ -43,15 +43,15 @@ def recognised(place: Path) -> dict[str, str]:
 
 
 def read_labels(place: Path, name: str = "") -> tuple[LabelSet, str]:
-    """The label set of a folder or file, and why it was taken for this format.
+    """The label set of a folder or file, and the sign by which its format was recognised.
 
     Args:
         place: the folder or file.
         name: its format; empty recognises it.
 
     Raises:
-        ConfigError: an unknown format.
-        DataError: no format or several, or what the format's reader raises.
+        ConfigError: if the format is unknown.
+        DataError: if no format or several are recognised, or the format's reader fails.
     """
     if name and name not in READERS:
         raise ConfigError(f"no format {name!r}.{nearest(name, READERS)} Formats: {', '.join(READERS)}")
@@ -70,7 +70,7 @@ def read_labels(place: Path, name: str = "") -> tuple[LabelSet, str]:
 
 
 def sign_of(name: str, place: Path) -> str:
-    """Why a folder or file that is there is of one format, or nothing."""
+    """The sign by which an existing folder or file is of a format, or an empty string."""
     return _of_file(place).get(name, "") if place.is_file() else _SIGNS[name](place)
 
 

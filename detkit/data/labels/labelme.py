@@ -1,4 +1,4 @@
-"""Folders that were labelled with LabelMe: a JSON file for each image."""
+"""Folders labelled with LabelMe: a JSON file for each image."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ NO_BOX = {"point", "points", "line", "linestrip", "lineStrip"}
 
 
 def read_labelme(root: Path) -> LabelSet:
-    """The label set of a folder of images and JSON files, which may lie in sub-folders; it is not divided.
+    """The label set of a folder of images and JSON files, which may be in sub-folders; it has no splits.
 
     Raises:
-        DataError: two images of one name.
+        DataError: if two images have the same name.
     """
     images = sorted(path for path in root.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES and not path.is_dir())
     by_name: dict[Path, list[Path]] = {}

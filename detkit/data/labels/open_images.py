@@ -25,16 +25,16 @@ Row = tuple[int, Mapping[str, str]]
 
 
 def read_open_images(place: Path) -> LabelSet:
-    """The label set of CSV files of boxes and the images that they name, which lie below their folder.
+    """The label set of CSV files of boxes and the images that they name, which are below their folder.
 
-    The name of a file that begins with train, validation or test, or holds it behind "oidv6-", tells its split. Where
-    there is a file of class descriptions, it gives the names of the labels.
+    A file name that begins with train, validation or test, or has it after "oidv6-", gives the split. A file of class
+    descriptions, if there is one, gives the names of the labels.
 
     Args:
         place: the folder, or one CSV file.
 
     Raises:
-        DataError: no such file, or a row that is too short.
+        DataError: if there is no such file, or a row is too short.
     """
     root = place.parent if place.is_file() else place
     files = [place] if place.is_file() else sorted(path for path in root.rglob("*.csv") if is_open_images(path))

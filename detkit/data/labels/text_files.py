@@ -21,7 +21,7 @@ def read_text(file: Path, expected: str) -> str:
         expected: what it should hold, for messages.
 
     Raises:
-        DataError: it cannot be read, or is no text.
+        DataError: if the file cannot be read or is no text.
     """
     with told(file, "labels", expected):
         return bounded_text(file, MAX_BYTES)
@@ -31,7 +31,7 @@ def read_json(file: Path, expected: str) -> Any:
     """The value of a JSON file in UTF-8.
 
     Raises:
-        DataError: it cannot be read, or is no JSON.
+        DataError: if the file cannot be read or is no JSON.
     """
     with told(file, "labels", expected, form="JSON"):
         return bounded_json(file, MAX_BYTES)
@@ -41,7 +41,7 @@ def read_xml(file: Path, expected: str) -> Element:
     """The root element of an XML file.
 
     Raises:
-        DataError: it cannot be read, or is no XML.
+        DataError: if the file cannot be read or is no XML.
     """
     from defusedxml.ElementTree import fromstring
 
@@ -54,7 +54,7 @@ def number(value: Any, where: str) -> float:
     """A coordinate, from a number or a text.
 
     Raises:
-        DataError: it is no number, not finite, or out of any image.
+        DataError: if it is no number, is not finite, or is too large for any image.
     """
     try:
         found = float(value) if not isinstance(value, bool) else float("nan")
@@ -69,7 +69,7 @@ def flag(value: Any, where: str) -> bool:
     """A yes or no of a label file, written 0, 1, true or false.
 
     Raises:
-        DataError: it is anything else.
+        DataError: if it is anything else.
     """
     text = str(value).strip().lower()
     if text not in _FLAGS:

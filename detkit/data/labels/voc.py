@@ -17,11 +17,11 @@ from detkit.system.reading import entries
 def read_voc(root: Path) -> LabelSet:
     """The label set of a folder in VOC's layout, or of images and XML files side by side.
 
-    The lists of ImageSets/Main are its splits, without the lists of single classes. A file classes.txt, as
-    ``detkit data convert`` writes it, gives the order of the classes.
+    The lists of ImageSets/Main are its splits, except for the lists of single classes. A file classes.txt, which
+    ``detkit data convert`` writes, gives the order of the classes.
 
     Raises:
-        DataError: no such folder, no image, or a list that cannot be read.
+        DataError: if there is no such folder or no image, or a list cannot be read.
     """
     files = find_voc_files(root)
     images, xml = files.image_paths(), files.xml_paths()

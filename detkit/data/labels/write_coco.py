@@ -17,10 +17,10 @@ MAX_NUMBER = 1 << 53
 
 
 def write_coco(folder: Path, new: NewSet) -> None:
-    """Writes annotations/instances_SPLIT.json, or instances.json where the set is not divided, and images.
+    """Writes annotations/instances_SPLIT.json, or instances.json for a set without splits, and images.
 
-    An image has the number that its name is, where all names are numbers, else its place. Beside COCO's own keys an
-    annotation has "difficult", "truncated" and "occluded" where the labels say so; detkit reads the first two.
+    If all image names are numbers, these are the image numbers; else each image gets its position. Besides COCO's own
+    keys, an annotation has "difficult", "truncated" and "occluded" if the labels say so; detkit reads the first two.
     """
     for name in ("annotations", "images"):
         (folder / name).mkdir()

@@ -13,10 +13,10 @@ NAME = "voc"
 
 
 def write_voc(folder: Path, new: NewSet) -> None:
-    """Writes Annotations, JPEGImages, ImageSets/Main where the set is divided, and classes.txt.
+    """Writes Annotations, JPEGImages, classes.txt and, for a set with splits, ImageSets/Main.
 
-    Beside VOC's own elements an object has <iscrowd> and <area> where it is a crowd or has an outline; detkit reads
-    them, other programs pass over them. A crowd is <difficult>, too, so that these do not judge it.
+    Besides VOC's own elements, an object has <iscrowd> if it is a crowd and <area> if it has an outline. detkit reads
+    them, other programs ignore them. A crowd is also <difficult>, so that other programs do not evaluate it.
     """
     for name in ("Annotations", "JPEGImages"):
         (folder / name).mkdir()

@@ -16,13 +16,13 @@ _KEYS = {"valid": "val", "validation": "val"}
 
 
 def write_yolo(folder: Path, new: NewSet) -> None:
-    """Writes data.yaml, images/SPLIT and labels/SPLIT; images and labels alone where the set is not divided.
+    """Writes data.yaml, images/SPLIT and labels/SPLIT; images and labels for a set without splits.
 
-    Splits that are called alike, such as train2012 and train2017, become one.
-    YOLO knows boxes and classes alone: flags, areas and outlines are counted as lost.
+    Splits of similar names, such as train2012 and train2017, become one. YOLO has only boxes and classes: flags, areas
+    and outlines are counted as lost.
 
     Raises:
-        DataError: a split that YOLO has no key for.
+        DataError: if YOLO has no key for a split.
     """
     splits: dict[str, dict[str, WrittenImage]] = {}
     for split, own in new.elementary_splits().items():

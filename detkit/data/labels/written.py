@@ -1,4 +1,4 @@
-"""What a writer of label files is given and what it gives back."""
+"""The input and the report of writers of label files."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from detkit.errors import DataError
 
 @dataclass(frozen=True, eq=False)
 class WrittenImage:
-    """One image that goes into a new data set.
+    """One image of a new data set.
 
     Args:
-        image_id: its name there, without folder and suffix.
+        image_id: its name in the new data set, without folder and suffix.
         source: the image file.
-        size: (height, width) that its boxes refer to.
-        objects: its labels; None where nothing is known of it.
+        size: (height, width) of the pixels that its boxes refer to.
+        objects: its labels; None if they are not known.
     """
 
     image_id: str
@@ -39,11 +39,11 @@ class NewSet:
     """A data set to be written.
 
     Args:
-        images: with different ids.
-        splits: the ids of each split; empty for a set that is not divided.
-        class_names: in label order.
-        link: links to the image files in place of copies.
-        lost: for each kind of thing that the format cannot hold, how often in each image; writers add to it.
+        images: the images, with different ids.
+        splits: the ids of each split; empty for a set without splits.
+        class_names: the classes in label order.
+        link: whether to link to the image files instead of copying them.
+        lost: for each kind of value that the format cannot hold, the counts by image; writers add to it.
     """
 
     images: Sequence[WrittenImage]
@@ -53,12 +53,12 @@ class NewSet:
     lost: dict[str, Counter[str]] = field(default_factory=dict)
 
     def lose(self, kind: str, image_id: str, count: int = 1) -> None:
-        """Counts what does not go over."""
+        """Counts a lost value."""
         if count:
             self.lost.setdefault(kind, Counter())[image_id] += count
 
     def place(self, image: WrittenImage, folder: Path) -> None:
-        """Puts an image file into a folder."""
+        """Copies or links an image file into a folder."""
         target = folder / image.file_name
         if self.link:
             target.symlink_to(image.source.resolve())
@@ -71,7 +71,7 @@ class NewSet:
             shutil.copyfileobj(data, copy, 1 << 20)
 
     def elementary_splits(self) -> dict[str, list[WrittenImage]]:
-        """The images of each split but of those that are others together, such as trainval; "" where not divided."""
+        """The images of each split that is no union of others, such as trainval; "" for a set without splits."""
         by_id = {image.image_id: image for image in self.images}
         if not self.splits:
             return {"": list(self.images)}

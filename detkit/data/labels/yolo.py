@@ -21,16 +21,21 @@ NO_LABELS = {*CLASS_FILES, "readme.txt", "readme.roboflow.txt", "readme.dataset.
 def read_yolo(place: Path, class_names: Sequence[str] = ()) -> LabelSet:
     """The label set of a YOLO folder.
 
-    It is described by a YAML file (names, train, val, test), or has a file of class names and one of these layouts:
-    images/SPLIT with labels/SPLIT, SPLIT/images with SPLIT/labels, images with labels, or all files side by side.
+    A YAML file (names, train, val, test) describes it, or it has a file of class names and one of these layouts:
+
+    - images/SPLIT with labels/SPLIT;
+    - SPLIT/images with SPLIT/labels;
+    - images with labels;
+    - all files side by side.
+
     An image without a text file has no objects.
 
     Args:
         place: the folder, or its YAML file.
-        class_names: taken instead of those of the folder where it has none.
+        class_names: class names for a folder that has none.
 
     Raises:
-        DataError: no class names, a split that is not there, text files without an image.
+        DataError: if there are no class names, a split is missing, or a text file has no image.
     """
     root, file = (place.parent, place) if place.is_file() else (place, yolo_description(place))
     found = described(file) if file else laid_out(root, class_names)
@@ -97,7 +102,7 @@ def _name_of(path: Path, root: Path) -> str:
 
 
 def label_file(image: Path) -> Path:
-    """Where the text file of an image lies: in labels beside its folder images, or beside the image."""
+    """The text file of an image: in the folder labels beside its folder images, or beside the image."""
     parts = list(image.parts)
     if "images" in parts:
         parts[len(parts) - 1 - parts[::-1].index("images")] = "labels"

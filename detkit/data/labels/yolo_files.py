@@ -1,4 +1,4 @@
-"""Which images a YOLO folder holds, in which splits, and what its class numbers mean."""
+"""The images, splits and class names of a YOLO folder."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ SPLITS = ("train", "val", "valid", "validation", "test")
 
 @dataclass(frozen=True)
 class YOLOFolder:
-    """What a description file, or the folder without one, says.
+    """The content of a YOLO folder, by its description file or its layout.
 
     Args:
-        names: the class of each number; "" where a number has none.
-        splits: the images of each split; {"": ...} for a folder that is not divided.
-        num_keypoints: numbers of the keypoints of a row.
+        names: the class of each number; "" for a number without a class.
+        splits: the images of each split; {"": ...} for a folder without splits.
+        num_keypoints: number of values for keypoints in a row.
     """
 
     names: tuple[str, ...]
@@ -34,10 +34,10 @@ class YOLOFolder:
 
 
 def yolo_description(root: Path) -> Path | None:
-    """The YAML file that describes a folder, as Ultralytics and Roboflow write it; None where there is none.
+    """The YAML file that describes a folder, as Ultralytics and Roboflow write it; None if there is none.
 
     Raises:
-        DataError: there are several and none has a usual name.
+        DataError: if there are several and none has a usual name.
     """
     files = [path for path in entries(root) if path.suffix in (".yaml", ".yml") and _describes(path)]
     usual = [path for path in files if path.stem in ("data", "dataset", "_data")] or files
@@ -63,10 +63,10 @@ def _yaml(path: Path) -> Any:
 
 
 def described(file: Path) -> YOLOFolder:
-    """What a description file says; its folder's own layout where it names no split.
+    """The folder of a description file; if the file names no split, by the folder's layout.
 
     Raises:
-        DataError: no names, names twice, or a split that is not there.
+        DataError: if there are no names, a name is repeated, or a split is missing.
     """
     data = _yaml(file)
     if not isinstance(data, dict) or "names" not in data:
@@ -136,14 +136,14 @@ def _listed_image(line: str, file: Path, base: Path) -> Path:
 
 
 def laid_out(root: Path, class_names: Sequence[str]) -> YOLOFolder:
-    """What a folder without a description file holds.
+    """The content of a folder without a description file.
 
     Args:
         root: the folder.
-        class_names: taken where it has no file of class names.
+        class_names: class names for a folder that has no file of them.
 
     Raises:
-        DataError: there are no class names.
+        DataError: if there are no class names.
     """
     files = [folder / name for folder in (root, root / "labels") for name in CLASS_FILES]
     file = next((path for path in files if path.is_file()), None)

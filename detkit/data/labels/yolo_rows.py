@@ -20,18 +20,22 @@ TOLERANCE = 1e-3
 def read_yolo_rows(file: Path, names: Sequence[str], num_keypoints: int, size: tuple[int, int]) -> ImageLabels:
     """The objects of one label file.
 
-    A row holds a box; a box and a confidence; with ``num_keypoints`` numbers more a box and keypoints; or else a
-    polygon of three corners or more, which is also how rotated boxes are written.
+    A row holds one of these:
+
+    - a box;
+    - a box and a confidence;
+    - a box and keypoints (``num_keypoints`` more numbers);
+    - a polygon of three corners or more, also for rotated boxes.
 
     Args:
-        file: the text file; one that is not there says that the image has no object.
+        file: the text file; if it is missing, the image has no object.
         names: the class of each number.
-        num_keypoints: numbers of the keypoints of a row, 0 for none.
+        num_keypoints: number of values for keypoints in a row, 0 for none.
         size: (height, width) of the image.
 
     Raises:
-        DataError: a row of another length, a class number without a name, a share outside of 0 to 1, a box without
-            area; ``problems`` has each.
+        DataError: if a row has another length, a class number has no name, a share is not in 0 to 1, or a box has no
+            area; ``problems`` holds all mistakes.
     """
     if not file.exists():
         return ImageLabels(())

@@ -1,4 +1,4 @@
-"""How good the detections are: AP by class, and precision over recall."""
+"""The accuracy of the detections: AP by class, and precision over recall."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MOST_CURVES = 24
 
 
 def accuracy(inputs: Inputs) -> Section:
-    """AP of each class with its interval, and every other figure of the evaluators."""
+    """The section with AP of each class, its interval, and all other figures of the evaluators."""
     judged, title = inputs.judged, "Average precision"
     if judged is None:
         return Section("ap", title, missing=inputs.no_judgement)
@@ -75,7 +75,7 @@ def _shown(value: object) -> str | None:
 
 
 def curves(inputs: Inputs) -> Section:
-    """Precision over recall of each class, with and without the box head."""
+    """The section with precision over recall of each class, with and without the box head."""
     judged, title = inputs.judged, "Precision and recall"
     if judged is None:
         return Section("pr", title, missing=inputs.no_judgement)

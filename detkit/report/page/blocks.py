@@ -1,4 +1,4 @@
-"""What a page is put together from."""
+"""The blocks of a page."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Spread:
-    """A fraction with its 95 % interval; both limits are the fraction itself where it is not known."""
+    """A fraction with its 95 % interval; both limits are the fraction itself if there is no interval."""
 
     value: float
     low: float
@@ -29,8 +29,8 @@ class Table:
 
     Args:
         head: the names of the columns.
-        rows: as many cells each.
-        caption: what to read in it.
+        rows: the rows, with a cell for each column.
+        caption: what to read in the table.
         emphasis: whether the last row is a sum or mean.
         named: whether the first column names the row.
     """
@@ -49,9 +49,9 @@ class Plot:
     """One plot.
 
     Args:
-        name: of its file, without an ending.
+        name: name of its file, without an ending.
         figure: the plot.
-        alt: what it shows, for who cannot see it.
+        alt: a text that describes the plot.
     """
 
     name: str
@@ -71,11 +71,11 @@ class Plots:
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """A photograph.
+    """A picture.
 
     Args:
-        jpeg: the file.
-        alt: what it shows.
+        jpeg: the bytes of the JPEG file.
+        alt: a text that describes the picture.
         lines: short lines below it.
     """
 
@@ -114,11 +114,11 @@ class Section:
     """A part of the page.
 
     Args:
-        name: of its anchor.
+        name: name of its anchor.
         title: its heading.
         lead: one or two sentences below the heading.
         blocks: its content.
-        missing: why there is no such part; then it is only listed.
+        missing: why the part is missing; such a part is only listed.
         is_open: whether it is unfolded at first.
     """
 

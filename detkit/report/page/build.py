@@ -36,7 +36,7 @@ TEMPLATE = "report.html.jinja"
 
 
 def sections(inputs: Inputs) -> list[Section]:
-    """Every section of the page, those that are missing too."""
+    """Every section of the page, missing ones too."""
     return [make(inputs) for make in SECTIONS]
 
 
@@ -44,9 +44,9 @@ def write_page(file: Path, inputs: Inputs, parts: Sequence[Section]) -> None:
     """Writes the page as one file that needs no other.
 
     Args:
-        file: its folder exists.
-        inputs: for its head.
-        parts: what ``sections`` gives.
+        file: the file; its folder must exist.
+        inputs: inputs of the page's head.
+        parts: the result of ``sections``.
     """
     from jinja2 import Environment, PackageLoader
 

@@ -1,4 +1,4 @@
-"""What a run took."""
+"""The cost of a run."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def cost(inputs: Inputs) -> Section:
 
 
 def duration(seconds: float) -> str:
-    """Seconds for a reader: 4.2 s, 3 min 20 s, 2 h 5 min."""
+    """Seconds as text: 4.2 s, 3 min 20 s, 2 h 5 min."""
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
@@ -39,5 +39,5 @@ def duration(seconds: float) -> str:
 
 
 def memory(count: int | None) -> str | None:
-    """Bytes for a reader; None where nothing counted them."""
+    """Bytes as text; None if they were not counted."""
     return f"{count / 2**30:.2f} GiB" if count else None

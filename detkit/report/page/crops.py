@@ -1,4 +1,4 @@
-"""Parts of photographs with boxes in them."""
+"""Parts of images with boxes."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ def crop(sample: Sample, outlines: Sequence[tuple[Sequence[float], str]], alt: s
 
     Args:
         sample: the image.
-        outlines: (box, its colour in the palette); one at least, later ones lie on top.
-        alt: what the picture shows.
+        outlines: (box, its colour in the palette); at least one, later ones are on top.
+        alt: a text that describes the picture.
         lines: short lines below it.
 
     Raises:
-        DataError: the image cannot be read.
+        DataError: if the image cannot be read.
     """
     drawn = outlined_crop(sample_image(sample), [(box, rgb(color)) for box, color in outlines])
     return Picture(jpeg_bytes(drawn), alt, lines)

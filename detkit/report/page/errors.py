@@ -1,4 +1,4 @@
-"""What goes wrong: false positives by kind, what each kind costs, and which class is taken for which."""
+"""The errors: false positives by kind, the AP that each kind costs, and confusion of classes."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ TIDE = {
 
 
 def errors(inputs: Inputs) -> Section:
-    """Errors after Hoiem and after TIDE, and the confusion matrix.
+    """The section with errors after Hoiem and after TIDE, and the confusion matrix.
 
     Raises:
-        ConfigError: DIAGNOSIS.SIMILAR_CLASSES names a class that is none.
+        ConfigError: if DIAGNOSIS.SIMILAR_CLASSES names an unknown class.
     """
     title, judged = "Errors", inputs.judged
     if judged is None:
@@ -84,7 +84,7 @@ def _kinds(judged: Judged, groups: Groups) -> Plots:
 
 
 def impact(found: Hoiem) -> dict[str, float]:
-    """The mean over classes of the AP that mending a kind of error wins, by what is mended."""
+    """The gain in AP, as a mean over classes, from the correction of each kind of error."""
     known = [one for one in found.classes if one.num_truths]
     gained = {
         told: float(np.mean([one.impact[key].ap - one.all.ap for one in known]))

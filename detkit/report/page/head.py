@@ -14,8 +14,8 @@ class Figure:
 
     Args:
         value: the number.
-        unit: behind it.
-        label: what it is.
+        unit: its unit.
+        label: its name.
         note: one short line below.
     """
 
@@ -26,7 +26,7 @@ class Figure:
 
 
 def subtitle(inputs: Inputs) -> list[str]:
-    """What was run, a few words each."""
+    """The main settings of the run, a few words each."""
     config = inputs.config
     split = config.DATA.TEST if isinstance(config.DATA.TEST, str) else "+".join(config.DATA.TEST)
     words = [f"{config.DATA.NAME} {split}"]

@@ -1,4 +1,4 @@
-"""What a report is drawn from: a run, or detection files and annotations alone."""
+"""The inputs of a report: a run, or detection files and annotations alone."""
 
 from __future__ import annotations
 
@@ -43,24 +43,24 @@ FOREIGN = "detection files hold nothing of it"
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Inputs:
-    """What is known of a run. What it does not have is empty or None.
+    """Everything that is known of a run; missing parts are empty or None.
 
     Args:
-        name: of the recipe, or of the detection files.
+        name: name of the recipe, or of the detection files.
         config: all keys.
-        is_run: whether this is a run of detkit's own.
-        dataset: the test images; None where nothing was detected in them.
-        detections: of each test image.
-        unrefined: the same without the box head.
-        proposals: of each test image.
-        metrics: what the evaluators say, by metric.
-        calibration: the model's thresholds and, where they were learnt, probabilities; None where no model is known.
-        trace: what the detecting step kept of its way.
-        training: by stage, the lines that its training has written.
+        is_run: whether this is a run of detkit.
+        dataset: the test images; None if nothing was detected in them.
+        detections: detections of each test image.
+        unrefined: detections without the box head.
+        proposals: proposals of each test image.
+        metrics: results of the evaluators, by metric.
+        calibration: the model's thresholds and, if they were learnt, probabilities; None if no model is known.
+        trace: the trace of the detecting step.
+        training: metrics lines of each stage that trains.
         mining: the report of the classifier.
         train: the images that the classifier has learnt from.
-        steps: by label, what the run wrote of each step that it made.
-        labels: of all steps, in order.
+        steps: records of each step that the run made, by label.
+        labels: labels of all steps, in order.
         notices: oddities of data and settings, a line each.
     """
 
@@ -83,7 +83,7 @@ class Inputs:
 
     @cached_property
     def judged(self) -> Judged | None:
-        """The detections, each told right or wrong; None where there are none or no ground truth to judge by."""
+        """The detections with verdicts; None if there are no detections or no ground truths."""
         return self._judged(self.detections)
 
     @cached_property
@@ -113,7 +113,7 @@ class Inputs:
 
     @classmethod
     def of_run(cls, run: Run) -> Inputs:
-        """What the finished steps of a run hold."""
+        """The inputs from the finished steps of a run."""
         detected, proposed = run.find(DETECTIONS, "TEST"), run.find(PROPOSALS, "TEST")
         found = {step.id.lower(): run.result(step) for step in run.steps}
         classified, evaluated = run.find(CLASSIFIER, "TRAIN"), run.find(METRICS, "TEST")
@@ -142,10 +142,10 @@ class Inputs:
 
     @classmethod
     def of_files(cls, config: Config, path: Path) -> Inputs:
-        """What detection files of any program and the annotations of DATA.TEST hold.
+        """The inputs from detection files of any program and the annotations of DATA.TEST.
 
         Raises:
-            DataError: the files or the annotations cannot be used.
+            DataError: if the files or the annotations cannot be used.
         """
         dataset = Datasets(config, needs_images=False)("TEST")
         detections = read_detections(path, dataset, config.DATA.TEST)

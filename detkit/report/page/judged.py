@@ -1,4 +1,4 @@
-"""The detections of a split, each told right or wrong."""
+"""The detections of a split, each marked right or wrong."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ WORDS: Mapping[Source, str] = {
 
 @dataclass(frozen=True, eq=False)
 class Judged:
-    """What VOC's rules say of each detection at an IoU of 0.5.
+    """Detections with verdicts by VOC's rules at an IoU of 0.5.
 
     Args:
         outcome: the D detections and the ground truths, as columns.
-        verdicts: of each detection.
-        matches: of each class its detections that count.
-        thresholds: (K,) the least score that is shown.
-        source: where the thresholds come from: the model has "learnt" them on other images, they are its "default", or
-            those of the "best F1" on these images where no model is known.
-        measure: AP as VOC2007 defines it.
-        calibration: tells how probable it is that a detection is right; None where that is not known.
-        strict: whether the overlap must exceed 0.5, as EVALUATION.VOC.STRICT_IOU asks.
+        verdicts: verdict on each detection.
+        matches: detections of each class that count.
+        thresholds: (K,) the score from which each class is shown.
+        source: origin of the thresholds: "learnt" by the model on other images, its "default", or of the "best F1" on
+            these images if no model is known.
+        measure: computes AP as in VOC2007.
+        calibration: gives the probability that a detection is right; None if it is not known.
+        strict: whether the overlap must exceed 0.5, as EVALUATION.VOC.STRICT_IOU says.
     """
 
     outcome: Outcome
@@ -79,22 +79,22 @@ class Judged:
 
     @property
     def threshold_words(self) -> str:
-        """What stands behind "the threshold" to say where it comes from."""
+        """The words after "the threshold" that say where it comes from."""
         return WORDS[self.source]
 
     @property
     def num_truths(self) -> int:
-        """Objects that are to be found."""
+        """The number of objects to be found."""
         return int(self.outcome.num_truths.sum())
 
     @cached_property
     def intervals(self) -> tuple[list[Interval | None], Interval]:
-        """AP of each class and mean AP, with their intervals from test images drawn anew."""
+        """AP of each class and mean AP, with bootstrap intervals over the test images."""
         return ap_intervals(self.matches, self.measure)
 
     @cached_property
     def aps(self) -> list[float | None]:
-        """AP of each class, None for one without an object."""
+        """AP of each class; None for a class without an object."""
         return [float(self.measure(*own.curve())) if own.num_truths else None for own in self.matches]
 
     @cached_property
@@ -104,7 +104,7 @@ class Judged:
 
     @cached_property
     def probabilities(self) -> np.ndarray | None:
-        """(D,) how probable it is that each detection is right; None where that is not known."""
+        """(D,) probability that each detection is right; None if it is not known."""
         if self.calibration is None:
             return None
         scores, labels = self.outcome.det_scores.astype(np.float32), self.outcome.det_labels
@@ -112,29 +112,29 @@ class Judged:
         return None if found is None else found.double().numpy()
 
     def score_text(self, row: int) -> str:
-        """The probability of a detection where it is known, else its score."""
+        """The probability of a detection if it is known, else its score, as text."""
         if self.probabilities is not None:
             return f"p {self.probabilities[row]:.2f}"
         return f"score {self.outcome.det_scores[row]:.2f}"
 
     def at_threshold(self, label: int) -> tuple[float, float]:
-        """Recall and precision of a class's detections that are shown."""
+        """Recall and precision of the shown detections of a class."""
         own = self.matches[label]
         shown = own.scores >= self.thresholds[label]
         right = float(own.hits[shown].sum())
         return right / max(own.num_truths, 1), right / max(int(shown.sum()), 1)
 
     def f1(self) -> float:
-        """F1 over all classes of what is shown."""
+        """F1 of the shown detections over all classes."""
         right, wrong = (int((self.shown & rows).sum()) for rows in (self.verdicts.right, self.verdicts.wrong))
         return 2 * right / max(right + wrong + self.num_truths, 1)
 
     def best_by_class(self, some: np.ndarray, most: int) -> list[int]:
-        """Rows of some detections, in turn the best of each class, so that no class takes all places.
+        """Rows of selected detections: the best of each class in turn, so that no class takes all places.
 
         Args:
-            some: (D,) bool.
-            most: how many are given.
+            some: (D,) bool, the selected detections.
+            most: maximal number of rows.
         """
         rows = self.outcome.order[some[self.outcome.order]]
         return rows[in_turn(self.outcome.det_labels[rows])[:most]].tolist()

@@ -12,7 +12,7 @@ PICTURES = 12
 
 
 def mining(inputs: Inputs) -> Section:
-    """Hard negatives and objective by retraining, and the hardest of them."""
+    """The section with hard negatives and objective at each training, and the hardest negatives."""
     title, report = "Hard negative mining", inputs.mining
     if not inputs.is_run:
         return Section("mining", title, missing=FOREIGN)

@@ -1,4 +1,4 @@
-"""Photographs of the objects that nothing shown has found, each with the step that lost it."""
+"""Pictures of objects that no shown detection has found, each with the step that lost it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NEAR = 0.3
 
 
 def missed(inputs: Inputs, judged: Judged) -> Gallery:
-    """The lost objects, in turn the largest of each class; they are those of ``detkit diagnose``."""
+    """The section with the lost objects of ``detkit diagnose``: the largest of each class in turn."""
     assert inputs.dataset is not None
     outcome = judged.outcome
     lost = lost_objects(outcome, judged.thresholds, inputs.trace)

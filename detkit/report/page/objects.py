@@ -1,4 +1,4 @@
-"""Which objects are found: by size, shape, truncation, and by how exact a box must be."""
+"""The objects that are found, by size, shape, truncation and required IoU."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TOLD = {"area": "size", "aspect": "shape", "truncation": "truncation"}
 
 
 def objects(inputs: Inputs) -> Section:
-    """AP by the properties of objects, and over the IoU that is asked for."""
+    """The section with AP by properties of objects, and AP over the required IoU."""
     title, judged = "Size, shape and place", inputs.judged
     if judged is None:
         return Section("objects", title, missing=inputs.no_judgement)

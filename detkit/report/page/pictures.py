@@ -1,4 +1,4 @@
-"""Photographs with what was found in them, and what was not."""
+"""Pictures with detections and missed objects."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ WHOLE, WORST = 8, 8
 
 
 def pictures(inputs: Inputs) -> Section:
-    """Whole images as the model shows them, then the best, the worst and the missed."""
+    """The section with whole images as the model shows them, then the best, the worst and the missed."""
     title, judged = "Pictures", inputs.judged
     if inputs.dataset is None:
         return Section("pictures", title, missing=inputs.no_judgement)

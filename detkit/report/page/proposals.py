@@ -1,4 +1,4 @@
-"""How many objects the proposals reach."""
+"""The recall of the proposals."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SHOWN_IOUS = (0.5, 0.7, 0.9)
 
 
 def proposals(inputs: Inputs) -> Section:
-    """Recall by IoU and by number of proposals, and the mean best overlap of each class."""
+    """The section with recall by IoU and by number of proposals, and the mean best overlap of each class."""
     title = "Proposals"
     if not inputs.is_run:
         return Section("proposals", title, missing=FOREIGN)

@@ -1,4 +1,4 @@
-"""What the box head did."""
+"""The effect of the box head."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PICTURES = 6
 
 
 def regression(inputs: Inputs) -> Section:
-    """IoU of detections with their objects, before and after box regression, and the boxes that moved most."""
+    """The section with IoU of detections before and after box regression, and the boxes that moved most."""
     title, judged = "Box regression", inputs.judged
     if not inputs.is_run:
         return Section("boxes", title, missing=FOREIGN)

@@ -1,4 +1,4 @@
-"""What the run was asked to do."""
+"""The settings of the run."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from detkit.report.page.inputs import Inputs
 
 
 def settings(inputs: Inputs) -> Section:
-    """Oddities, and every key of the config."""
+    """The section with oddities and every key of the config."""
     blocks: list[Block] = [Text(line) for line in inputs.notices]
     blocks.append(Text(inputs.config.text(), literal=True))
     return Section("config", "Config", "Every key that holds, defaults included.", blocks, is_open=False)

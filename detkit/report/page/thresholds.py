@@ -1,4 +1,4 @@
-"""From which score on to show a detection, and what a probability is worth."""
+"""Display thresholds, and the reliability of probabilities."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MOST_LINES = 6
 
 
 def thresholds(inputs: Inputs) -> Section:
-    """F1 over the threshold, calibration, and the figures at the threshold of each class."""
+    """The section with F1 over the threshold, calibration, and the figures at each class's threshold."""
     title, judged = "Thresholds and probabilities", inputs.judged
     if judged is None:
         return Section("thresholds", title, missing=inputs.no_judgement)

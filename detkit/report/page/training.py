@@ -1,4 +1,4 @@
-"""How trainings went."""
+"""The course of training."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from detkit.visualize.plots.lines import Line, over_steps
 
 
 def training(inputs: Inputs) -> Section:
-    """Losses and accuracies of each stage that trains a network."""
+    """The section with losses and accuracies of each stage that trains a network."""
     title = "Training"
     if not inputs.training:
         missing = "no stage of this recipe has trained a network" if inputs.is_run else FOREIGN

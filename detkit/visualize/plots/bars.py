@@ -18,9 +18,9 @@ def stacked_shares(title: str, names: Sequence[str], shares: Mapping[str, np.nda
     """A bar for each name, made of its shares from left to right.
 
     Args:
-        title: what is shown.
-        names: of the N bars, from the top.
-        shares: by kind (N,) fractions; of each bar they add up to 1, or to 0 where there is nothing.
+        title: title of the plot.
+        names: names of the N bars, from the top.
+        shares: (N,) fractions of each kind; those of a bar add up to 1, or to 0 for an empty bar.
         colors: a name of the palette for each kind.
     """
     figure, axes = new_axes("share", "", title=title, height=1.35 + 0.24 * len(names))
@@ -40,13 +40,13 @@ def stacked_shares(title: str, names: Sequence[str], shares: Mapping[str, np.nda
 
 
 def gains(title: str, values: Mapping[str, float], *, xlabel: str, notes: Sequence[str] = ()) -> Figure:
-    """A bar for each value, with the value written behind it.
+    """A bar for each value, with the value written after it.
 
     Args:
-        title: what is shown.
+        title: title of the plot.
         values: fractions by name, from the top.
-        xlabel: what they are, in percent.
-        notes: of each, written behind the value.
+        xlabel: label of the values, in percent.
+        notes: a text for each bar, after the value.
     """
     figure, axes = new_axes(xlabel, "", title=title, height=0.95 + 0.26 * len(values))
     places, percent = np.arange(len(values)), 100 * np.array(list(values.values()))
@@ -62,10 +62,10 @@ def gains(title: str, values: Mapping[str, float], *, xlabel: str, notes: Sequen
 
 
 def confusion(names: Sequence[str], counts: np.ndarray) -> Figure:
-    """Objects by what they were detected as: darker cells hold a larger share of their row.
+    """A confusion matrix. Darker cells hold a larger share of their row.
 
     Args:
-        names: of the rows and columns; the last one is the background.
+        names: names of the rows and columns; the last one is the background.
         counts: (N, N) integers, true classes in rows.
     """
     from matplotlib.patches import Rectangle
@@ -91,10 +91,10 @@ def parts(title: str, groups: Mapping[str, Mapping[str, float]], whole: float, *
     """A line of dots for each group of parts, and the whole as a dashed line.
 
     Args:
-        title: what is shown.
-        groups: by group, the value of each of its parts, not a number where it is not known.
-        whole: of all parts together.
-        ylabel: the value.
+        title: title of the plot.
+        groups: by group, the value of each of its parts; nan if it is not known.
+        whole: the value of all parts together.
+        ylabel: label of the value.
     """
     figure, axes = new_axes("", ylabel, title=title, width=1.45 * WIDTH)
     first, ticks = 0, []
@@ -112,12 +112,12 @@ def parts(title: str, groups: Mapping[str, Mapping[str, float]], whole: float, *
 
 
 def reliability_diagram(confidence: np.ndarray, accuracy: np.ndarray, counts: np.ndarray) -> Figure:
-    """How often detections are right over how probable that was said to be; larger dots stand for more detections.
+    """The share of right detections over their probability; larger dots stand for more detections.
 
     Args:
-        confidence: (B,) mean probability, not a number for an empty bin.
-        accuracy: (B,) share that is right, likewise.
-        counts: (B,) detections.
+        confidence: (B,) mean probability; nan for an empty bin.
+        accuracy: (B,) share of right detections; nan for an empty bin.
+        counts: (B,) number of detections.
     """
     figure, axes = new_axes("probability", "share that is right", title="Calibration")
     axes.plot([0, 1], [0, 1], color=LIGHT["muted"], linewidth=0.9, linestyle="--")

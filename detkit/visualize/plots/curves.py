@@ -24,11 +24,10 @@ def precision_recall(
     """Precision over recall of one class.
 
     Args:
-        title: the class.
-        curves: by name the (N,) recall, which never falls, and the (N,) precision after each detection; the first
-            lies on top.
-        marked: recall and precision where the model's own threshold lies.
-        legend: whether the curves are named.
+        title: name of the class.
+        curves: by name (N,) recall, which never falls, and (N,) precision after each detection; the first is on top.
+        marked: recall and precision at the model's own threshold.
+        legend: whether there is a legend.
     """
     figure, axes = new_axes("recall", "precision", title=title, width=2.7, height=2.35)
     for place, ((name, (recall, precision)), color) in enumerate(zip(curves.items(), SERIES)):
@@ -43,7 +42,7 @@ def precision_recall(
 
 
 def thinned(steps: np.ndarray) -> np.ndarray:
-    """Rows of a curve to draw: the first and the last at each x, or at about ``POINTS`` of these where there are more.
+    """Rows of a curve to draw: the first and last at each x, or at about ``POINTS`` of them if there are more.
 
     Args:
         steps: (N,) x, which never falls.

@@ -1,4 +1,4 @@
-"""Figures in detkit's look, and what they become: SVG, or a file."""
+"""Figures in detkit's style, and their output as SVG or as a file."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ POINTS = 200
 def new_axes(
     xlabel: str, ylabel: str, *, title: str = "", width: float = WIDTH, height: float = HEIGHT
 ) -> tuple[Figure, Axes]:
-    """An empty figure with one pair of axes; no global state of matplotlib is touched."""
+    """An empty figure with one pair of axes. It does not use matplotlib's global state."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), layout="constrained")
@@ -49,14 +49,14 @@ def new_axes(
 
 
 def fractions(axes: Axes, which: str = "xy") -> None:
-    """Axes that run over the fractions 0 to 1."""
+    """Sets axes to the fractions 0 to 1."""
     for name in which:
         getattr(axes, f"set_{name}lim")(-0.02, 1.02)
         getattr(axes, f"set_{name}ticks")([0, 0.25, 0.5, 0.75, 1], ["0", ".25", ".5", ".75", "1"])
 
 
 def add_legend(axes: Axes, **where: Any) -> None:
-    """A legend without a box."""
+    """Adds a legend without a box."""
     axes.legend(frameon=False, fontsize=8.5, labelcolor=LIGHT["ink"], handlelength=1.4, **where)
 
 
@@ -64,9 +64,9 @@ def svg_text(figure: Figure, *, adaptive: bool = False) -> str:
     """The figure as SVG with its text as text; the same figure gives the same bytes.
 
     Args:
-        figure: it and its axes have no background.
-        adaptive: whether colours follow the reader's choice of light or dark, as browsers draw them; other programs
-            know no such colours.
+        figure: the figure; it and its axes have no background.
+        adaptive: whether colours follow the reader's choice of light or dark. Browsers can draw such colours, other
+            programs cannot.
     """
     from matplotlib import rc_context
 
@@ -87,7 +87,7 @@ def write_plot(path: Path, figure: Figure) -> None:
     """Writes a figure as .svg or .png, on white.
 
     Raises:
-        ConfigError: the path ends otherwise.
+        ConfigError: if the path has another ending.
     """
     if path.suffix not in FORMATS:
         raise ConfigError(f"{path}: plots are written as {' or '.join(FORMATS)}")

@@ -1,4 +1,4 @@
-"""Numbers that change over the course of a training."""
+"""Lines of numbers over a training run."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ Line = tuple[Sequence[float], Sequence[float]]
 def over_steps(
     title: str, lines: Mapping[str, Line], *, xlabel: str, ylabel: str, share: bool = False, log: bool = False
 ) -> Figure:
-    """Lines over a course, with a dot where a line has few points.
+    """Lines over steps or another quantity; a line of few points has dots.
 
     Args:
-        title: what is shown.
-        lines: by name; the first six have colours of their own.
-        xlabel: the course.
-        ylabel: the number.
+        title: title of the plot.
+        lines: lines by name; the first six have colours of their own.
+        xlabel: label of x.
+        ylabel: label of y.
         share: whether y is a fraction, drawn from 0 to 1.
-        log: whether y is drawn by its logarithm.
+        log: whether y has a logarithmic scale.
     """
     from matplotlib.ticker import MaxNLocator
 

@@ -1,4 +1,4 @@
-"""How many objects the proposals reach."""
+"""Plots of the recall of proposals."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 def recall_by_iou(recalls: Mapping[str, Mapping[float, float]]) -> Figure:
-    """Recall over the IoU that is asked for.
+    """Recall over the required IoU.
 
     Args:
-        recalls: by number of proposals, in words, the recall at each IoU.
+        recalls: the recall at each IoU, by a text with the number of proposals.
     """
     figure, axes = new_axes("IoU that a proposal must reach", "share of objects reached", title="Recall by IoU")
     for (name, recall), color in zip(recalls.items(), SERIES):
@@ -30,7 +30,7 @@ def recall_by_count(recalls: Mapping[str, Mapping[int, float]]) -> Figure:
     """Recall over the number of proposals of an image.
 
     Args:
-        recalls: by IoU, in words, the recall with each number of proposals.
+        recalls: the recall with each number of proposals, by a text with the IoU.
     """
     figure, axes = new_axes("proposals of an image", "share of objects reached", title="Recall by count")
     for (name, recall), color in zip(recalls.items(), SERIES):

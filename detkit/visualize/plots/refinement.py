@@ -1,4 +1,4 @@
-"""What box regression did to boxes."""
+"""Plots of the effect of box regression."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ BINS = np.linspace(0, 1, 21)
 
 
 def iou_before_and_after(before: np.ndarray, after: np.ndarray) -> Figure:
-    """A dot for each box: its IoU with the object after regression over that before; above the diagonal it gained.
+    """A dot for each box: IoU with the object after regression over IoU before; above the diagonal it improved.
 
     Args:
         before: (N,) IoU of the proposals with their objects.
-        after: (N,) of the boxes that came of them.
+        after: (N,) IoU of the moved boxes with their objects.
     """
     figure, axes = new_axes("IoU of the proposal", "IoU after regression", title="Box by box")
     rows = np.linspace(0, len(before) - 1, min(len(before), MOST_DOTS)).astype(int)
@@ -35,7 +35,7 @@ def iou_before_and_after(before: np.ndarray, after: np.ndarray) -> Figure:
 
 
 def iou_histogram(before: np.ndarray, after: np.ndarray) -> Figure:
-    """How many boxes have which IoU, before and after regression; arguments as for ``iou_before_and_after``."""
+    """A histogram of IoU before and after regression; arguments are as for ``iou_before_and_after``."""
     figure, axes = new_axes("IoU with the object", "boxes", title="Spread of IoU")
     for values, color, label in ((before, "orange", "proposals"), (after, "blue", "after regression")):
         counts, _ = np.histogram(values, BINS)
