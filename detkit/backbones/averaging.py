@@ -1,4 +1,4 @@
-"""What backbones share that are built out of a library's networks."""
+"""Functions that backbones from libraries' networks share."""
 
 from __future__ import annotations
 

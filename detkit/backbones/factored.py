@@ -17,7 +17,7 @@ def linear_layers(backbone: Backbone) -> dict[str, nn.Linear]:
 
 @torch.no_grad()
 def of_rank(layer: nn.Linear, rank: int) -> nn.Sequential:
-    """Two layers that give what ``layer`` gives with all but its ``rank`` largest singular values set to 0.
+    """Two layers that equal ``layer`` with all but its ``rank`` largest singular values set to 0.
 
     W = U S V' becomes S_t V_t' without a bias, then U_t with the bias of ``layer``. There is no activation in between.
     Source: Fast R-CNN, section 3.1.

@@ -82,7 +82,7 @@ class Tracer(TorchDispatchMode):
         self._held[id(tensor)] = (tensor, axes)
 
     def of(self, tensor: Tensor) -> Axes:
-        """What the cells of a tensor see, for a tensor that an operation returned."""
+        """What the cells of a tensor see; the tensor is the result of an operation."""
         return self._held[id(tensor)][1]
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

@@ -68,7 +68,7 @@ def read_outline(spec: str, home: str = "") -> Weights | None:
 
     Args:
         spec: as for ``read_weights``.
-        home: likewise.
+        home: as for ``read_weights``.
 
     Raises:
         WeightsError: if the weights are missing or of an unknown kind or name, or their header cannot be read.

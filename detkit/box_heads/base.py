@@ -1,4 +1,4 @@
-"""What every box head gives."""
+"""The base class of box heads."""
 
 from __future__ import annotations
 

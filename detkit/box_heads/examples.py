@@ -1,4 +1,4 @@
-"""What box heads learn from."""
+"""The training examples of box heads."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from detkit.structures import Boxes
 
 @BOX_HEADS.register()
 class Identity(BoxHead):
-    """Leaves every region where it is.
+    """The box head that moves no box.
 
     Args:
         num_classes: not used.

@@ -1,4 +1,4 @@
-"""What box heads with one linear map per class share."""
+"""The base classes of box heads with one linear map per class."""
 
 from __future__ import annotations
 

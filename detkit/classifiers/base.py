@@ -1,4 +1,4 @@
-"""What every region classifier gives."""
+"""The base class of region classifiers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What SVMs learn from."""
+"""The training examples of SVMs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from detkit.regions.label import svm_labels
 
 @dataclass(frozen=True)
 class ExampleRules:
-    """Which regions are positives and negatives of each class; see ``svm_labels``.
+    """The rules for positives and negatives of each class; see ``svm_labels``.
 
     Args:
         positive_iou: IoU from which a proposal is a positive; None takes ground truths alone.

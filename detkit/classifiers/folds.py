@@ -1,4 +1,4 @@
-"""How well a class is told from background on images that its model has not learnt from."""
+"""The accuracy of models on folds of images that they have not learnt from."""
 
 from __future__ import annotations
 

@@ -117,7 +117,7 @@ class Miner:
             self._retrain()
 
     def learn(self, rows: np.ndarray, features: Tensor) -> None:
-        """Caches these negatives, whatever their margins, and trains.
+        """Caches these negatives, for any margins, and trains.
 
         Args:
             rows: (n,) index rows that are not cached.

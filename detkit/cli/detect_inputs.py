@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Asked:
-    """Which objects are shown.
+    """The choice of objects that are shown.
 
     Args:
         min_score: as in ``Detector.detect``.

@@ -1,4 +1,4 @@
-"""What every data set gives."""
+"""The base class of data sets."""
 
 from __future__ import annotations
 

@@ -85,7 +85,7 @@ class Found(Detections):
         )
 
     def plain(self) -> dict[str, Any]:
-        """``score_kind`` and ``detections`` as JSON values: box, class, score, and probability where it is known."""
+        """``score_kind`` and ``detections`` as JSON values: box, class, score, and probability if it is known."""
         rows: list[dict[str, Any]] = [
             {"box": [round(v, 2) for v in box], "class": self.class_names[label], "score": round(score, 5)}
             for box, label, score in zip(self.boxes.tensor.tolist(), self.labels.tolist(), self.scores.tolist())

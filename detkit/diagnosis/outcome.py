@@ -172,7 +172,7 @@ def box_overlaps(
         boxes: (D, 4) float64.
         images: (D,) the image of each.
         others: (T, 4) float64.
-        other_images: (T,) likewise.
+        other_images: (T,) the image of each of the other boxes.
         num_images: I.
     """
     counts = np.bincount(other_images, minlength=num_images)

@@ -1,4 +1,4 @@
-"""What every evaluator gives."""
+"""The base class of evaluators."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ def grid_ap(recall: np.ndarray, precision: np.ndarray, grid: np.ndarray) -> np.n
 
     Args:
         recall: (N,) of one curve, or (N, B) of B curves; never falls.
-        precision: likewise, but it may fall.
+        precision: (N,) of one curve, or (N, B) of B curves.
         grid: levels of recall.
 
     Returns:
@@ -72,7 +72,7 @@ def area_ap(recall: np.ndarray, precision: np.ndarray) -> np.ndarray:
 
     Args:
         recall: (N,) of one curve, or (N, B) of B curves; never falls.
-        precision: likewise.
+        precision: (N,) of one curve, or (N, B) of B curves.
 
     Returns:
         () or (B,) float64.

@@ -1,4 +1,4 @@
-"""What every proposal generator gives."""
+"""The base class of proposal generators."""
 
 from __future__ import annotations
 

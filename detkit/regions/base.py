@@ -1,4 +1,4 @@
-"""What every region extractor and region sampler gives."""
+"""The base classes of region extractors and region samplers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ RegionInputs = Mapping[str, np.ndarray]
 
 @dataclass(frozen=True, eq=False)
 class RegionView:
-    """What a network sees of one region, for people to look at.
+    """A picture of what a network sees of one region.
 
     Args:
         pixels: (h, w, 3) uint8 RGB: a crop, or the scaled image that the region is pooled from.

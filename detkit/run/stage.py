@@ -75,7 +75,7 @@ class Reads:
 
 @dataclass(frozen=True)
 class Context:
-    """What a stage may see while it runs.
+    """Everything that a stage may see while it runs.
 
     Args:
         config: the keys that the stage reads, and RUNTIME.

@@ -150,7 +150,7 @@ class Learnt:
     reason: str = ""
 
     def report(self) -> dict[str, Any]:
-        """``source``, ``reason``, and for each class its threshold, objects, and F1 there on the judged images."""
+        """``source``, ``reason``, and for each class its threshold, number of objects, and F1 at the threshold."""
         thresholds = self.calibration.thresholds.tolist()
         classes = {
             name: {"threshold": threshold, "objects": own.num_truths, "f1": own.f1(threshold)}

@@ -23,7 +23,7 @@ AHEAD = 2
 
 
 def in_threads(make: Callable[[int], Item], start: int, stop: int, workers: int) -> Generator[Item, None, None]:
-    """``make(start)``, ..., ``make(stop - 1)`` in order, whatever the number of workers; closing it ends them.
+    """``make(start)``, ..., ``make(stop - 1)`` in order, for any number of workers; closing it ends the threads.
 
     Close the generator if your code may raise between two items (``contextlib.closing``): a stored traceback keeps the
     threads alive.

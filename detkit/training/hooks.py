@@ -47,7 +47,7 @@ def some_of(image_ids: Sequence[str]) -> str:
 
 
 class Checkpoint(Hook):
-    """Saves every so many iterations and after the last one.
+    """Saves the state at regular intervals and after the last iteration.
 
     Args:
         save: saves the state; gets the number of finished iterations.
@@ -69,7 +69,7 @@ class Checkpoint(Hook):
 
 
 class MetricsWriter(Hook):
-    """Appends a line of JSON every so many iterations and after the last one.
+    """Appends a line of JSON at regular intervals and after the last iteration.
 
     A line holds ``iteration`` (the number of finished iterations), the mean of each number since the previous line, and
     ``seconds`` per iteration. A resumed run first drops the lines of iterations that it runs again.

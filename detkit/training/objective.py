@@ -1,4 +1,4 @@
-"""What a network is trained to."""
+"""The base class of training objectives."""
 
 from __future__ import annotations
 

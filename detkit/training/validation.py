@@ -43,12 +43,12 @@ class Validation:
         numbers.
 
         Args:
-            backbone: in eval mode.
+            backbone: the backbone, in eval mode.
             name: as for ``train``.
-            compute: likewise.
-            workers: likewise.
-            seed: likewise.
-            world: likewise; each process takes a part of every batch.
+            compute: as for ``train``.
+            workers: as for ``train``.
+            seed: as for ``train``.
+            world: as for ``train``; each process takes a part of every batch.
         """
         self.objective.eval()
         terms: dict[str, torch.Tensor] = {}

@@ -19,7 +19,7 @@ LEAST = 24.0
 def outlined_crop(
     image: np.ndarray, outlines: Sequence[Outline], *, context: float = 0.3, side: int = 300
 ) -> np.ndarray:
-    """The square around the outlines, scaled, with the outlines drawn; grey where the image ends.
+    """The scaled square around the outlines, with the outlines drawn; grey outside the image.
 
     Args:
         image: (H, W, 3) uint8 RGB.

@@ -21,7 +21,7 @@ FIELD, REGION = "#ffffff", "#e8590c"
 
 @dataclass(frozen=True, eq=False)
 class Tile:
-    """What a network sees of a region, in a square of one size.
+    """A picture of what a network sees of a region, in a square of one size.
 
     Args:
         pixels: (side, side, 3) uint8 RGB.

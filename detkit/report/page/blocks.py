@@ -86,7 +86,7 @@ class Picture:
 
 @dataclass(frozen=True, eq=False)
 class Gallery:
-    """Pictures under a heading, with one sentence that says what to look at."""
+    """Pictures under a heading, with one sentence that says what to see in them."""
 
     title: str
     caption: str

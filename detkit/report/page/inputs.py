@@ -99,14 +99,14 @@ class Inputs:
 
     @property
     def no_judgement(self) -> str:
-        """Why ``judged`` is None."""
+        """The reason why ``judged`` is None."""
         if self.dataset is None:
             return "nothing was detected in test images yet"
         return "the test images have no ground truth to compare with"
 
     @property
     def no_proposals(self) -> str:
-        """Why proposals cannot be compared with objects."""
+        """The reason why proposals cannot be compared with objects."""
         if self.judged is not None and not self.proposals:
             return "the proposals of this run were removed; --from propose makes them again"
         return self.no_judgement

@@ -1,4 +1,4 @@
-"""The questions to R-CNN, registered for ``detkit paper``: each file answers one or a few that belong together."""
+"""The questions about R-CNN for ``detkit paper``; each file answers one or a few related questions."""
 
 from . import (  # noqa: F401 (importing registers)
     boxes,

@@ -17,7 +17,7 @@ OVERLAPS = (0.6, 0.3, 0.4, 0.5, 0.7, 0.8)
 
 @QUESTIONS.register(name="regression")
 class Regression(Compared):
-    """Appendix C."""
+    """The weight of ridge regression. Source: R-CNN, appendix C."""
 
     title = Text(
         "What does box regression gain, and how much must it be held back?", "边框回归有多大提升？正则化需要多强？"
@@ -32,7 +32,7 @@ class Regression(Compared):
     claims = (Claim("lambda 1000", "no regression"), Claim("lambda 1000", "lambda 1"))
 
     def settings(self, config: Config) -> list[Setting]:
-        """The paper's weight first, then none at all, then others."""
+        """Settings with the paper's weight, without box regression, and with other weights."""
         found = [
             Setting(
                 label=Text(f"lambda {weight}"),
@@ -48,7 +48,7 @@ class Regression(Compared):
 
 @QUESTIONS.register(name="q3.7")
 class OverlapOfExamples(Compared):
-    """Which regions the regression learns from."""
+    """The IoU from which regions are examples of box regression."""
 
     title = Text("Why does box regression learn from an IoU of 0.6 on?", "为什么训练边框回归时的 IoU 阈值设置为 0.6？")
     source = "appendix C"
@@ -63,7 +63,7 @@ class OverlapOfExamples(Compared):
     axis = Text("IoU above which a proposal is an example")
 
     def settings(self, config: Config) -> list[Setting]:
-        """The paper's threshold first."""
+        """Settings with the paper's threshold first."""
         return [
             Setting(label=Text(f"IoU > {iou:g}"), keys={**RIDGE, "BOX_HEAD.Ridge.MIN_IOU": iou}, refined=True, at=iou)
             for iou in OVERLAPS

@@ -1,4 +1,4 @@
-"""The two causes that the paper offers for the softmax's loss, taken apart."""
+"""The two causes that the paper names for the softmax's lower AP, tested one by one."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Causes(Compared):
     )
 
     def settings(self, config: Config) -> list[Setting]:
-        """The SVMs with each cause, then the softmax without."""
+        """Settings of SVMs with each cause, then of the softmax without them."""
         lines: dict[Text, dict[str, Any]] = {
             Text("SVM"): SVM,
             Text("softmax"): SOFTMAX,

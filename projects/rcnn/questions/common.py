@@ -1,4 +1,4 @@
-"""What the questions to R-CNN share."""
+"""The base classes of questions about R-CNN."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ PRESETS = {"tiny": "projects/rcnn/paper_tiny.yaml"}
 
 
 class OfRCNN(Question):
-    """A question to R-CNN."""
+    """A question about R-CNN."""
 
     presets: ClassVar[Mapping[str, str]] = PRESETS
 
 
 class Compared(OfRCNN, Comparison):
-    """A question to R-CNN that compares settings."""
+    """A question about R-CNN that compares settings."""
 
 
 def without_stage(config: Config, name: str) -> dict[str, Any]:

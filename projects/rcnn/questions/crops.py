@@ -1,4 +1,4 @@
-"""How a region becomes the network's input."""
+"""The warp of a region to the network's input."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CONTEXT, MODE, OUTSIDE = (f"REGION_EXTRACTOR.WarpedCrops.{key}" for key in ("PAD
 
 @QUESTIONS.register(name="warp")
 class Warp(Compared):
-    """Appendix A; every line fine-tunes a network of its own."""
+    """The modes of the warp. Each setting fine-tunes its own network. Source: R-CNN, appendix A."""
 
     title = Text("Warp or square, with context or without?", "拉伸还是正方形？要不要上下文？")
     source = "appendix A"
@@ -29,7 +29,7 @@ class Warp(Compared):
     claims = (Claim("warp, context", "warp"), Claim("warp, context", "square, context"))
 
     def settings(self, config: Config) -> list[Setting]:
-        """The context is the recipe's; figure 7 of the paper shows them all."""
+        """Settings with the recipe's amount of context. Figure 7 of the paper shows all modes."""
         none = {CONTEXT: 0}
         lines: dict[Text, dict[str, Any]] = {
             Text("warp, context", "拉伸，带上下文"): {MODE: "warp"},

@@ -1,4 +1,4 @@
-"""Box regression more than once."""
+"""Iterated box regression."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TIMES, RESCORE = "POSTPROCESS.REFINE_ITERATIONS", "POSTPROCESS.RESCORE"
 
 @QUESTIONS.register(name="q3.9")
 class Iterated(Compared):
-    """Appendix C."""
+    """Box regression once and twice. Source: R-CNN, appendix C."""
 
     title = Text("Why is box regression not iterated at test time?", "测试时为什么不多次迭代边界框回归和 SVM 分类？")
     source = "appendix C"
@@ -27,7 +27,7 @@ class Iterated(Compared):
     claims = (Claim("twice", "once"), Claim("twice, scored again", "once"))
 
     def settings(self, config: Config) -> list[Setting]:
-        """Once, then with new crops, and with new crops and scores."""
+        """Settings with one iteration, with new crops, and with new crops and scores."""
         lines = {
             Text("once", "一次"): {},
             Text("twice", "两次"): {TIMES: 2},

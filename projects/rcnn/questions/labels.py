@@ -1,4 +1,4 @@
-"""Why fine-tuning and SVMs have labels of their own."""
+"""Why fine-tuning and SVMs use different labels."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ COLUMNS = (
 
 @QUESTIONS.register(name="q3.2")
 class OtherLabels(Compared):
-    """Section 2.3 and appendix B."""
+    """Labels of fine-tuning and of SVMs. Source: R-CNN, section 2.3 and appendix B."""
 
     title = Text(
         "Why do the softmax and the SVMs have different positives and negatives?",
@@ -54,7 +54,7 @@ class OtherLabels(Compared):
     claims = (Claim("SVM labels", "fine-tuning's labels"), Claim("SVM labels", "network tuned from IoU 0.7"))
 
     def settings(self, config: Config) -> list[Setting]:
-        """SVMs on their own labels, on those of fine-tuning, and on a network that was tuned to fewer positives."""
+        """Settings of SVMs on their own labels, on those of fine-tuning, and on a network tuned to fewer positives."""
         return [
             Setting(label=Text("SVM labels", "SVM 的标签"), keys=SVM),
             Setting(label=Text("fine-tuning's labels", "微调的标签"), keys=LOOSE),
@@ -66,7 +66,7 @@ class OtherLabels(Compared):
         ]
 
     def extended(self, lab: Lab, answer: Answer) -> Answer:
-        """With the number of positives."""
+        """The answer with the number of positives."""
         run = lab.run(answer.settings[0])
         index = finetune_regions(run)
         truths, positives = index.truth_label >= 0, index.foreground_rows

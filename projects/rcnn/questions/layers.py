@@ -21,7 +21,7 @@ TUNED = "{layer}, fine-tuned"
 
 
 def layers_of(config: Config) -> list[str]:
-    """The paper's layers, which a network may lack, and the others that this one has."""
+    """The paper's layers, which a network may lack, and the other layers of this network."""
     return [*PAPER, *(layer for layer in network_layers(config) if layer not in PAPER)]
 
 
@@ -32,13 +32,13 @@ def ends_of(config: Config) -> tuple[str, str]:
 
 
 def svm_on(layer: str) -> dict[str, Any]:
-    """SVMs that read a layer."""
+    """The keys of SVMs that read a layer."""
     return {"CLASSIFIER.NAME": "LinearSVM", "CLASSIFIER.LAYER": layer}
 
 
 @QUESTIONS.register(name="layers")
 class Layers(Compared):
-    """Table 2."""
+    """The layers of table 2. Source: R-CNN, section 3.2."""
 
     title = Text(
         "Which layer do SVMs learn best from, with and without fine-tuning?",
@@ -52,7 +52,7 @@ class Layers(Compared):
     )
 
     def settings(self, config: Config) -> list[Setting]:
-        """The last line is that of the last layer with its boxes regressed."""
+        """Settings with SVMs on each layer; the last one is the last layer with box regression."""
         _, last = ends_of(config)
         plain = without_stage(config, "Finetune")
         lines: list[tuple[str, float | None, Mapping[str, Any]]] = []
@@ -70,7 +70,7 @@ class Layers(Compared):
         return [*found, Setting(label=_label(boxes), keys=svm_on(last), paper=paper, refined=True, stage="Finetune")]
 
     def claimed(self, config: Config) -> list[Claim]:
-        """Those of section 3.2, on this network's last layer."""
+        """The claims of section 3.2, on this network's last layer."""
         first, last = ends_of(config)
         tuned, early = TUNED.format(layer=last), TUNED.format(layer=first)
         told = [Claim(tuned, last), Claim(tuned, early), Claim("fc6", "fc7"), Claim(f"{tuned}, boxes", tuned)]
@@ -79,7 +79,7 @@ class Layers(Compared):
 
 @QUESTIONS.register(name="q3.5")
 class BoxesFromPool5(Compared):
-    """Pool5 for the boxes, fc7 for the SVMs."""
+    """The layers for box regression (pool5) and for SVMs (fc7)."""
 
     title = Text(
         "Why pool5 for the boxes, but fc7 for the SVMs?", "为什么定位使用 Pool5 的特征，而 SVM 却使用 fc7 的特征？"
@@ -94,7 +94,7 @@ class BoxesFromPool5(Compared):
     ious = (0.5, 0.7)
 
     def settings(self, config: Config) -> list[Setting]:
-        """SVMs on the first and the last layer, then box regression on each layer for the SVMs of the last."""
+        """Settings of SVMs on the first and last layer, then of box regression on each layer for the latter SVMs."""
         first, last = ends_of(config)
         svms = [Setting(label=_label(f"SVM {layer}"), keys=svm_on(layer)) for layer in dict.fromkeys((last, first))]
         regressed = [
@@ -108,7 +108,7 @@ class BoxesFromPool5(Compared):
         return [*svms, *regressed]
 
     def claimed(self, config: Config) -> list[Claim]:
-        """Both halves of the question."""
+        """The claims of both halves of the question."""
         first, last = ends_of(config)
         return [Claim(f"SVM {last}", f"SVM {first}"), Claim(f"boxes {first}", f"boxes {last}")] if first != last else []
 

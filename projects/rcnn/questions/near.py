@@ -1,4 +1,4 @@
-"""Test proposals near objects, with what they would have to do and what the regression does."""
+"""Test proposals near objects, with their targets and the errors of regression."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class Near:
     """Test proposals that overlap an object, and how they are moved.
 
     Args:
-        iou: (N,) overlap with the object that each overlaps most.
-        image: (N,) the image of each.
+        iou: (N,) IoU with the object that each overlaps most.
+        image: (N,) number of the image of each.
         num_images: I.
         gap: (N,) mean of |log(1 + x) - x| of width and height, where x is the change of a side in sides.
         target: (N,) mean of the four targets' absolute values.
@@ -41,7 +41,7 @@ class Near:
 
     @classmethod
     def of(cls, test: ScoredRegions) -> Near:
-        """Of all test proposals that overlap an object by at least ``LEAST``."""
+        """The values of all test proposals whose IoU with an object is at least ``LEAST``."""
         index, scorer = test.index, test.scorer
         rows, labels, goals, ious = _objects(test)
         boxes = index.boxes[rows]

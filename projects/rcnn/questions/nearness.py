@@ -1,4 +1,4 @@
-"""Where box regression is linear."""
+"""Why box regression is linear."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ COLUMNS = (
 
 @QUESTIONS.register(name="q3.6")
 class WhyLinear(Compared):
-    """Appendix C; the notes argue by log(1 + x) ~ x."""
+    """Linear and non-linear regression. Source: R-CNN, appendix C; the notes argue with log(1 + x) ~ x."""
 
     title = Text("Why is box regression linear?", "为什么边界框回归使用线性层？")
     source = "appendix C"
@@ -68,14 +68,14 @@ class WhyLinear(Compared):
     claims = (Claim("linear", "one hidden layer"),)
 
     def settings(self, config: Config) -> list[Setting]:
-        """Ridge against a hidden layer on the same examples."""
+        """Settings with ridge regression and with a hidden layer, on the same examples."""
         return [
             Setting(label=Text("linear", "线性"), keys=RIDGE, refined=True),
             Setting(label=Text("one hidden layer", "一个隐藏层"), keys=HIDDEN, refined=True),
         ]
 
     def extended(self, lab: Lab, answer: Answer) -> Answer:
-        """With both errors by overlap."""
+        """The answer with both errors by overlap."""
         near = Near.of(ScoredRegions.of(lab.run(answer.settings[0])))
         answer = replace(answer, tables=[*answer.tables, _table(near)], figures={"errors": _picture(near)})
         gaps = [near.mean(near.gap, span) for span in (FAR, NEAR)]

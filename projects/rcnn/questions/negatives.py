@@ -1,4 +1,4 @@
-"""From which overlap on a region is no negative of the SVMs."""
+"""The IoU from which a region is no negative of the SVMs."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ COLUMNS = (
 
 @QUESTIONS.register(name="negatives")
 class Negatives(Compared):
-    """The sweep of section 2.3."""
+    """The sweep of this IoU. Source: R-CNN, section 2.3."""
 
     title = Text("Below which overlap is a region a negative of the SVM?", "SVM 的负样本阈值取多少？")
     source = "section 2.3, appendix B"
@@ -43,14 +43,14 @@ class Negatives(Compared):
     axis = Text("IoU below which a region is a negative")
 
     def settings(self, config: Config) -> list[Setting]:
-        """The paper's threshold first."""
+        """Settings with the paper's threshold first."""
         return [
             Setting(label=Text(f"IoU < {iou:g}"), keys={**SVM, "CLASSIFIER.LinearSVM.NEGATIVE_IOU": iou}, at=iou)
             for iou in THRESHOLDS
         ]
 
     def extended(self, lab: Lab, answer: Answer) -> Answer:
-        """With a table of support vectors."""
+        """The answer with a table of support vectors."""
         rows: list[list[Cell]] = []
         for setting in sorted(answer.settings, key=lambda s: s.at or 0.0):
             if not lab.missing(setting):

@@ -1,4 +1,4 @@
-"""What the proposals allow."""
+"""The AP that the proposals allow."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ COLUMNS = (
 
 @QUESTIONS.register(name="proposals")
 class Reach(OfRCNN):
-    """Sections 2.2 and 4.2; other generators are only asked for their boxes."""
+    """The limit by proposals. Other generators only propose boxes. Source: R-CNN, sections 2.2 and 4.2."""
 
     title = Text(
         "How many proposals are there, what do they reach, and which AP do they allow?",
@@ -55,7 +55,7 @@ class Reach(OfRCNN):
     source = "sections 2.2 and 4.2"
 
     def settings(self, config: Config) -> Sequence[Setting]:
-        """The recipe's proposals and detections, then those of other generators."""
+        """Settings with the recipe's proposals and detections, then with the proposals of other generators."""
         own = Setting(label=Text("the recipe's", "配方的"), kind=PROPOSALS)
         search = {"PROPOSALS.NAME": "SelectiveSearch", "PROPOSALS.SelectiveSearch.MAX_BOXES": 0}
         others = [
@@ -73,7 +73,7 @@ class Reach(OfRCNN):
         return [own, *others, Setting(label=Text("detections", "检测"), refined=True)]
 
     def answer(self, lab: Lab) -> Answer:
-        """A table by generator and one by number."""
+        """The answer with a table by generator and a table by number of proposals."""
         settings = self.settings(lab.config)
         *generators, detector = settings
         lab.make(settings)

@@ -1,4 +1,4 @@
-"""How much of a crop the layers see."""
+"""The receptive fields of the layers."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ COLUMNS = (
 
 @QUESTIONS.register(name="q3.4")
 class WhyPool5(OfRCNN):
-    """Section 3.1; nothing is run."""
+    """The receptive field of pool5; it needs no run. Source: R-CNN, section 3.1."""
 
     title = Text("Why are boxes regressed from pool5?", "为什么使用 Pool5 的特征进行定位？")
     source = "section 3.1"
 
     def answer(self, lab: Lab) -> Answer:
-        """Tables of the paper's network and of the recipe's."""
+        """The answer with tables of the paper's network and of the recipe's."""
         with torch.device("meta"):
             paper = receptive_fields(CaffeNet())
         own = receptive_fields(shape_of_network(lab.config))

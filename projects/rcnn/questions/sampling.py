@@ -24,7 +24,7 @@ SHARE = Text(
 
 @QUESTIONS.register(name="q3.1")
 class Sampling(Compared):
-    """Section 2.3: 32 + 96."""
+    """The share of positives, 32 + 96 in the paper. Source: R-CNN, section 2.3."""
 
     title = Text(
         "Why is fine-tuning biased towards positives, instead of drawing them as rare as they are?",
@@ -41,7 +41,7 @@ class Sampling(Compared):
     claims = (Claim("biased, SVM", "natural, SVM"), Claim("biased, softmax", "natural, softmax"))
 
     def settings(self, config: Config) -> list[Setting]:
-        """Both samplers, judged by the SVMs on the network and by the softmax itself."""
+        """Settings of both samplers, evaluated with SVMs on the network and with its softmax."""
         size = config.REGION_SAMPLER.FixedFraction.BATCH_SIZE
         biased = {"REGION_SAMPLER.NAME": "FixedFraction"}
         natural = {"REGION_SAMPLER.NAME": "Uniform", "REGION_SAMPLER.Uniform.BATCH_SIZE": size}
@@ -52,7 +52,7 @@ class Sampling(Compared):
         ]
 
     def extended(self, lab: Lab, answer: Answer) -> Answer:
-        """With the natural share of positives."""
+        """The answer with the natural share of positives."""
         index = finetune_regions(lab.run(answer.settings[0]))
         drawn = len(index.foreground_rows) + len(index.background_rows)
         biased = 100 * lab.config.REGION_SAMPLER.FixedFraction.FOREGROUND_FRACTION

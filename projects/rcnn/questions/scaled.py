@@ -34,7 +34,7 @@ class View:
         pixels: (H, W, 3) uint8 RGB, the whole picture.
         proposal: one box.
         goal: the object's box.
-        features: (1, D) of the proposal.
+        features: (1, D) features of the proposal.
     """
 
     pixels: np.ndarray
@@ -50,7 +50,7 @@ class SeenObject:
     Args:
         image: number of the image.
         label: the object's class.
-        views: that at each scale.
+        views: the view at each scale.
     """
 
     image: int
@@ -65,7 +65,7 @@ class SeenObject:
 
 
 def seen_objects(run: Run, layer: str, most: int) -> list[SeenObject]:
-    """The largest object of each test image, of so many images, with features of the run's network."""
+    """The largest object of each of the first test images, ``most`` at most, with features of the run's network."""
     network = region_network(run)
     seen: list[SeenObject] = []
     for image, sample in enumerate(run.datasets("TEST")):
@@ -103,12 +103,12 @@ def at_scale(image: np.ndarray, goal: Boxes, scale: float) -> tuple[np.ndarray, 
 
 
 def mean_distance(first: Tensor, second: Tensor) -> float:
-    """Mean distance of (N, D) features in percent of the length of the first."""
+    """Mean distance of (N, D) features, in percent of the norm of the first."""
     return 100 * float(((first - second).norm(dim=1) / first.norm(dim=1).clamp(min=1e-6)).mean())
 
 
 def mean_moves(pairs: Sequence[tuple[Boxes, Boxes]]) -> list[str]:
-    """Of proposals and their objects the mean move of the centre, in pixels and in sides, and the mean IoU."""
+    """The mean move of the centre from proposals to objects, in pixels and in sides, and the mean IoU."""
     boxes, goals = (Boxes.cat([pair[at] for pair in pairs]) for at in (0, 1))
     lengths = [encode_boxes(boxes, goals, coder=c)[:, :2].norm(dim=1).mean() for c in ("pixels", "relative")]
     ious = torch.stack([proposal.iou(goal)[0, 0] for proposal, goal in pairs])

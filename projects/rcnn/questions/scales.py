@@ -56,7 +56,7 @@ COLUMNS = (
 
 @QUESTIONS.register(name="q3.8")
 class Units(Compared):
-    """Appendix C, eqs. 6 to 9."""
+    """The units of the targets. Source: R-CNN, appendix C, eqs. 6 to 9."""
 
     title = Text(
         "Why are targets relative to the box, and sides as logarithms?",
@@ -73,7 +73,7 @@ class Units(Compared):
     claims = (Claim("log", "pixels"), Claim("log", "relative, no log"))
 
     def settings(self, config: Config) -> list[Setting]:
-        """The paper's targets first."""
+        """Settings with the paper's targets first."""
         lines = {
             Text("log"): "log",
             Text("relative, no log", "相对，不取 log"): "relative",
@@ -82,7 +82,7 @@ class Units(Compared):
         return [Setting(label=label, keys={**RIDGE, CODER: name}, refined=True) for label, name in lines.items()]
 
     def extended(self, lab: Lab, answer: Answer) -> Answer:
-        """With real objects at two scales."""
+        """The answer with real objects at two scales."""
         sides, _, pixels = (lab.run(setting) for setting in answer.settings)
         heads = [ScoredRegions.of(run).scorer for run in (sides, pixels)]
         seen = seen_objects(sides, heads[0].box_layer, MOST)

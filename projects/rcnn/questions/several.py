@@ -1,4 +1,4 @@
-"""One region that several classes claim."""
+"""Regions that are detected as several classes."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ COLUMNS = (
 
 @QUESTIONS.register(name="q3.10")
 class Several(Compared):
-    """The paper says nothing of it; each class is judged alone."""
+    """One class per region or several. The paper does not discuss it; each class is evaluated alone."""
 
     title = Text("What if several SVMs claim one region?", "如果多个 SVM 都预测为正样本，怎么办？")
     source = "section 2.2"
@@ -48,7 +48,7 @@ class Several(Compared):
     claims = (Claim("best score wins", "each class keeps its claim"),)
 
     def settings(self, config: Config) -> list[Setting]:
-        """As the paper, then as the notes."""
+        """Settings as in the paper, then as in the notes."""
         return [
             Setting(
                 label=Text("each class keeps its claim", "每个类别各自保留"), keys={**SVM, ONE: False}, refined=True
@@ -57,7 +57,7 @@ class Several(Compared):
         ]
 
     def extended(self, lab: Lab, answer: Answer) -> Answer:
-        """With a count of regions by how many classes claim them."""
+        """The answer with the number of regions by number of classes."""
         test = ScoredRegions.of(lab.run(answer.settings[0]))
         claims = np.zeros((len(MARGINS), 2), np.int64)
         for _, features in test.features.source(test.scorer.classifier_layer).blocks():

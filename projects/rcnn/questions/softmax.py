@@ -16,7 +16,7 @@ SOFTMAX = {"CLASSIFIER.NAME": "Softmax", "CLASSIFIER.LAYER": ""}
 
 @QUESTIONS.register(name="q3.3")
 class SoftmaxOrSVM(Compared):
-    """The fine-tuned softmax in place of the SVMs."""
+    """The fine-tuned softmax instead of the SVMs."""
 
     title = Text(
         "Why SVMs, and not the softmax that fine-tuning leaves?", "为什么不直接使用 Softmax 进行分类，而是使用 SVM？"
@@ -31,7 +31,7 @@ class SoftmaxOrSVM(Compared):
     claims = (Claim("SVM", "softmax"),)
 
     def settings(self, config: Config) -> list[Setting]:
-        """Both on the layer that carries the head."""
+        """Settings of both, on the layer that the head reads."""
         return [
             Setting(label=Text("SVM"), keys=SVM, paper=54.2),
             Setting(label=Text("softmax"), keys=SOFTMAX, paper=50.9),
