@@ -72,7 +72,9 @@ def _given(args: argparse.Namespace) -> Compared:
 
     if args.detections:
         if not args.config:
-            raise ConfigError("--detections: name a recipe with --config whose DATA.TEST they are judged on")
+            raise ConfigError(
+                "--detections: name a recipe with --config; its DATA.TEST has the images and ground truths"
+            )
         if args.min_score is not None and not math.isfinite(args.min_score):
             raise ConfigError(f"--min-score {args.min_score}: expected a finite number")
         first, second = map(Path, args.detections)

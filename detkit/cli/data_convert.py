@@ -51,11 +51,11 @@ def run(args: argparse.Namespace) -> int:
         if len(error.problems) < 2:
             raise
         for line in error.problems[:SHOWN]:
-            print(f"cannot be carried over: {one_line(line)}", file=sys.stderr)
+            print(f"cannot be converted: {one_line(line)}", file=sys.stderr)
         more = f", the first {SHOWN} of them above" if len(error.problems) > SHOWN else ""
         raise DataError(
-            f"{place}: {counted(len(error.problems), 'mistake')}{more}; mend them, or add --on-bad skip to leave their "
-            "images out"
+            f"{place}: {counted(len(error.problems), 'mistake')}{more}; correct them, or add --on-bad skip to leave "
+            "their images out"
         ) from None
     print(conversion_text(done, args.source, target))
     return 0

@@ -102,7 +102,9 @@ def run(args: argparse.Namespace) -> int:
     own = detector.calibration.thresholds
     least_scores(own, detector.class_names, asked.min_score, asked.how["classes"])  # refuses what is no class
     if detector.calibration.source == "none" and not args.min_score:
-        print(f"this model has learnt no thresholds: shown is what scores at least {own[0]:g} ({detector.score_kind})")
+        print(
+            f"this model has learnt no thresholds; it shows objects from a score of {own[0]:g} ({detector.score_kind})"
+        )
     output.mkdir(parents=True, exist_ok=True)
     answer = output / "detections.json"
     for path in (answer, *inputs.written()):

@@ -25,5 +25,5 @@ def run(args: argparse.Namespace) -> int:
     for finding in findings():
         num_bad += finding.level == "bad"
         print(f"{finding.level:8} {finding.name:12} {one_line(finding.text)}", flush=True)
-    print(f"\n{counted(num_bad, 'thing')} to mend" if num_bad else "\ndetkit can work here")
+    print(f"\n{counted(num_bad, 'problem')} to solve" if num_bad else "\ndetkit can work here")
     return 2 if num_bad else 0

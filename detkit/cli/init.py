@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
     file = Path(args.output or f"{root.resolve().name}.yaml")
     check_output("--output", str(file))
     if file.exists():
-        raise DataError(f"{file}: is there already; name another with --output")
+        raise DataError(f"{file}: exists already; name another file with --output")
     write_atomically(file, new_recipe(root, file, args.base).encode())
     name = shlex.quote(str(file))
     print(f"{file}: written; next:\ndetkit data show --config {name}\ndetkit train --config {name}")

@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     asked = questions(names)
     if not args.config and not args.preset:
         if names or words:
-            raise ConfigError("paper: a question is answered by a recipe; add --config FILE or --preset tiny")
+            raise ConfigError("paper: runs of a recipe answer a question; add --config FILE or --preset tiny")
         for name, question in asked.items():
             print(f"{name:12} {question.title.of(args.lang)}")
         return 0

@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
             log.warning(line)
         first = args.first or (job.steps[0].id if args.fresh and job.steps else "")
         if world.is_first and not first and not args.last and job.is_finished():
-            print(f"{args.config}: finished before; --fresh makes it again")
+            print(f"{args.config}: finished already; --fresh makes it again")
         with job.alone():
             job.execute(first=first, last=args.last)
             for line in write_outputs(job) if world.is_first else []:

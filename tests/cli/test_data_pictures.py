@@ -56,7 +56,7 @@ def test_init_writes_a_recipe_that_loads(folder, capsys):
     assert (folder / config.DATA.YOLO.ROOT).resolve() == folder / "photos"
     assert yaml.safe_load(text)["_BASE_"] == "projects/rcnn/custom.yaml"
     assert main(["init", "photos"]) == 2
-    assert "photos.yaml: is there already" in capsys.readouterr().err
+    assert "photos.yaml: exists already" in capsys.readouterr().err
 
 
 def test_init_quotes_a_name_that_a_shell_would_split(folder, capsys):

@@ -103,7 +103,7 @@ def test_a_model_without_thresholds_says_once_what_is_shown(model, photos, capsy
     words = [word for word in model if word not in ("--min-score", "-100")]
     assert main([*words, "--workers", "0", "--no-pictures", str(photos)]) == 0
     said = capsys.readouterr().out
-    assert said.count("this model has learnt no thresholds: shown is what scores at least 0 (margin)") == 1
+    assert said.count("this model has learnt no thresholds; it shows objects from a score of 0 (margin)") == 1
     for entry in json.loads(Path("detections/detections.json").read_text()):
         assert all("probability" not in thing for thing in entry["detections"])
 

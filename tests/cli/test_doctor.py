@@ -34,7 +34,7 @@ def test_doctor_goes_through_without_torch_and_ends_with_2(without, capsys):
     assert main(["doctor"]) == 2
     out = capsys.readouterr().out
     assert "ImportError: no torch; pip install --force-reinstall torch torchvision" in out
-    assert "memory" in out and "devices" not in out and "1 thing to mend" in out
+    assert "memory" in out and "devices" not in out and "1 problem to solve" in out
 
 
 def test_opencv_that_cannot_be_imported_is_told_with_the_repair(without):

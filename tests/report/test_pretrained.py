@@ -72,7 +72,7 @@ def test_it_leaves_its_accuracy_and_its_weights_with_their_preprocessing(colours
     assert (net.preprocessing.order, net.preprocessing.mean.tolist()) == ("RGB", [0.5, 0.5, 0.5])
     made = WEIGHTS.read_bytes()
     assert train(colours) == 0
-    assert "finished before" in capsys.readouterr().out
+    assert "finished already" in capsys.readouterr().out
     assert WEIGHTS.read_bytes() == made
 
 

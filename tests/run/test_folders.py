@@ -77,7 +77,7 @@ def test_the_config_that_a_run_has_written_goes_on_with_this_run(recipe, capsys)
     capsys.readouterr()
     for _ in range(2):
         assert train(Path("runs/tiny/config.yaml")) == 0
-        assert "finished before" in capsys.readouterr().out
+        assert "finished already" in capsys.readouterr().out
     assert {path: path.read_bytes() for path in Path("artifacts").rglob("*") if path.is_file()} == files
     assert [path.name for path in Path("runs").iterdir()] == ["tiny"]
     assert Path("runs/tiny/config.yaml").read_text() == written.replace("OUTPUT_DIR: ''", "OUTPUT_DIR: runs/tiny")

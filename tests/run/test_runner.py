@@ -63,7 +63,7 @@ def test_a_run_leaves_results_model_detections_and_pictures_and_ends_at_once_the
     assert "mAP" in capsys.readouterr().out
 
     assert train(recipe) == 0
-    assert "finished before" in capsys.readouterr().out
+    assert "finished already" in capsys.readouterr().out
     assert main(["compare", "runs/tiny", "runs/tiny"]) == 0
     assert "A: runs/tiny\nB: runs/tiny\n\nVOC07" in capsys.readouterr().out
     assert finished() == made
@@ -220,7 +220,7 @@ def test_softmax_and_a_head_that_reads_nothing_need_no_stored_features(trained):
 def test_features_that_were_removed_are_not_made_again_while_their_readers_are_there(trained, capsys):
     shutil.rmtree("artifacts/extract")
     assert train(trained) == 0
-    assert "finished before" in capsys.readouterr().out
+    assert "finished already" in capsys.readouterr().out
     assert not Path("artifacts/extract").exists()
 
 

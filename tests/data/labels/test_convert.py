@@ -196,7 +196,7 @@ def test_a_mistake_stops_before_anything_is_written_or_leaves_the_image_out(tmp_
     assert main(["data", "convert", str(tmp_path / "in"), str(tmp_path / "out")]) == 2
     told = capsys.readouterr().err.splitlines()
     assert [line.partition(": shape ")[2][:6] for line in told[:2]] == ["1 of 2", "2 of 2"]
-    assert told[2].endswith("2 mistakes; mend them, or add --on-bad skip to leave their images out")
+    assert told[2].endswith("2 mistakes; correct them, or add --on-bad skip to leave their images out")
     assert not (tmp_path / "out").exists()
     assert main(["data", "convert", str(tmp_path / "in"), str(tmp_path / "out"), "--on-bad", "skip"]) == 0
     assert "1 image (not divided into splits), 2 objects of 2 classes" in (told := capsys.readouterr().out)
