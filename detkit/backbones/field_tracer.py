@@ -96,7 +96,7 @@ class Tracer(TorchDispatchMode):
         return out
 
     def _windows(self, func: Any, args: Any, out: Any) -> Axes | None:
-        """Of a convolution or pooling; None for any other operation."""
+        """What the cells after a convolution or pooling see; None for any other operation."""
         if func is aten.convolution.default and not args[6]:
             self._last = self._names.get(id(args[1]), "a convolution")
             name, numbers = self._last, (args[1].shape[2:], args[3], args[4], args[5])
@@ -121,7 +121,7 @@ class Tracer(TorchDispatchMode):
         return rows, columns
 
     def _cell_by_cell(self, func: Any, known: list[Tensor], out: Any) -> Axes:
-        """Of an operation that keeps cells, or that sees all of them."""
+        """What the cells see after an operation that keeps cells, or that sees all of them."""
         result = next(t for t in tree_leaves(out) if isinstance(t, Tensor))
         rows, columns = self.of(known[0])
         for other in known[1:]:

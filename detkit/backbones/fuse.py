@@ -82,7 +82,7 @@ def norms_folded(backbone: Backbone) -> Iterator[None]:
 
 
 def _convolve(conv: nn.Conv2d, norm: nn.BatchNorm2d, x: Tensor) -> Tensor:
-    """What BatchNorm makes of the convolution, in one pass over memory."""
+    """The BatchNorm's output for the convolution, in one pass over memory."""
     assert norm.running_mean is not None and norm.running_var is not None
     scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
     start = -norm.running_mean if conv.bias is None else conv.bias - norm.running_mean
@@ -134,5 +134,5 @@ def _fold(network: nn.Module, conv_name: str, norm_name: str) -> None:
 
 
 def _behind(norm: nn.Module) -> nn.Module:
-    """What a BatchNorm does after its scale and shift: nothing, or timm's activation."""
+    """The module after a BatchNorm's scale and shift: an identity, or timm's activation."""
     return nn.Sequential(*(child for name, child in norm.named_children() if name in ("drop", "act")))

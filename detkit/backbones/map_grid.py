@@ -50,7 +50,7 @@ def map_grid(to_map: Callable[[Tensor], Tensor], side: int) -> MapGrid:
 
 
 class _MainWay(Axis):
-    """Cells that stay where they are when others are added to them or multiplied with them."""
+    """Cells that do not move when other cells are added to them or multiplied with them."""
 
     def join(self, other: Axis) -> Axis:
         """The cells of the longer axis; of two alike, these."""

@@ -22,7 +22,7 @@ from detkit.registry import BACKBONES
 
 @dataclass(frozen=True)
 class _Net:
-    """What the network's modules do not say themselves.
+    """Facts about a network that its modules do not hold.
 
     Args:
         stride: input pixels per cell of the last map.

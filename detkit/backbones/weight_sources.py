@@ -197,7 +197,7 @@ def _from_pickle(path: Path) -> Weights:
 
 
 def _is_plain(value: object) -> bool:
-    """A tensor whose numbers all lie in its file: not sparse or quantised, nor a few numbers that stand for many."""
+    """Whether all numbers of a tensor are in its file: it is not sparse, quantised or expanded."""
     return (
         isinstance(value, Tensor)
         and value.layout is torch.strided

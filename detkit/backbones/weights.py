@@ -156,7 +156,7 @@ def _fitting(backbone: Backbone, weights: Weights) -> dict[str, Tensor]:
 
 
 def _new_layer(backbone: Backbone, weights: Weights) -> str:
-    """The fully connected layer that reads the pyramid, where that of the weights reads something else; else ""."""
+    """The fully connected layer that reads the pyramid, if that of the weights has another input size; else ""."""
     if not backbone.levels:
         return ""
     name, layer = next(((n, m) for n, m in backbone.named_modules() if isinstance(m, nn.Linear)), ("", None))

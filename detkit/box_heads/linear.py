@@ -129,7 +129,7 @@ class LinearBoxHead(ClassLinear):
         }
 
     def _norm_rows(self, index: RegionIndex) -> np.ndarray:
-        """Of as many images as for the classifier."""
+        """The sample of regions for the mean norm, of as many images as for the classifier."""
         if not self.target_norm:
             return np.zeros(0, dtype=np.int64)
         return norm_sample(index, np.random.default_rng(NORM_SEED), num_rows=NORM_ROWS_STORED)

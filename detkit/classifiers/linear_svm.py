@@ -309,7 +309,7 @@ def log_odds(logits: Tensor) -> Tensor:
 
 
 def _halves(held: HeldRows, rows: np.ndarray) -> Tensor:
-    """(n, D) float16 features of held rows, a part at a time: what is taken is float32 and twice as large."""
+    """(n, D) float16 features of held rows, read in parts, because the parts are float32 and twice as large."""
     parts = np.split(rows, range(PART, len(rows), PART))
     return torch.cat([held.take(part).half() for part in parts])
 

@@ -49,7 +49,7 @@ class Asked:
 
 
 def _min_score(words: Sequence[str]) -> MinScore:
-    """One score for all classes, or some by class name; None where nothing is asked for."""
+    """One score for all classes, or scores by class name; None without the option."""
     scores: dict[str, float] = {}
     for word in words:
         name, _, text = word.rpartition("=")

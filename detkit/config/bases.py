@@ -53,7 +53,7 @@ def leaves_of(file: Path) -> list[Leaf]:
 
 
 def _read(file: Path, files: dict[Path, _File], way: tuple[Path, ...]) -> None:
-    """Puts a file into ``files`` behind all that it stands on; ``way`` are the files that led here, itself last."""
+    """Adds a file to ``files`` after all of its bases; ``way`` is the chain of files that led to it, itself last."""
     if file in files:
         return
     own = [located(leaf) for leaf in read_leaves(file)]

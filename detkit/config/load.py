@@ -137,7 +137,7 @@ def _set(tree: Tree, values: dict[str, Any], leaf: Leaf) -> None:
 
 
 def _instead(tree: Tree, known: Tree, leaf: Leaf, depth: int) -> str:
-    """What to write for a leaf whose key at ``depth`` is none of the known ones."""
+    """A hint for a leaf whose key at ``depth`` is unknown: what to write instead."""
     if (renamed := RENAMED.get(".".join(leaf.path[: depth + 1]))) is not None:
         return renamed
     key, rest = leaf.path[depth], leaf.path[depth + 1 :]

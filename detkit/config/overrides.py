@@ -42,7 +42,7 @@ def _refuse_split(key: str, text: str, rest: Sequence[str]) -> None:
 
 
 def _joined(words: Sequence[str]) -> str:
-    """What to write where the last word may belong to the value before it."""
+    """A hint for a last word that may belong to the value before it: what to write instead."""
     if len(words) < 2 or "=" not in words[-2] or words[-1].partition(".")[0].isupper():
         return ""
     return f", or quotes around a value with spaces: '{words[-2]} {words[-1]}'"

@@ -16,7 +16,7 @@ def recipes() -> dict[str, str]:
 
 
 def _first_sentence(text: str) -> str:
-    """Of the comment at the top; a full stop within a name, as of "custom.yaml", ends none."""
+    """The first sentence of the comment at the top; a full stop within a name ("custom.yaml") does not end it."""
     head = itertools.takewhile(lambda line: line.startswith("#"), text.splitlines())
     words = " ".join(line.removeprefix("#").strip() for line in head)
     return re.split(r"(?<=\.)\s", words, maxsplit=1)[0].rstrip(".")

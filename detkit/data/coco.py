@@ -156,7 +156,7 @@ class COCO(ListedDataset):
 
 
 def _chosen(names: Mapping[int, str], classes: Sequence[str], file: str) -> tuple[int, ...]:
-    """The category numbers of the classes that are asked for, or of all."""
+    """The category numbers of the selected classes, or of all."""
     numbers = {name: number for number, name in names.items()}
     for name in classes:
         if name not in numbers:

@@ -112,9 +112,9 @@ def _ground(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
 def _place(
     rng: np.random.Generator, shape: str, size: tuple[int, int], owner: np.ndarray, areas: list[int]
 ) -> _Masks | None:
-    """A new shape, or None where there is no room.
+    """A new shape, or None if there is no room.
 
-    Room is where enough is left to be seen of every shape that stands already.
+    There is room if enough of every earlier shape stays visible.
     """
     for _ in range(30):
         length = min(size) * np.exp(rng.uniform(*np.log(SCALES)))

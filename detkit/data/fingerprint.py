@@ -138,10 +138,10 @@ def _inspect(path: Path, key: Key | None, max_megapixels: float) -> ImageFacts |
 class _Known:
     """The facts of images that were inspected before, in a file.
 
-    They only save time: where the file cannot be used, nothing is known and nothing is kept, which the log says once.
+    They only save time. If the file cannot be used, no facts are known or stored, and the log says so once.
 
     Args:
-        file: is made where it does not exist.
+        file: the file; it is created if it does not exist.
     """
 
     def __init__(self, file: Path) -> None:
@@ -157,7 +157,7 @@ class _Known:
                 )
 
     def recall(self, key: Key | None) -> ImageFacts | None:
-        """The facts of an image file that has not changed; None where they are not known or make no sense."""
+        """The facts of an image file that has not changed; None if they are not known or invalid."""
         row = None
         with self._given_up_on_errors():
             if self._table is not None and key is not None:

@@ -73,7 +73,7 @@ def numbered(files: list[tuple[str, Path]]) -> list[tuple[str, Path]]:
 
 
 def _matches(word: str, output: Path) -> list[tuple[str, Path]]:
-    """What a pattern stands for, as ``_below`` gives it."""
+    """The files of a pattern, in the form of ``_below``."""
     if not word:
         raise DataError("'': no image or folder has an empty name; write . for the working folder")
     if not has_magic(word):

@@ -50,7 +50,7 @@ class ListedDataset(Dataset):
         max_megapixels: float = MAX_MEGAPIXELS,
         exif: Exif = "ignore",
     ) -> None:
-        """Reads every annotation and, if they are needed, every image once: mistakes are found before hours are spent.
+        """Reads every annotation and, if needed, every image once, to find mistakes before a long run.
 
         Sets ``skipped`` and ``problems``; keeps lines that ``annotate`` added to ``warnings``.
 
@@ -115,10 +115,10 @@ class ListedDataset(Dataset):
 
 
 def _sample(entry: Entry, facts: ImageFacts, exif: Exif) -> Sample:
-    """The image with its ground truths, turned upright where that is asked for.
+    """The image with its ground truths, turned upright if ``exif`` says so.
 
     Raises:
-        DataError: its annotation is broken, or the image is not there to tell how it is turned.
+        DataError: if its annotation is broken, or its image, which holds the rotation, is missing.
     """
     if exif == "ignore":
         return Sample(entry.image_id, entry.path, facts.size, entry.annotate(facts.size), facts.stamp)

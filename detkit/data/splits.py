@@ -35,16 +35,14 @@ def splits_taken(
 
 
 def _stand_ins(split: str, known: Collection[str]) -> tuple[str, ...]:
-    """The splits that are taken for a split of VOC's own names that is not there; empty where none can be.
+    """The splits that replace a missing split of VOC's names; empty if none can.
 
-    What is learnt from never holds what is tested: val stands for test only beside a train of its own, and then it is
-    no part of trainval.
-
-    train2017 is train, and valid is val, where no other name means the same.
+    Training images are never test images: val replaces test only if there is a train, and then val is no part of
+    trainval. train2017 replaces train, and valid replaces val, if no other split has this meaning.
 
     Args:
-        split: the name that is asked for.
-        known: the splits that are there.
+        split: the requested split.
+        known: the splits that exist.
     """
     meant = [_plain(name) for name in known]
     own = {plain: name for plain, name in zip(meant, known) if meant.count(plain) == 1}

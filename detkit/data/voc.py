@@ -166,7 +166,7 @@ def _refuse_other_formats(files: VOCFiles, root: Path, has_classes: bool) -> Non
 def _found_classes(
     files: Iterable[Path], read: Callable[[Path], VOCAnnotation], on_bad: Literal["stop", "skip"]
 ) -> tuple[str, ...]:
-    """The classes of all annotation files, whatever the split, so that splits agree on the labels."""
+    """The classes of all annotation files of all splits, so that splits agree on the labels."""
     names: set[str] = set()
     for file in files:
         try:

@@ -43,7 +43,7 @@ def _is_plain(data: bytes) -> bool:
 
 
 def _lines_of(data: bytes, tag: str) -> list[int]:
-    """The lines of all places that look like the start of such an element, wherever they stand."""
+    """The lines of all places that look like the start of such an element."""
     lines, line, end = [], 1, 0
     for match in re.finditer(rb"<%s(?=[\s/>])" % tag.encode(), data):
         line += data.count(b"\n", end, match.start())

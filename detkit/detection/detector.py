@@ -195,7 +195,7 @@ class Detector:
 
 
 def _pixels(image: Picture) -> np.ndarray:
-    """The array of an image, whatever it comes as."""
+    """The array of an image in any of the accepted forms."""
     if isinstance(image, Image.Image):
         return np.asarray(image.convert("RGB"))
     return image if isinstance(image, np.ndarray) else read_image(image)

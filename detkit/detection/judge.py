@@ -99,7 +99,7 @@ class Judge:
 
 
 def _best(found: Sequence[tuple[Tensor, Tensor, Tensor]], most: np.ndarray) -> tuple[Tensor, Tensor, Tensor]:
-    """Of each class the ``most`` best candidates, in the order in which they came."""
+    """The ``most`` best candidates of each class, in their original order."""
     rows, labels, scores = (torch.cat(column) for column in zip(*found, strict=True))
     kept = [torch.zeros(0, dtype=torch.int64)]
     for label, count in enumerate(most.tolist()):

@@ -122,7 +122,7 @@ class _Objects:
 
 
 class _InFiles(_Objects):
-    """What detection files alone tell."""
+    """The explanations that detection files alone allow."""
 
     def __init__(self, outcome: Outcome, limits: np.ndarray) -> None:
         super().__init__(outcome, limits)
@@ -143,7 +143,7 @@ class _InFiles(_Objects):
 
 
 class _Followed(_Objects):
-    """What a run's trace tells."""
+    """The explanations from a run's trace."""
 
     def __init__(self, outcome: Outcome, limits: np.ndarray, trace: Trace) -> None:
         super().__init__(outcome, limits)
@@ -235,7 +235,7 @@ class _Followed(_Objects):
 
 
 def _seen_as(outcome: Outcome, shown: np.ndarray, rows: np.ndarray) -> dict[int, str]:
-    """By ground truth, the other class that is shown on it with the largest overlap."""
+    """For each ground truth, the other class that is shown on it with the largest overlap."""
     pairs = outcome.overlaps
     other = shown[pairs.det] & (pairs.iou >= IOU) & (outcome.det_labels[pairs.det] != outcome.truth_labels[pairs.truth])
     pairs = pairs[other & np.isin(pairs.truth, rows)]

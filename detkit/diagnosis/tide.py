@@ -123,7 +123,7 @@ class _Match:
 
     Args:
         outcome: detections and ground truths.
-        rows: the detections that are looked at, image by image, in each best first.
+        rows: the detections to match, image by image, in each best first.
     """
 
     def __init__(self, outcome: Outcome, rows: np.ndarray) -> None:
@@ -173,7 +173,7 @@ class _Match:
         return kinds, points_at
 
     def points(self, rows: np.ndarray) -> _Points:
-        """As they are; of equal scores in the order of the images."""
+        """The points of AP without corrections; equal scores are in the order of the images."""
         rows = rows[~self.ignored[rows]]
         outcome = self.outcome
         return _Points(
@@ -183,14 +183,14 @@ class _Match:
     def mended(
         self, rows: np.ndarray, kinds: np.ndarray, points_at: np.ndarray, mended: np.ndarray, number: int
     ) -> _Points:
-        """Where one kind of error is mended; of equal scores errors come first.
+        """The points of AP after the correction of one kind of error; of equal scores errors come first.
 
         Args:
-            rows: the detections that are looked at.
-            kinds: of each detection.
-            points_at: likewise.
-            mended: (D,) bool: the errors that become right when they are mended.
-            number: the kind; NO_ERROR mends none.
+            rows: the matched detections.
+            kinds: (D,) kind of each detection.
+            points_at: (D,) ground truth that each detection points at.
+            mended: (D,) bool: the errors that become right when they are corrected.
+            number: the kind to correct; NO_ERROR corrects none.
         """
         outcome = self.outcome
         is_mended = (kinds[rows] == number) & (number != NO_ERROR)
@@ -204,7 +204,7 @@ class _Match:
 
 
 def _gain(points: _Points, ap: float) -> float:
-    """What is won; nothing where no class is left, where the released code divides by zero."""
+    """The gain in AP; 0 if no class is left, where the released code divides by zero."""
     gain = points.mean_ap() - ap
     return 0.0 if np.isnan(gain) else gain
 

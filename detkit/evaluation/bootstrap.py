@@ -151,7 +151,7 @@ def paired_aps(first: Curves, second: Curves, *, draws: int = DRAWS, seed: int =
 
 
 def _paired(first: Sequence[np.ndarray], second: Sequence[np.ndarray]) -> Paired:
-    """Of (1,) figures on every image once and (B,) figures of the draws."""
+    """The paired intervals of (1,) figures on every image once and (B,) figures of the draws."""
     (value, drawn), (other, drawn_other) = first, second
     return Paired(float(value[0]), float(other[0]), percentile_interval((other - value)[0], drawn_other - drawn))
 

@@ -92,7 +92,7 @@ class _Rows:
 
 
 def _at_once(lines: Sequence[str], images: Mapping[str, int]) -> _Rows | None:
-    """All lines of a file; None where one of them has to be looked at by itself, as it is wrong or unusual."""
+    """All lines of a file, parsed at once; None if a wrong or unusual line needs a parser of single lines."""
     words = [line.split() for line in lines]
     try:
         image = np.array([images[row[0]] for row in words], np.int64)

@@ -160,7 +160,7 @@ class SelectiveSearch(ProposalGenerator):
         return all_boxes[kept], all_priorities[kept]
 
     def _groupings(self, image: np.ndarray) -> Iterator[tuple[np.ndarray, list[np.ndarray]]]:
-        """Of each segmentation the (n, 4) boxes of its segments, and of each of its hierarchies those of its merges."""
+        """For each segmentation the (n, 4) boxes of its segments, and the boxes of the merges of each hierarchy."""
         recipe = RECIPES[self.mode]
         ximgproc = require_ximgproc("SelectiveSearch")
         for space in recipe.spaces:

@@ -95,7 +95,7 @@ def _elements(data: bytes, order: Literal["little", "big"], *, padded: bool = Tr
 
 
 def _check_array(kind: int, body: bytes, order: Literal["little", "big"], depth: int = 0) -> None:
-    """Refuses what is no array of numbers or text, nor a cell array of such."""
+    """Refuses anything but arrays of numbers or text, and cell arrays of these."""
     if kind != _MAT_ARRAY:
         raise ValueError(f"an element of data type {kind} where an array belongs")
     if not body:

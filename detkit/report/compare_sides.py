@@ -108,7 +108,7 @@ def _config_of(folder: Path) -> Config:
 
 
 def _described(folder: Path, config: Config) -> dict[str, Any]:
-    """What a run was made with, as nested values."""
+    """The settings of a run, as nested values."""
     environment = read_result(folder / "env.json")
     machine = {f"env.json: {key}": environment.get(key) for key in OF_THE_MACHINE}
     return {key: value for key, value in config.selected().items() if key not in OF_THE_FOLDER} | machine

@@ -63,9 +63,9 @@ def _write_results(run: Run) -> list[str]:
 
 
 def _write_losses(run: Run) -> list[str]:
-    """Copies what each training wrote of its steps to RUN/training, a file for each stage that trains.
+    """Copies the metrics files of all training stages to RUN/training.
 
-    Where TensorBoard is asked for, it also gets the trainings that ended earlier.
+    With RUNTIME.TENSORBOARD, it also writes event files of training stages that ended earlier.
     """
     found = {step: run.result(step) for step in run.steps}
     trained = {step: path / STEPS for step, path in found.items() if path is not None and (path / STEPS).is_file()}
@@ -101,7 +101,7 @@ def _write_report(run: Run) -> list[str]:
 
 
 def _results(run: Run) -> dict[str, Any]:
-    """What results.json holds; empty where nothing was measured."""
+    """The content of results.json; empty if nothing was measured."""
     evaluated = run.find(METRICS, "TEST")
     results: dict[str, Any] = {"data": _data_report(run)}
     if evaluated is not None:
@@ -140,7 +140,7 @@ def _draw_pictures(run: Run) -> list[str]:
 
 
 def _data_report(run: Run) -> dict[str, dict[str, Any]]:
-    """What each role's data set left out and repaired."""
+    """The images that each role's data set left out, and its repairs."""
     return {
         role: {
             "skipped": list(dataset.skipped),

@@ -176,7 +176,7 @@ def planned_stages(config: Config, *, complete: bool = True) -> list[PlannedStag
 
 
 def _find_givers(one: PlannedStage, before: Sequence[PlannedStage], complete: bool) -> None:
-    """Settles the roles of a stage, whose readers are settled, and asks those before it for what it needs."""
+    """Sets the roles of a stage whose readers have their roles, and finds the earlier stages that give its needs."""
     one.roles.extend(one.stage.roles(one.config) if not one.roles else ())
     one.roles.sort(key=_order)
     needed: set[str] = set()
@@ -196,7 +196,7 @@ def _find_givers(one: PlannedStage, before: Sequence[PlannedStage], complete: bo
 
 
 def _refuse_unneeded_sources(entry: StageEntry, needed: Collection[str]) -> None:
-    """FROM names needs of the stage."""
+    """Refuses a FROM that names no need of the stage."""
     for label in entry.sources:
         if label not in needed:
             raise ConfigError(
@@ -206,7 +206,7 @@ def _refuse_unneeded_sources(entry: StageEntry, needed: Collection[str]) -> None
 
 
 def _giver(one: PlannedStage, label: str, need: Need, before: Sequence[PlannedStage]) -> PlannedStage | None:
-    """The nearest stage before that meets a need, or the one that the recipe names for it; None where there is none."""
+    """The nearest earlier stage that gives a need, or the one that the recipe names for it; None if there is none."""
     source = one.entry.sources.get(label)
     for other in reversed(before):
         if source not in (None, other.entry.id) or other.stage.gives != need.kind:
@@ -260,7 +260,7 @@ def plan(config: Config, datasets: Datasets, compute: Compute) -> list[Step]:
 
 
 def _order(role: str) -> int:
-    """Roles in the order in which a recipe uses them, whoever asked for them first."""
+    """Roles in the order in which a recipe uses them, in any order of requests."""
     known = ("FINETUNE", "TRAIN", "VAL", "TEST")
     return known.index(role) if role in known else -1
 
@@ -295,7 +295,7 @@ def _refuse_other_cache(
     """A result that only saves time is not hashed, so it must be made from the results and settings of its reader.
 
     Raises:
-        ConfigError: it is of another network, other proposals or other settings.
+        ConfigError: if it is of another network, other proposals or other settings.
     """
     for label in cache.inputs.keys() & inputs.keys():
         if cache.inputs[label] is not inputs[label]:

@@ -194,7 +194,7 @@ class Run:
             self._make(step, again)
 
     def _prepare(self, again: Sequence[Step]) -> None:
-        """Removes what is to be made again, and what an earlier config left; writes down what this run is."""
+        """Removes results to be made again and outputs of an earlier config; writes the records of this run."""
         self.folder.mkdir(parents=True, exist_ok=True)
         for step in again:
             self.store.remove(step.folder, step.digest)
@@ -206,12 +206,12 @@ class Run:
         write_json(self.folder / "env.json", environment(self.compute))
 
     def _refuse_small_disk(self, steps: Sequence[Step], again: Sequence[Step], stored: dict[str, DiskNeed]) -> None:
-        """Refuses to go on where what is still to be stored does not fit.
+        """Refuses to go on if the results that are still to be stored do not fit on the disk.
 
         Args:
-            steps: those that will be made.
-            again: those of them that were asked for.
-            stored: what each step stores, by its label, as far as known; more is put in as proposals come in.
+            steps: the steps that will run.
+            again: the requested steps among them.
+            stored: the need of each step, by its label, as far as known; more are added once proposals are there.
         """
         needed = [step for step in steps if self.is_needed(step, again)]
         for step in needed:
@@ -233,7 +233,7 @@ class Run:
             yield
 
     def _remove_outputs(self) -> None:
-        """What an earlier config left must not stand beside this one."""
+        """Removes the outputs of an earlier config from the run's folder."""
         for name in OUTPUTS:
             path = self.folder / name
             if path.is_dir():
@@ -271,7 +271,7 @@ class Run:
             metrics.write(json.dumps(line) + "\n")
 
     def _help(self, step: Step) -> None:
-        """What the other processes do for a step that the first one makes."""
+        """The work of the other processes for a step that the first process makes."""
         if self.world.tell():
             self._run(step)
 

@@ -117,7 +117,7 @@ def judged(config: Config, name: str, dataset: Dataset, detections: Sequence[Det
 
 
 def _try_evaluators(config: Config, dataset: Dataset) -> None:
-    """Lets each evaluator judge one image whose objects are all found: what it cannot do is told before a run."""
+    """Lets each evaluator evaluate one image whose objects are all found, so that it fails before a run."""
     annotated = [(s, s.annotations) for s in dataset if s.annotations is not None and len(s.annotations)]
     sample, truths = next((pair for pair in annotated if not (pair[1].difficult | pair[1].crowd).all()), annotated[0])
     metrics: dict[str, dict[str, Any]] = {}

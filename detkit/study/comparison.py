@@ -132,7 +132,7 @@ class Comparison(Question):
     def _points(
         self, lab: Lab, settings: Sequence[Setting]
     ) -> tuple[list[tuple[float, Interval]], list[tuple[float, float]]]:
-        """(at, mean AP here) and (at, the paper's) of the settings that stand on the axis."""
+        """(at, mean AP here) and (at, the paper's mean AP) of the settings on the axis."""
         placed = [(s.at, s) for s in settings if s.at is not None]
         here = [(at, lab.measured(s, self.ious[0]).interval()) for at, s in placed if not lab.missing(s)]
         return here, [(at, s.paper) for at, s in placed if s.paper is not None]

@@ -54,7 +54,7 @@ class FreedMemory:
 
 
 def _resident() -> int:
-    """Bytes that this process holds in memory; 0 where nothing counts them."""
+    """Bytes that this process holds in memory; 0 if the system does not count them."""
     try:
         pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[1]
     except OSError:  # not on Linux

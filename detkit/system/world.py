@@ -188,7 +188,7 @@ def _sound(tensor: Tensor) -> Tensor:
 
 @contextmanager
 def _others() -> Iterator[None]:
-    """Turns what the library raises when a process at the other end is gone into one line.
+    """A block that turns the library's error about a lost process into a one-line error.
 
     NCCL and the store raise a DistError then, gloo a plain RuntimeError. Nothing else in here raises one: ``_sound``
     has looked at the tensors before, and what is wrong with the device has a class of its own.

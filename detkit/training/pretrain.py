@@ -150,6 +150,6 @@ def _accuracy(ranks: Tensor) -> dict[str, float]:
 
 
 def _ranks(scores: Tensor, labels: Tensor) -> Tensor:
-    """(N,) how many classes stand before the right one; ties and nan count against it, so a dead net gains nothing."""
+    """(N,) number of classes before the right one. Ties and nan count, so a broken network gains nothing."""
     own = scores.gather(1, labels[:, None])
     return (~(scores < own)).sum(1) - 1

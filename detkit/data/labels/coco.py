@@ -103,6 +103,6 @@ def _read(file: COCOFile, image: COCOImage, size: tuple[int, int]) -> ImageLabel
 
 
 def _area_of_outline(truth: COCOTruth) -> float | None:
-    """None where it is that of the box, which COCO's files tell of every object."""
+    """The area of an object; None if it is that of the box, which COCO's files give for every object."""
     x1, y1, x2, y2 = truth.box
     return None if math.isclose(truth.area, (x2 - x1) * (y2 - y1), rel_tol=1e-6) else truth.area

@@ -205,7 +205,7 @@ def _outside(thing: LabelledObject, size: tuple[int, int]) -> str:
 
 
 def _flat_ids(image_ids: Sequence[str]) -> dict[str, str]:
-    """Ids without folders: their last part, with the folders before it where it is not the only one of its name."""
+    """Ids without folders: the last part of each, after its folders if the last part is not unique."""
     last = Counter(image_id.rpartition("/")[2] for image_id in image_ids)
     flat = {i: i.rpartition("/")[2] if last[i.rpartition("/")[2]] == 1 else i.replace("/", "_") for i in image_ids}
     counts = Counter(flat.values())
@@ -216,6 +216,6 @@ def _flat_ids(image_ids: Sequence[str]) -> dict[str, str]:
 
 
 def _class_names(labels: LabelSet, images: Sequence[WrittenImage]) -> list[str]:
-    """Those of the format in its order, then the others that objects have, sorted."""
+    """The classes of the format in its order, then other classes of objects, sorted."""
     found = {thing.name for image in images for thing in image.objects or ()}
     return [*labels.class_names, *sorted(found - set(labels.class_names))]

@@ -172,7 +172,7 @@ def _lines(file: Path) -> list[dict[str, Any]]:
 
 
 def _steps(run: Run) -> dict[str, dict[str, Any]]:
-    """What the run wrote of the last time that it made each of its steps."""
+    """The run's records of the last time that it made each step."""
     file = run.folder / "metrics.jsonl"
     digests = {step.label: step.digest[:12] for step in run.steps}
     lines = _lines(file) if file.is_file() else []

@@ -48,7 +48,7 @@ def objects(inputs: Inputs) -> Section:
 
 
 def _means(known: Sequence[Sensitivity], key: str) -> dict[str, float]:
-    """The mean normalised AP of each part over the classes that have enough such objects; empty where none has."""
+    """The mean normalised AP of each part over the classes that have enough such objects; empty if none has."""
     found: dict[str, list[float]] = {}
     for one in known:
         if key in one.characteristics:

@@ -47,7 +47,7 @@ def pictures(inputs: Inputs) -> Section:
 
 
 def _whole(inputs: Inputs, image: int, line: str = "") -> Picture:
-    """An image with what is shown of it."""
+    """An image with its shown detections."""
     assert inputs.dataset is not None
     sample, shown = inputs.dataset[image], _shown(inputs, inputs.detections[image])
     labels = Labels.of(inputs.dataset.class_names)
@@ -59,7 +59,7 @@ def _whole(inputs: Inputs, image: int, line: str = "") -> Picture:
 
 
 def _shown(inputs: Inputs, found: Detections) -> Detections:
-    """What reaches its threshold, with probabilities for scores where they are known."""
+    """The detections that reach their threshold; their scores become probabilities if these are known."""
     if inputs.calibration is not None:
         return inputs.calibration.shown(found)
     if inputs.judged is not None:
@@ -96,7 +96,7 @@ def _detection(inputs: Inputs, judged: Judged, row: int, color: str) -> Picture:
 
 
 def _what_lies(judged: Judged, sample: Sample, row: int, box: Sequence[float]) -> str:
-    """What a detection is nearest to, in a few words."""
+    """A few words about the object that a detection is nearest to."""
     truths = sample.annotations
     if truths is None or not len(truths):
         return "no object in this image"

@@ -57,7 +57,7 @@ def regression(inputs: Inputs) -> Section:
 
 
 def _moved(inputs: Inputs, judged: Judged) -> np.ndarray:
-    """Of each object the best detection of its class whose proposal lies near it, with IoU before and after."""
+    """For each object the best detection of its class whose proposal is near it, with IoU before and after."""
     assert inputs.dataset is not None
     rows = []
     for i, sample in enumerate(inputs.dataset):
