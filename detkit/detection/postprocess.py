@@ -21,8 +21,8 @@ class Postprocess:
 
     Args:
         top_per_image: maximal number of candidates of one class in one image.
-        top_per_class: a whole split has at most this times its number of images candidates of one class; 0 sets no cap.
-            It applies to the evaluation of a split, not to detection in single images.
+        top_per_class: cap on the candidates of one class in a whole split: this number times the number of images; 0
+            sets no cap. It applies to the evaluation of a split, not to detection in single images.
         nms_iou: a box is suppressed if its IoU with a better box of its class exceeds this.
         one_class_per_region: whether a region is a candidate of one class only: the class of its best score among
             those with a sufficient score. ``detkit detect --one-class-per-region`` does it with any model.
