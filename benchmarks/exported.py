@@ -27,6 +27,7 @@ from detkit.detection.region_graph import RegionGraph
 from detkit.evaluation.voc import VOC
 from detkit.report.onnx_file import write_onnx
 from detkit.structures import Boxes, Detections, Proposals
+from detkit.system.memory import keep_freed_memory
 
 BATCH = 64
 CALIBRATED_ON, CROPS_OF_EACH = 20, 16
@@ -100,6 +101,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=30)
     parser.add_argument("--regions", type=int, default=0, help="random ones of each photograph; 0 for all")
     args = parser.parse_args()
+    keep_freed_memory()  # as the command line does
     torch.set_num_threads(1)
     detector = load(args.model, device="cpu", dtype="float32")
     given = {"root": args.root, "classes": detector.class_names, "on_bad": "stop", "needs_images": True}
