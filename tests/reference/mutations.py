@@ -886,7 +886,8 @@ def main() -> int:
         verdict = judge(row)
         survivors += verdict != "killed"
         seconds = time.monotonic() - start
-        cells = (row.mistake, f"`{row.file}`", f"`{row.tests}`", verdict)
+        tests = re.sub(r"(\S+\.py)", r"tests/\1", row.tests)
+        cells = (row.mistake, f"`{row.file}`", f"`{tests}`", verdict)
         print(f"| {' | '.join(cells)} |" if args.table else f"{verdict:9} {seconds:5.1f} s  {row.mistake}", flush=True)
     print(f"{survivors} of the mistakes above were not seen", file=sys.stderr)
     return int(survivors > 0)
