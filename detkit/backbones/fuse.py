@@ -57,8 +57,8 @@ def norms_folded(backbone: Backbone) -> Iterator[None]:
     The numbers and all gradients, those of the BatchNorms' weights too, are the same up to rounding. A step of 64 crops
     of MobileNetV2 takes less time and memory, since the maps between the two layers are neither made nor kept.
 
-    The same layers are folded as in ``fuse_for_inference``, on two conditions: the convolution pads as ``nn.Conv2d``
-    does, and the BatchNorm uses stored statistics in the backbone's current mode.
+    The same layers are folded as in ``fuse_for_inference``, on three conditions: the convolution pads as ``nn.Conv2d``
+    does, and the BatchNorm has weights and uses stored statistics in the backbone's current mode.
 
     Args:
         backbone: its parameters stay in place, so they are trained and saved under their names.
@@ -72,7 +72,7 @@ def norms_folded(backbone: Backbone) -> Iterator[None]:
         for conv_name, norm_name in pairs:
             conv: Any = backbone.get_submodule(conv_name)
             norm: Any = backbone.get_submodule(norm_name)
-            if not norm.training:
+            if norm.affine and not norm.training:
                 conv.forward, norm.forward = partial(_convolve, conv, norm), _behind(norm).forward
                 changed += [conv, norm]
         yield

@@ -156,3 +156,11 @@ def test_a_norm_that_learns_statistics_is_not_folded_in_training():
     with norms_folded(net):
         net(torch.ones(2, 4, 8, 8), ["pool5"])
     assert not torch.equal(net.body[1].running_mean, before)
+
+
+def test_a_norm_without_weights_stays_as_it_is_in_training():
+    torch.manual_seed(0)
+    net = Net(nn.Sequential(nn.Conv2d(4, 4, 3)))
+    net.body.append(nn.BatchNorm2d(4, affine=False))
+    plain, folded = gradients(net, folded=False), gradients(net, folded=True)
+    assert all(torch.equal(plain[name], folded[name]) for name in plain)
