@@ -1,5 +1,6 @@
 import json
 import math
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -226,6 +227,25 @@ def test_a_centred_head_is_calibrated_on_sixteen_images_or_batches(run, backbone
 
 def test_every_step_is_in_train_mode_so_that_dropout_acts(run, backbone):
     assert run(backbone())[1] == [True] * SETTINGS["iterations"]
+
+
+def test_every_step_runs_with_frozen_norms_folded(run, backbone, monkeypatch):
+    inside, seen = [], []
+
+    @contextmanager
+    def folded(net):
+        inside.append(net)
+        yield
+        inside.clear()
+
+    class Watching(Naming):
+        def losses(self, backbone, batch):
+            seen.append(inside == [backbone])
+            return super().losses(backbone, batch)
+
+    monkeypatch.setattr("detkit.training.solver.norms_folded", folded)
+    run(backbone(), kind=Watching)
+    assert seen == [True] * SETTINGS["iterations"] and not inside
 
 
 def test_every_step_that_goes_on_from_a_checkpoint_is_in_train_mode(run, backbone):
