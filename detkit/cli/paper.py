@@ -20,7 +20,7 @@ def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     )
     parser.add_argument("overrides", nargs="*", metavar="QUESTION | KEY=VALUE", help="for example q3.3")
     parser.add_argument("--config", metavar="FILE", help="recipe, for example projects/rcnn/quick.yaml")
-    parser.add_argument("--preset", metavar="NAME", help="a recipe that comes with the questions: tiny")
+    parser.add_argument("--preset", metavar="NAME", help="a recipe that comes with the questions: tiny or photographs")
     parser.add_argument("--lang", choices=("en", "zh"), default="en", help="language of titles and sentences")
     parser.add_argument("--project", metavar="FOLDER", help="use this project's questions instead of the bundled ones")
     return parser

@@ -62,7 +62,7 @@ def test_alone_it_lists_the_questions_in_both_languages(capsys):
     [
         (["paper", "q3.33"], "QUESTIONS: no 'q3.33'. Did you mean q3.3?"),
         (["paper", "q3.3"], "add --config FILE or --preset tiny"),
-        (["paper", "q3.3", "--preset", "large"], "--preset large: there is no such preset; allowed: tiny"),
+        (["paper", "q3.3", "--preset", "large"], "--preset large: there is no such preset; allowed: tiny, photographs"),
         (["paper", "q3.3", "--preset", "tiny", "--config", "a.yaml"], "give one of them"),
         (["paper", "q3.3", "--config", "a.yaml"], "config a.yaml: no such file"),
         (["paper", "q3.3", "--config", "tiny.yaml", "DATA.Shapes.WIDTH=3"], "WIDTH: 3 is too small"),

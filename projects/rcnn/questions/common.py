@@ -9,7 +9,7 @@ from detkit.config.node import Config
 from detkit.study.comparison import Comparison
 from detkit.study.question import Question
 
-PRESETS = {"tiny": "projects/rcnn/paper_tiny.yaml"}
+PRESETS = {name: f"projects/rcnn/paper_{name}.yaml" for name in ("tiny", "photographs")}
 
 
 class OfRCNN(Question):
