@@ -6,7 +6,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -64,6 +64,12 @@ class World:
     def others_number(self) -> tuple[int, ...]:
         """A name for the random numbers of this process, different from process 0's; empty in process 0."""
         return (self.rank,) if self.rank else ()
+
+    def part(self, number: int, of: int) -> World:
+        """One of ``of`` parts of this process's work. It stands for a process among all processes' parts in ``own``,
+        ``owner`` and ``others_number``; the other methods would wait for processes that do not exist.
+        """
+        return replace(self, rank=self.rank * of + number, size=self.size * of)
 
     def own(self, items: Sequence[Item], group: int = 1) -> list[Item]:
         """This process's part of a list. Processes take turns at groups of ``group`` neighbours."""

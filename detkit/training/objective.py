@@ -53,6 +53,13 @@ class Losses:
     terms: Mapping[str, Tensor]
     right: Mapping[str, tuple[int, int]]
 
+    @classmethod
+    def added(cls, parts: Sequence[Losses]) -> Losses:
+        """The sums over the parts of a step, or over batches. All must have the same names."""
+        terms = {name: torch.stack([part.terms[name].detach() for part in parts]).sum() for name in parts[0].terms}
+        counts = {name: np.array([part.right[name] for part in parts]).sum(0).tolist() for name in parts[0].right}
+        return cls(terms, {name: (hits, of) for name, (hits, of) in counts.items()})
+
 
 def logged(losses: Losses, world: World) -> dict[str, float]:
     """The loss, its terms if there are several, and the accuracies of a step, over all processes.

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -23,13 +22,13 @@ from detkit.system.stream import in_threads
 from detkit.system.world import ALONE, World
 from detkit.training.checkpoint import load_checkpoint, save_checkpoint
 from detkit.training.hooks import Checkpoint, FiniteLoss, MetricsWriter, ProgressHook, some_of
-from detkit.training.objective import logged
+from detkit.training.objective import Losses, logged
 from detkit.training.optim import CaffeSGD, caffe_rules, step_lr
 from detkit.training.tensorboard import TensorBoard
 from detkit.training.trainer import Trainer
 
 if TYPE_CHECKING:
-    from detkit.training.objective import Objective
+    from detkit.training.objective import Batch, Objective
     from detkit.training.validation import Validation
 
 CHECKPOINT = "checkpoint.safetensors"
@@ -53,6 +52,8 @@ class SolverSettings:
             paper with fc7.
         head_std: standard deviation of the head's Gaussian first weights; its biases start at 0.
         mirror: whether each crop is mirrored with probability one half, drawn anew each time.
+        parts: number of parts of a step. They are computed one after another, and their gradients are added up. More
+            parts need less memory. The step is the same, except for rounding and the random numbers of dropout.
         checkpoint_every: number of steps between checkpoints on disk.
     """
 
@@ -67,6 +68,7 @@ class SolverSettings:
     head_norm: Annotated[float, NonNegative] = 0.0
     head_std: Annotated[float, NonNegative] = 0.01
     mirror: bool = True
+    parts: Annotated[int, Positive] = 1
     checkpoint_every: Annotated[int, Positive] = 1000
 
 
@@ -126,17 +128,23 @@ def train(
         net.train()
     start = world.tell(start)
     world.copy_first(state.tensors().values())
-    image_ids: Sequence[str] = ()
+    image_ids: list[str] = []
+    parts = [world.part(number, settings.parts) for number in range(settings.parts)]
+
+    def batch_of(turn: int) -> Batch:
+        return objective.batch(turn // settings.parts, parts[turn % settings.parts])
 
     def step(iteration: int) -> dict[str, float]:
         nonlocal image_ids
-        batch = next(batches)
-        image_ids = batch.image_ids
-        with torch_seed(seed, name, "step", iteration, *world.others_number), compute.autocast():
-            losses = objective.losses(backbone, batch)
-        sum(losses.terms.values(), torch.zeros(())).backward()
+        image_ids, losses = [], []
+        for part in parts:
+            batch = next(batches)
+            image_ids += batch.image_ids
+            with torch_seed(seed, name, "step", iteration, *part.others_number), compute.autocast():
+                losses.append(objective.losses(backbone, batch))
+            sum(losses[-1].terms.values(), torch.zeros(())).backward()
         optimizer.add_up_gradients(world)
-        metrics = logged(losses, world)
+        metrics = logged(Losses.added(losses), world)
         if not math.isfinite(metrics["loss"]):
             image_ids = world.gather(image_ids)
         lr = step_lr(settings.lr, iteration, every=settings.lr_drop_every, gamma=settings.lr_gamma)
@@ -167,7 +175,7 @@ def train(
         Checkpoint(save, settings.checkpoint_every),
         ProgressHook(name),
     ]
-    threads = in_threads(partial(objective.batch, world=world), start, stop, workers)
+    threads = in_threads(batch_of, start * settings.parts, stop * settings.parts, workers)
     with closing(threads) as batches, norms_folded(backbone):
         Trainer(step, hooks if world.is_first else []).run(start, stop)
     net.eval()

@@ -51,16 +51,11 @@ class Validation:
             world: as for ``train``; each process takes a part of every batch.
         """
         self.objective.eval()
-        terms: dict[str, torch.Tensor] = {}
-        right: dict[str, tuple[int, int]] = {}
+        found: list[Losses] = []
         batches = closing(in_threads(partial(self.objective.batch, world=world), 0, self.batches, workers))
         with torch.no_grad(), batches as made:
             for number, batch in enumerate(made):
                 with torch_seed(seed, name, "validation", number, *world.others_number), compute.autocast():
                     losses = self.objective.losses(backbone, batch)
-                for term, value in losses.terms.items():
-                    terms[term] = terms.get(term, 0) + value / self.batches
-                for share, (hits, of) in losses.right.items():
-                    before = right.get(share, (0, 0))
-                    right[share] = (before[0] + hits, before[1] + of)
-        return {f"val_{key}": value for key, value in logged(Losses(terms, right), world).items()}
+                found.append(Losses({k: term / self.batches for k, term in losses.terms.items()}, losses.right))
+        return {f"val_{key}": value for key, value in logged(Losses.added(found), world).items()}

@@ -75,7 +75,8 @@ TABLE = [
         "FINETUNE",
         "FxyCRKDE",
         {"ITERATIONS": 9, "LR": 0.1, "LR_DROP_EVERY": 9, "LR_GAMMA": 0.5, "MOMENTUM": 0.5, "WEIGHT_DECAY": 0.1}
-        | {"BIAS_LR_FACTOR": 1.0, "HEAD_LR_FACTOR": 1.0, "HEAD_NORM": 20.0, "HEAD_STD": 0.1, "MIRROR": False},
+        | {"BIAS_LR_FACTOR": 1.0, "HEAD_LR_FACTOR": 1.0, "HEAD_NORM": 20.0, "HEAD_STD": 0.1, "MIRROR": False}
+        | {"PARTS": 2},
     ),
     ("FINETUNE", "FxyCRKDE", {"TUNE_FROM": "fc6", "FOREGROUND_IOU": 0.7, "JITTER_BOXES": 0.1, "JITTER_COLOURS": 0.1}),
     ("FINETUNE", "FxyCRKDE", {"BACKGROUND_FROM": 0.1, "BACKGROUND_BELOW": 0.4}),
@@ -87,7 +88,7 @@ TABLE = [
         "PFxyCRKDE",
         {"ITERATIONS": 9, "LR": 0.1, "LR_DROP_EVERY": 9, "LR_GAMMA": 0.5, "MOMENTUM": 0.5, "WEIGHT_DECAY": 0.1}
         | {"BIAS_LR_FACTOR": 1.0, "HEAD_LR_FACTOR": 2.0, "HEAD_NORM": 20.0, "HEAD_STD": 0.1, "MIRROR": False}
-        | {"BATCH_SIZE": 8, "RESIZE": 60},
+        | {"BATCH_SIZE": 8, "RESIZE": 60, "PARTS": 2},
     ),
     ("PRETRAIN", "", {"CHECKPOINT_EVERY": 9}),
 ]

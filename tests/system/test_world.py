@@ -21,6 +21,13 @@ def test_a_list_is_dealt_out_in_turns(count, group, parts):
     assert [World(rank, 3).own(range(count), group) for rank in range(3)] == parts
 
 
+def test_the_parts_of_all_processes_share_the_work():
+    parts = [World(rank, 2, 1, 4).part(number, 3) for rank in range(2) for number in range(3)]
+    assert [part.own(range(8)) for part in parts] == [[0, 6], [1, 7], [2], [3], [4], [5]]
+    assert [part.others_number for part in parts] == [(), (1,), (2,), (3,), (4,), (5,)]
+    assert World(1, 2).part(0, 1) == World(1, 2)
+
+
 def test_one_process_owns_everything_and_talks_to_itself():
     tensor = torch.tensor([2.0])
     ALONE.add_up([tensor])

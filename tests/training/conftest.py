@@ -94,6 +94,11 @@ def backbone():
 
 
 @pytest.fixture
+def no_dropout(monkeypatch):
+    monkeypatch.setattr(nn.functional, "dropout", lambda x, p, training: x)
+
+
+@pytest.fixture
 def toy(tmp_path):
     """Four images of 20x24: a red square at (2, 2, 12, 12) in the even ones, a green at (12, 8, 22, 18) in the odd."""
     samples, proposals = [], []

@@ -270,3 +270,9 @@ def test_thresholds_of_labels_that_leave_no_background_or_overlap_are_refused(se
     allowed = "allowed: BACKGROUND_FROM < BACKGROUND_BELOW <= FOREGROUND_IOU"
     with pytest.raises(ConfigError, match=f"FINETUNE: background is {told}; {allowed}"):
         FinetuneSettings(**settings)
+
+
+def test_regions_in_parts_give_the_same_network(tune, no_dropout):
+    (head, net), (expected_head, expected) = tune("parts", parts=2), tune("whole")
+    assert torch.allclose(head.weight, expected_head.weight, atol=1e-6)
+    assert all(torch.allclose(t, expected.state_dict()[name], atol=1e-6) for name, t in net.state_dict().items())

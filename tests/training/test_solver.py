@@ -270,3 +270,31 @@ def test_several_losses_are_added_up_and_each_is_logged(run, backbone, tmp_path)
     assert "nothing" not in two
     assert "loss_class" not in one  # a single loss is the loss
     assert all(torch.allclose(t, parts.state_dict()[name], atol=1e-7) for name, t in whole.state_dict().items())
+
+
+@pytest.mark.parametrize("parts", [2, 3, 40], ids=["even", "uneven", "some_empty"])
+def test_a_step_in_parts_is_the_same_step(run, backbone, no_dropout, tmp_path, parts):
+    class Counting(Naming):
+        def losses(self, backbone, batch):
+            rows.append(len(batch.inputs))
+            return super().losses(backbone, batch)
+
+    rows: list[int] = []
+    whole, divided = backbone(), backbone()
+    expected = bits(whole, run(whole, "whole")[0])
+    found = bits(divided, run(divided, "divided", kind=Counting, parts=parts)[0])
+    assert all(torch.allclose(found[name], tensor, atol=1e-6) for name, tensor in expected.items())
+    assert len(rows) == 6 * parts and sum(rows) == 6 * 16 and max(rows) == math.ceil(16 / parts)
+    one, two = (json.loads((tmp_path / name / "metrics.jsonl").read_text()) for name in ("whole", "divided"))
+    assert two["loss"] == pytest.approx(one["loss"], rel=1e-5)
+    assert two["accuracy"] == one["accuracy"]
+
+
+def test_a_run_in_parts_resumes_with_the_same_bits(run, backbone):
+    whole, resumed = backbone(), backbone()
+    expected = bits(whole, run(whole, "whole", parts=2)[0])
+    with pytest.raises(HaltError):
+        run(backbone(), "parts", halt_at=9, parts=2)  # in the second part of the fifth step
+    head, passes = run(resumed, "parts", parts=2, workers=2)
+    assert len(passes) == 2 * 2
+    assert_same_bits(bits(resumed, head), expected)
