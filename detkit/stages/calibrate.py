@@ -19,6 +19,7 @@ from detkit.detection.postprocess import Postprocess
 from detkit.errors import ConfigError
 from detkit.evaluation.curves import Matches
 from detkit.progress import Progress, progress
+from detkit.regions.index import RegionIndex
 from detkit.registry import STAGES
 from detkit.run.artifacts import read_result
 from detkit.run.kinds import (
@@ -34,6 +35,7 @@ from detkit.run.shards import save_tensors
 from detkit.run.stage import Context, Need, Reads, Stage
 from detkit.stages.common import (
     FEATURE_SECTIONS,
+    load_proposals,
     new_crops,
     region_features,
     region_index,
@@ -65,7 +67,8 @@ class Calibrate(Stage):
     """A threshold and a probability curve for each class, from images that the scoring classifier has not seen.
 
     The images are the validation images if the recipe has some (DATA.VAL), else the training images in folds. Network
-    and box head have seen the training images of all folds.
+    and box head have seen the training images of all folds. With PROPOSALS.TRAIN_MAX_BOXES, folds have fewer
+    proposals than detection, which a warning tells.
     Source: Platt, Probabilistic outputs for support vector machines, 1999, for the folds.
 
     Example:
@@ -123,8 +126,23 @@ class Calibrate(Stage):
                 learnt = calibrate_by_validation(judge, bar)
         if learnt.reason:
             log.warning("calibrate: no threshold or probability was learnt: %s", learnt.reason)
+        else:
+            _warn_of_fewer_proposals(context, index, most)
         save_tensors(context.folder / CALIBRATION_FILE, learnt.calibration.state())
         write_json(context.folder / REPORT_FILE, learnt.report())
+
+
+def _warn_of_fewer_proposals(context: Context, index: RegionIndex, most: int) -> None:
+    """Tells if thresholds were learnt from fewer proposals than detection scores."""
+    used = int((index.truth_label < 0).sum())
+    available = sum(len(proposals) for proposals in load_proposals(context, context.role))
+    if used < available:
+        log.warning(
+            "calibrate: thresholds are learnt from %d of %d proposals (PROPOSALS.TRAIN_MAX_BOXES: %d). Detection "
+            "scores all proposals of an image, so more of what it shows is wrong than in the folds; give 0, limit "
+            "proposals by a key of their generator, or name a split in DATA.VAL",
+            *(used, available, most),
+        )
 
 
 def load_calibration(folder: Path, num_classes: int, score_kind: ScoreKind) -> Calibration:

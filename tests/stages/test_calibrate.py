@@ -1,4 +1,5 @@
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -170,6 +171,26 @@ def test_a_run_learns_thresholds_and_its_model_detects_as_it_was_evaluated(calib
     detector = detkit.load("runs/tiny/model", device="cpu")
     own = load_calibration(made, 4, "margin").state()
     assert all(torch.equal(value, own[name]) for name, value in detector.calibration.state().items())
+
+
+@pytest.mark.parametrize(
+    ("most", "told"),
+    [
+        ("3", r"thresholds are learnt from 72 of \d+ proposals \(PROPOSALS.TRAIN_MAX_BOXES: 3\)"),
+        ("1000", ""),
+    ],
+    ids=["fewer", "all"],
+)
+def test_thresholds_from_fewer_proposals_than_detection_has_are_told(
+    recipe, calibrated, monkeypatch, capsys, most, told
+):
+    monkeypatch.setattr("detkit.detection.calibration.MIN_DETECTIONS", 1)
+    for stage in ("pretrain", "propose", "finetune"):
+        shutil.copytree(calibrated / "artifacts" / stage, Path("artifacts", stage))
+    words = [f"PROPOSALS.TRAIN_MAX_BOXES={most}", "FEATURES.STORE=stream"]
+    assert main(["train", "--config", str(recipe), *MORE, *words, "--until", "Calibrate"]) == 0
+    said = capsys.readouterr().err
+    assert re.search(told, said) if told else "thresholds are learnt from" not in said
 
 
 def test_thresholds_do_not_depend_on_whether_features_are_stored(recipe, calibrated, monkeypatch):
