@@ -17,7 +17,7 @@ TIMES, RESCORE = "POSTPROCESS.REFINE_ITERATIONS", "POSTPROCESS.RESCORE"
 class Iterated(Compared):
     """Box regression once and twice. Source: R-CNN, appendix C."""
 
-    title = Text("Why is box regression not iterated at test time?", "测试时为什么不多次迭代边界框回归和 SVM 分类？")
+    title = Text("Why is box regression not iterated at test time?", "测试时边框回归为什么只做一次？")
     source = "appendix C"
     said = Text(
         "The paper found that iterating does not improve results, and gives no figure.",

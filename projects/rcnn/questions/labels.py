@@ -42,7 +42,7 @@ class OtherLabels(Compared):
 
     title = Text(
         "Why do the softmax and the SVMs have different positives and negatives?",
-        "为什么在 Softmax 和 SVM 的过程中，正负样本的定义不同？",
+        "Softmax 与 SVM 的正负样本标准为何不一样？",
     )
     source = "section 2.3, appendix B"
     said = Text(

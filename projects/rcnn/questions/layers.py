@@ -81,9 +81,7 @@ class Layers(Compared):
 class BoxesFromPool5(Compared):
     """The layers for box regression (pool5) and for SVMs (fc7)."""
 
-    title = Text(
-        "Why pool5 for the boxes, but fc7 for the SVMs?", "为什么定位使用 Pool5 的特征，而 SVM 却使用 fc7 的特征？"
-    )
+    title = Text("Why pool5 for the boxes, but fc7 for the SVMs?", "为什么边框用 pool5，分类的 SVM 用 fc7？")
     source = "section 3.2, appendix C"
     said = Text(
         "The paper finds that fc7 tells classes apart better than pool5, and takes pool5 for the boxes without a "

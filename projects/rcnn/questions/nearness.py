@@ -56,7 +56,7 @@ COLUMNS = (
 class WhyLinear(Compared):
     """Linear and non-linear regression. Source: R-CNN, appendix C; the notes argue with log(1 + x) ~ x."""
 
-    title = Text("Why is box regression linear?", "为什么边界框回归使用线性层？")
+    title = Text("Why is box regression linear?", "边框回归为什么是线性的？")
     source = "appendix C"
     said = Text(
         "The notes argue that near the object log(1 + x) is about x, so that the target is linear in what is learnt. "

@@ -47,7 +47,7 @@ COLUMNS = (
 class WhyPool5(OfRCNN):
     """The receptive field of pool5; it needs no run. Source: R-CNN, section 3.1."""
 
-    title = Text("Why are boxes regressed from pool5?", "为什么使用 Pool5 的特征进行定位？")
+    title = Text("Why are boxes regressed from pool5?", "边框为什么从 pool5 回归？")
     source = "section 3.1"
 
     def answer(self, lab: Lab) -> Answer:

@@ -28,7 +28,7 @@ class Sampling(Compared):
 
     title = Text(
         "Why is fine-tuning biased towards positives, instead of drawing them as rare as they are?",
-        "为什么不按照实际的正负样本比例进行微调？",
+        "微调为什么多取正样本，而不按它们本来的稀少程度抽样？",
     )
     source = "section 2.3"
     said = Text(

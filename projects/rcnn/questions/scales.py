@@ -60,7 +60,7 @@ class Units(Compared):
 
     title = Text(
         "Why are targets relative to the box, and sides as logarithms?",
-        "为什么边界框回归需要使用相对坐标差，以及 log 高宽的比值？",
+        "目标为什么相对于候选框来取，边长为什么取对数？",
     )
     source = "appendix C"
     said = Text(

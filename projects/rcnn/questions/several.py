@@ -37,7 +37,7 @@ COLUMNS = (
 class Several(Compared):
     """One class per region or several. The paper does not discuss it; each class is evaluated alone."""
 
-    title = Text("What if several SVMs claim one region?", "如果多个 SVM 都预测为正样本，怎么办？")
+    title = Text("What if several SVMs claim one region?", "几个 SVM 同时认领一个区域时怎么办？")
     source = "section 2.2"
     said = Text(
         "The paper suppresses within each class alone, so a region may be detected as several; the notes let "

@@ -19,7 +19,7 @@ class SoftmaxOrSVM(Compared):
     """The fine-tuned softmax instead of the SVMs."""
 
     title = Text(
-        "Why SVMs, and not the softmax that fine-tuning leaves?", "为什么不直接使用 Softmax 进行分类，而是使用 SVM？"
+        "Why SVMs, and not the softmax that fine-tuning leaves?", "微调已经留下一个 Softmax，为什么还要训练 SVM？"
     )
     source = "appendix B"
     said = Text(
