@@ -157,6 +157,20 @@ def refuse_without_truths(data: Mapping[str, Dataset]) -> None:
             raise DataError(f"DATA.{role}: none of its {len(dataset)} images has a ground truth to learn from")
 
 
+def refuse_votes_without_weights(config: Config) -> None:
+    """Refuses votes that are weighted by margins: a margin below 0 has no weight, so most boxes would stay.
+
+    Raises:
+        ConfigError: if VOTE_IOU is set without VOTE_SLOPE and the classifier's scores are margins.
+    """
+    post, name = config.POSTPROCESS, config.CLASSIFIER.NAME
+    if post.VOTE_IOU is not None and post.VOTE_SLOPE is None and CLASSIFIERS.get(name).score_kind == "margin":
+        raise ConfigError(
+            f"POSTPROCESS.VOTE_IOU: {post.VOTE_IOU} weighs boxes by their scores, and scores of {name} are margins, "
+            "which are mostly below 0 and then weigh nothing; set POSTPROCESS.VOTE_SLOPE, for example to 3"
+        )
+
+
 def _drawn(proposals: Proposals, most: int, image_id: str) -> Proposals:
     if not most or len(proposals) <= most:
         return proposals

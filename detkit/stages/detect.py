@@ -39,6 +39,7 @@ from detkit.stages.common import (
     feature_layers,
     is_stored,
     new_crops,
+    refuse_votes_without_weights,
     region_features,
     region_index,
     stored_features,
@@ -86,6 +87,10 @@ class Detect(Stage):
     def reads(self, config: Config, role: str) -> Reads:
         """The components with their layers, and the caps. It reads no annotations: they evaluate the detections."""
         return Reads(settings=("CLASSIFIER", "BOX_HEAD", "POSTPROCESS", *FEATURE_SECTIONS), images=(role,))
+
+    def check(self, config: Config) -> None:
+        """Refuses votes without weights."""
+        refuse_votes_without_weights(config)
 
     def check_data(self, config: Config, data: Mapping[str, Dataset]) -> None:
         """Refuses class names that cannot be names of detection files."""

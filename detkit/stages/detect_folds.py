@@ -27,6 +27,7 @@ from detkit.stages.common import (
     build_reader,
     load_heads,
     new_crops,
+    refuse_votes_without_weights,
     region_features,
     region_index,
     stored_features,
@@ -65,7 +66,8 @@ class DetectFolds(Stage):
     settings = {"HELD_OUT": FoldsSettings}
 
     def check(self, config: Config) -> None:
-        """Refuses a single fold."""
+        """Refuses a single fold, and votes without weights."""
+        refuse_votes_without_weights(config)
         if config.HELD_OUT.FOLDS == 1:
             raise ConfigError("HELD_OUT.FOLDS: 1 leaves no images to learn from; give 2 or more")
 

@@ -10,7 +10,7 @@ from detkit.cli.main import main
 from detkit.config import load_config
 from detkit.errors import ConfigError
 from detkit.run.plan import planned_stages
-from detkit.stages.detect import load_detections
+from detkit.stages.detect import Detect, load_detections
 from detkit.stages.detect_folds import DetectFolds
 from detkit.study.ablation import in_folds
 
@@ -32,7 +32,7 @@ SMALL = (
 
 def test_ablate_judges_every_training_image_and_needs_no_test_image(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("DETKIT_CACHE", str(tmp_path / "cache"))
-    words = ["POSTPROCESS.VOTE_IOU=null,0.5", f"OUTPUT_DIR={tmp_path / 'out'}", *SMALL]
+    words = ["POSTPROCESS.VOTE_IOU=null,0.5", "POSTPROCESS.VOTE_SLOPE=3", f"OUTPUT_DIR={tmp_path / 'out'}", *SMALL]
     assert main(["ablate", "--folds", "--config", "projects/rcnn/quick.yaml", *words]) == 0
     told = capsys.readouterr().out
     assert "IoU 0.5" in told and "IoU 0.7" in told and "VOTE_IOU=0.5" in told
@@ -55,3 +55,12 @@ def test_a_single_fold_is_refused():
     with pytest.raises(ConfigError, match=r"HELD_OUT\.FOLDS: 1 leaves no images to learn from; give 2 or more"):
         DetectFolds().check(config)
     assert planned_stages(config)
+
+
+@pytest.mark.parametrize("stage", [Detect(), DetectFolds()], ids=["test", "folds"])
+def test_votes_that_margins_would_weigh_are_refused(stage):
+    config = load_config("projects/rcnn/quick.yaml", ["POSTPROCESS.VOTE_IOU=0.5"])
+    with pytest.raises(ConfigError, match=r"VOTE_IOU: 0\.5 .* of LinearSVM are margins.*set POSTPROCESS\.VOTE_SL"):
+        stage.check(config)
+    for words in (["CLASSIFIER.NAME=Softmax"], ["POSTPROCESS.VOTE_SLOPE=3"]):
+        stage.check(load_config("projects/rcnn/quick.yaml", ["POSTPROCESS.VOTE_IOU=0.5", *words]))
