@@ -26,8 +26,8 @@ HEADING = Text("mAP, % (VOC2007, IoU {iou:g})", "mAP，%（VOC2007，IoU {iou:g}
 COLUMNS = (Text("setting", "设置"), Text("paper", "论文"), Text("here", "这里"))
 DIFFERENCES = (Text("difference, paper", "论文的差值"), Text("difference here, 95 %", "这里的差值，95 %"))
 NOTE = Text(
-    "Differences are to the first line; intervals are of 1,000 draws of the test images, the same for both.",
-    "差值相对于第一行；区间来自对测试图像的 1,000 次重抽样，两者使用同样的抽样。",
+    "Differences are to the first line; intervals are of 1,000 draws of the evaluated images, the same for both.",
+    "差值相对于第一行；区间来自对被评估图像的 1,000 次重抽样，两者使用同样的抽样。",
 )
 
 
