@@ -38,7 +38,7 @@ class Postprocess:
         vote_iou: a box that NMS keeps is replaced by the weighted mean of all boxes of its class, after the box head,
             whose IoU with it is at least this; null does not replace it.
         vote_slope: weight of a box in this mean: sigmoid(``vote_slope`` x score), for margins; null takes the score
-            itself, or 0 if it is negative, for probabilities.
+            itself, for probabilities. With margins the stages refuse null, as margins below 0 would weigh nothing.
 
     Source of votes: Gidaris, Komodakis, Object detection via a multi-region & semantic segmentation-aware CNN model,
     2015, section 5.

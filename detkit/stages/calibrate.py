@@ -67,8 +67,8 @@ class Calibrate(Stage):
     """A threshold and a probability curve for each class, from images that the scoring classifier has not seen.
 
     The images are the validation images if the recipe has some (DATA.VAL), else the training images in folds. Network
-    and box head have seen the training images of all folds. With PROPOSALS.TRAIN_MAX_BOXES, folds have fewer
-    proposals than detection, which a warning tells.
+    and box head have seen the training images of all folds. With PROPOSALS.TRAIN_MAX_BOXES, an image
+    has fewer proposals here than in detection, and a warning says so.
     Source: Platt, Probabilistic outputs for support vector machines, 1999, for the folds.
 
     Example:
@@ -126,7 +126,7 @@ class Calibrate(Stage):
                 learnt = calibrate_by_validation(judge, bar)
         if learnt.reason:
             log.warning("calibrate: no threshold or probability was learnt: %s", learnt.reason)
-        else:
+        elif most:
             _warn_of_fewer_proposals(context, index, most)
         save_tensors(context.folder / CALIBRATION_FILE, learnt.calibration.state())
         write_json(context.folder / REPORT_FILE, learnt.report())
@@ -138,10 +138,12 @@ def _warn_of_fewer_proposals(context: Context, index: RegionIndex, most: int) ->
     available = sum(len(proposals) for proposals in load_proposals(context, context.role))
     if used < available:
         log.warning(
-            "calibrate: thresholds are learnt from %d of %d proposals (PROPOSALS.TRAIN_MAX_BOXES: %d). Detection "
-            "scores all proposals of an image, so more of what it shows is wrong than in the folds; give 0, limit "
-            "proposals by a key of their generator, or name a split in DATA.VAL",
-            *(used, available, most),
+            "calibrate: thresholds are learnt from %d of %d proposals (PROPOSALS.TRAIN_MAX_BOXES: %d). They may be too "
+            "low, because detection scores all proposals; set PROPOSALS.TRAIN_MAX_BOXES to 0, limit proposals by a key "
+            "of their generator, or name a split in DATA.VAL",
+            used,
+            available,
+            most,
         )
 
 

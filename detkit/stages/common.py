@@ -158,7 +158,7 @@ def refuse_without_truths(data: Mapping[str, Dataset]) -> None:
 
 
 def refuse_votes_without_weights(config: Config) -> None:
-    """Refuses votes that are weighted by margins: a margin below 0 has no weight, so most boxes would stay.
+    """Refuses votes that are weighted by margins: a box whose margin is below 0 would have no vote.
 
     Raises:
         ConfigError: if VOTE_IOU is set without VOTE_SLOPE and the classifier's scores are margins.

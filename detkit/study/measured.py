@@ -78,7 +78,7 @@ def truths_of(sample: Sample) -> Annotations:
 
 
 def difference(first: Measured, second: Measured) -> Interval:
-    """Mean AP of the first minus that of the second, in percent points, on the same draws of the test images."""
+    """Mean AP of the first minus that of the second, in percent points, on the same draws of the evaluated images."""
     return in_percent(paired_interval(second.matches, first.matches, first.measure))
 
 

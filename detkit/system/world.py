@@ -66,8 +66,10 @@ class World:
         return (self.rank,) if self.rank else ()
 
     def part(self, number: int, of: int) -> World:
-        """One of ``of`` parts of this process's work. It stands for a process among all processes' parts in ``own``,
-        ``owner`` and ``others_number``; the other methods would wait for processes that do not exist.
+        """One of ``of`` equal parts of this process's work, for ``own``, ``owner`` and ``others_number``.
+
+        It counts as a process among the parts of all processes. There is no such process, so methods that wait for
+        others must not be called.
         """
         return replace(self, rank=self.rank * of + number, size=self.size * of)
 

@@ -74,7 +74,7 @@ class CropBatches:
     seed: int
 
     def __call__(self, iteration: int, world: World = ALONE) -> Batch:
-        """The batch, or this process's part of it; its inputs are (B, crop, crop, 3) uint8 RGB."""
+        """The batch, or a part of it; its inputs are (B, crop, crop, 3) uint8 RGB."""
         every = self.rows(iteration)
         rng = rng_for(self.seed, "pretrain", "crop", iteration)
         corners = rng.integers(0, self.side - self.crop + 1, (len(every), 2))

@@ -25,13 +25,13 @@ CALIBRATION_IMAGES = 16
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """The data of one step, as a worker makes them.
+    """The data of one step, or of a part of it, as a worker makes them.
 
     Args:
         inputs: the input of the forward pass.
         targets: targets by name, each with a row for each row of the outputs.
         image_ids: ids of the images, for messages.
-        total: number of rows of the step in all processes.
+        total: number of rows of the whole step.
     """
 
     inputs: Any
@@ -45,7 +45,7 @@ class Losses:
     """The losses of a step, and accuracies to log.
 
     Args:
-        terms: this process's part of each loss, by name: sums over rows, divided by ``Batch.total``. Training minimises
+        terms: the batch's part of each loss, by name: sums over rows, divided by ``Batch.total``. Training minimises
             the sum of all terms.
         right: counts for each accuracy, by name: (number right, number in all).
     """
@@ -57,8 +57,8 @@ class Losses:
     def added(cls, parts: Sequence[Losses]) -> Losses:
         """The sums over the parts of a step, or over batches. All must have the same names."""
         terms = {name: torch.stack([part.terms[name].detach() for part in parts]).sum() for name in parts[0].terms}
-        counts = {name: np.array([part.right[name] for part in parts]).sum(0).tolist() for name in parts[0].right}
-        return cls(terms, {name: (hits, of) for name, (hits, of) in counts.items()})
+        hits, of = ({name: sum(part.right[name][i] for part in parts) for name in parts[0].right} for i in (0, 1))
+        return cls(terms, {name: (hits[name], of[name]) for name in hits})
 
 
 def logged(losses: Losses, world: World) -> dict[str, float]:
@@ -93,9 +93,13 @@ class Objective(nn.Module, ABC):
 
     @abstractmethod
     def batch(self, iteration: int, world: World) -> Batch:
-        """This process's part of the batch of an iteration.
+        """A part of the batch of an iteration.
 
         The result depends on the arguments alone. Several threads call it at once, ahead of the steps.
+
+        Args:
+            iteration: number of the step, from 0.
+            world: which part it is: its ``own`` shares out the examples. It need not be a process, see ``World.part``.
         """
 
     @abstractmethod

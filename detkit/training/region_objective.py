@@ -79,7 +79,7 @@ class RegionObjective(Objective):
         return other
 
     def batch(self, iteration: int, world: World) -> Batch:
-        """The regions of a step, grouped by image. Each image is decoded once; each process takes some images."""
+        """The regions of a step, grouped by image. Each image is decoded once; each part takes whole images."""
         rng = rng_for(self.seed, "finetune", "draw", iteration)
         drawn = self.sampler.draw(self.index, rng, iteration=iteration, seed=self.seed)
         rows = checked_rows(self.sampler, drawn, self.index)

@@ -53,7 +53,8 @@ class SolverSettings:
         head_std: standard deviation of the head's Gaussian first weights; its biases start at 0.
         mirror: whether each crop is mirrored with probability one half, drawn anew each time.
         parts: number of parts of a step. They are computed one after another, and their gradients are added up. More
-            parts need less memory. The step is the same, except for rounding and the random numbers of dropout.
+            parts need less memory, up to the number of images of a step: a part of regions takes whole images. The step
+            is the same, except for rounding and the random numbers of dropout.
         checkpoint_every: number of steps between checkpoints on disk.
     """
 
@@ -114,6 +115,7 @@ def train(
         ModelError: if the folder's checkpoint is of another network.
     """
     net = nn.ModuleDict({"backbone": backbone, "head": objective}).train()
+    net.zero_grad()  # an interrupted step may have left the gradients of its first parts
     compute.prepare(net)
     rules = caffe_rules(
         net, head="head", head_lr_factor=settings.head_lr_factor, bias_lr_factor=settings.bias_lr_factor

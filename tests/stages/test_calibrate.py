@@ -176,7 +176,7 @@ def test_a_run_learns_thresholds_and_its_model_detects_as_it_was_evaluated(calib
 @pytest.mark.parametrize(
     ("most", "told"),
     [
-        ("3", r"thresholds are learnt from 72 of \d+ proposals \(PROPOSALS.TRAIN_MAX_BOXES: 3\)"),
+        ("3", rf"thresholds are learnt from {24 * 3} of \d+ proposals \(PROPOSALS.TRAIN_MAX_BOXES: 3\)"),
         ("1000", ""),
     ],
     ids=["fewer", "all"],

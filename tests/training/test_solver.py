@@ -294,7 +294,17 @@ def test_a_run_in_parts_resumes_with_the_same_bits(run, backbone):
     whole, resumed = backbone(), backbone()
     expected = bits(whole, run(whole, "whole", parts=2)[0])
     with pytest.raises(HaltError):
-        run(backbone(), "parts", halt_at=9, parts=2)  # in the second part of the fifth step
+        run(resumed, "parts", halt_at=9, parts=2)  # in the second part of the fifth step, with a gradient of the first
     head, passes = run(resumed, "parts", parts=2, workers=2)
     assert len(passes) == 2 * 2
     assert_same_bits(bits(resumed, head), expected)
+
+
+def test_a_loss_that_is_no_number_in_the_first_part_names_the_images_of_all_parts(run, backbone):
+    def poisoned(iteration, world):
+        batch = noise_batch(iteration, world)
+        batch.inputs[:] = np.nan if world.rank == 0 else batch.inputs
+        return Batch(batch.inputs, batch.targets, [f"image{world.rank}"], total=batch.total)
+
+    with pytest.raises(DetkitError, match=r"the loss at iteration 0 is nan \(images image0, image1\)"):
+        run(backbone(), make_batch=poisoned, parts=2)

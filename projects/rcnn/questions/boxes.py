@@ -50,7 +50,9 @@ class Regression(Compared):
 class OverlapOfExamples(Compared):
     """The IoU from which regions are examples of box regression."""
 
-    title = Text("Why does box regression learn from an IoU of 0.6 on?", "边框回归为什么只学 IoU 超过 0.6 的候选框？")
+    title = Text(
+        "Why does box regression learn only above an IoU of 0.6?", "边框回归为什么只学 IoU 超过 0.6 的候选框？"
+    )
     source = "appendix C"
     said = Text(
         "The paper learns only from proposals near an object, as the task makes no sense for others, and chose "
