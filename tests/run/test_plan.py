@@ -80,6 +80,20 @@ def test_a_stage_may_stand_twice_with_an_id_settings_and_sources_of_its_own(reci
     assert again["second"].inputs["network"] is again["pretrain"]
 
 
+def test_the_test_split_may_have_other_proposals_than_training(recipe):
+    at_test = "{NAME: Propose, ID: at_test, WITH: {PROPOSALS.SelectiveSearch.MODE: paper}}"
+    words = [f"STAGES=[Pretrain, Propose, Extract, Classify, Regress, {at_test}, Detect]", "FEATURES.ROLES=[TRAIN]"]
+    found = {step.label: step for step in steps(recipe, *words)}
+    searched = {
+        name: step.description["settings"]["PROPOSALS"]["SelectiveSearch"]["MODE"]
+        for name, step in found.items()
+        if type(step.stage).__name__ == "Propose"
+    }
+    assert searched == {"propose train": "single", "at_test test": "paper"}
+    assert found["detect test"].inputs["proposals"] is found["at_test test"]
+    assert found["classify train"].inputs["proposals"] is found["propose train"]
+
+
 def test_stored_features_of_another_network_or_of_other_settings_are_refused(recipe):
     # stored before the second tuning, they are those of the first network; nothing of it would be hashed
     before = "STAGES=[Pretrain, Propose, Finetune, Extract, {NAME: Finetune, ID: second}, Classify]"
