@@ -51,6 +51,8 @@ RUNTIME: {WORKERS: 0, BATCH: 32, THREADS: 1, REPORT: false}
 ARTIFACTS: artifacts
 OUTPUT_DIR: run
 """
+IN_PARTS = RECIPE.replace("CHECKPOINT_EVERY: 4", "CHECKPOINT_EVERY: 4, PARTS: 2")
+"""The same run; each process also computes its share of a fine-tuning step in two parts."""
 LEARNT = ("classify", "regress", "detect")
 
 WORKER = f"""
@@ -110,7 +112,7 @@ def test_the_same_network_gives_the_same_bits_in_two_processes(alone, tmp_path, 
 
 @pytest.mark.parametrize("start", [forked, pytest.param(typed, marks=pytest.mark.soak)])
 def test_a_killed_process_ends_the_run_in_one_line_and_the_same_command_goes_on(alone, tmp_path, start):
-    job = Job(tmp_path, RECIPE)
+    job = Job(tmp_path, IN_PARTS)
     (job.folder / "worker.py").write_text(WORKER, encoding="utf-8")
     started = job.start(prepare=partial(signal.alarm, PATIENCE), program=start)
     ended = job.end(started)
