@@ -123,6 +123,13 @@ ROWS = (
         "training/test_solver.py -k calibrated_in_eval_mode",
     ),
     Mutation(
+        "an interrupted step leaves gradients to the next run",
+        SOLVER,
+        "net.zero_grad()",
+        "net.train()",
+        "training/test_solver.py -k parts_resumes",
+    ),
+    Mutation(
         "the loss is the sum over a batch, not the mean",
         "detkit/training/region_objective.py",
         " / batch.total",
