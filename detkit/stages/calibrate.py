@@ -67,8 +67,8 @@ class Calibrate(Stage):
     """A threshold and a probability curve for each class, from images that the scoring classifier has not seen.
 
     The images are the validation images if the recipe has some (DATA.VAL), else the training images in folds. Network
-    and box head have seen the training images of all folds. With PROPOSALS.TRAIN_MAX_BOXES, an image
-    has fewer proposals here than in detection, and a warning says so.
+    and box head have seen the training images of all folds. With PROPOSALS.TRAIN_MAX_BOXES, an image has fewer
+    proposals here than in detection, and a warning says so.
     Source: Platt, Probabilistic outputs for support vector machines, 1999, for the folds.
 
     Example:

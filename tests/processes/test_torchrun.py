@@ -51,8 +51,6 @@ RUNTIME: {WORKERS: 0, BATCH: 32, THREADS: 1, REPORT: false}
 ARTIFACTS: artifacts
 OUTPUT_DIR: run
 """
-IN_PARTS = RECIPE.replace("CHECKPOINT_EVERY: 4", "CHECKPOINT_EVERY: 4, PARTS: 2")
-"""The same run; each process also computes its share of a fine-tuning step in two parts."""
 LEARNT = ("classify", "regress", "detect")
 
 WORKER = f"""
@@ -112,9 +110,9 @@ def test_the_same_network_gives_the_same_bits_in_two_processes(alone, tmp_path, 
 
 @pytest.mark.parametrize("start", [forked, pytest.param(typed, marks=pytest.mark.soak)])
 def test_a_killed_process_ends_the_run_in_one_line_and_the_same_command_goes_on(alone, tmp_path, start):
-    job = Job(tmp_path, IN_PARTS)
+    job, in_parts = Job(tmp_path, RECIPE), "FINETUNE.PARTS=2"  # each process also divides its share of a step
     (job.folder / "worker.py").write_text(WORKER, encoding="utf-8")
-    started = job.start(prepare=partial(signal.alarm, PATIENCE), program=start)
+    started = job.start(in_parts, prepare=partial(signal.alarm, PATIENCE), program=start)
     ended = job.end(started)
     assert ended.code != 0
     assert len(lines_of(ended.said)) == 1, ended.said
@@ -123,7 +121,7 @@ def test_a_killed_process_ends_the_run_in_one_line_and_the_same_command_goes_on(
     before = job.finished()
     assert not [name for name in before if name.startswith("finetune")], "killed too late"
 
-    assert "finetune: goes on" in run_in_pair(job)
+    assert "finetune: goes on" in run_in_pair(job, in_parts)
     assert before.items() <= job.finished().items()
     expected, pretrained = (tensors(j.folder, "pretrain") for j in (alone, job))
     assert expected.keys() == pretrained.keys()
