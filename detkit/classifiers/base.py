@@ -53,6 +53,30 @@ class Classifier(Learnt):
             progress: updated after each image that was read.
         """
 
+    @classmethod
+    def fit_together(
+        cls,
+        classifiers: Sequence[Self],
+        source: FeatureSource,
+        rngs: Sequence[np.random.Generator],
+        *,
+        head: LinearHead | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        """Fits classifiers of this class, which differ in their settings. The result is that of ``fit`` for each.
+
+        This implementation calls ``fit`` for each. Override it if all can learn while the features are read once.
+
+        Args:
+            classifiers: N classifiers; they are changed in place.
+            source: the features of the layer that all of them read.
+            rngs: for each classifier its only randomness.
+            head: the fine-tuned head; None if no network was fine-tuned.
+            progress: updated after each image that was read.
+        """
+        for classifier, rng in zip(classifiers, rngs, strict=True):
+            classifier.fit(source, rng, head=head, progress=progress)
+
     def fit_folds(
         self, source: FeatureSource, fold: np.ndarray, rng: np.random.Generator, *, progress: Progress | None = None
     ) -> Sequence[Self]:

@@ -16,7 +16,7 @@ from detkit.classifiers.base import Classifier
 from detkit.classifiers.examples import ExampleRules, draw_negatives
 from detkit.classifiers.folds import held_out, image_folds
 from detkit.classifiers.hinge import HingeLoss, HingeSolver
-from detkit.classifiers.mining import Miner, MiningRules, mine
+from detkit.classifiers.mining import Miner, Mining, MiningRules, mine
 from detkit.classifiers.row_pool import RowPool
 from detkit.config.ranges import Fraction, NonNegative, Positive
 from detkit.errors import ConfigError, DataError
@@ -149,23 +149,46 @@ class LinearSVM(Classifier):
                 beyond float16's range (65504).
             ConfigError: if ``softmax_weight`` is above 0 and the network has no head for the layer that is read.
         """
-        index = source.index
-        if not (index.truth_label >= 0).any():
-            raise DataError(
-                f"LinearSVM: none of the {index.num_images} training images has a ground truth to learn from"
-            )
+        _fit([self], source, [rng], head, progress)
+        return self
+
+    @classmethod
+    def fit_together(
+        cls,
+        classifiers: Sequence[Self],
+        source: FeatureSource,
+        rngs: Sequence[np.random.Generator],
+        *,
+        head: LinearHead | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        """Fits several classifiers; all read each image together, and share cached features.
+
+        A subclass with a ``fit`` of its own is fitted by it, one classifier at a time.
+        """
+        if cls.fit is not LinearSVM.fit:
+            super().fit_together(classifiers, source, rngs, head=head, progress=progress)
+            return
+        _fit(classifiers, source, rngs, head, progress)
+
+    def _keep_head(self, head: LinearHead | None) -> None:
         if self.softmax_weight:
             shape, remedy = (self.num_classes + 1, self.feature_dim), "fine-tune it or give SOFTMAX_WEIGHT 0"
             own = head_of(head, shape, slot="CLASSIFIER", taker="LinearSVM with SOFTMAX_WEIGHT", remedy=remedy)
             self.head_ = LinearHead(own.weight.detach().clone(), own.bias.detach().clone())
-        rows, labels = self.examples.positives(index)
-        positives = self._first_sweep(source, rows, rng)
-        solvers = self._solvers(rng)
-        miners = self._miners(positives, labels, solvers, RowPool())
-        negatives = self.examples.negatives(index)
-        mine(source, miners, negatives, passes=self.passes, progress=progress)
+
+    def _finish(
+        self,
+        source: FeatureSource,
+        mining: Mining,
+        solvers: Sequence[HingeSolver],
+        positives: tuple[np.ndarray, np.ndarray],
+        rng: np.random.Generator,
+    ) -> None:
+        """Takes the models that were mined, for positives in these (P,) rows and of these (P,) classes."""
+        index, miners, (rows, labels) = source.index, mining.miners, positives
         if self.negatives == "random":
-            miners = self._on_random_negatives(source, miners, negatives, rng)
+            miners = self._on_random_negatives(source, miners, mining.negatives, rng)
         self.weight_ = torch.stack([m.weight for m in miners])
         self.bias_ = torch.tensor([m.bias for m in miners])
         self._report = {
@@ -176,7 +199,7 @@ class LinearSVM(Classifier):
             "objective": [m.objectives[-1] if m.objectives else None for m in miners],
             "mining": [{"objectives": m.objectives, "num_negatives": m.num_negatives} for m in miners],
             "hardest_negatives": [_hardest(m, index) for m in miners],
-            "unconverged_trainings": [s.unconverged for s in solvers],
+            "unconverged_trainings": [solver.unconverged for solver in solvers],
             "never_fires": [k for k, m in enumerate(miners) if not m.objectives],
             **asdict(self.examples),
             "negatives": self.negatives,
@@ -185,7 +208,6 @@ class LinearSVM(Classifier):
             fold = image_folds(index.num_images, self.folds, rng)[index.image]
             used = [np.concatenate([rows[labels == k], m.rows]) for k, m in enumerate(miners)]
             self._report["held_out"] = [held_out(m, fold[own]) for m, own in zip(miners, used, strict=True)]
-        return self
 
     def fit_folds(
         self, source: FeatureSource, fold: np.ndarray, rng: np.random.Generator, *, progress: Progress | None = None
@@ -218,7 +240,7 @@ class LinearSVM(Classifier):
             is_seen = torch.tensor([number != fold[image] for number in numbers]).repeat_interleave(self.num_classes)
             return every(image).repeat(1, len(numbers)) & is_seen
 
-        mine(source, miners, negatives, passes=2, progress=progress)
+        mine(source, [Mining(miners, negatives, passes=2)], progress=progress)
         if self.negatives == "random":
             miners = self._on_random_negatives(source, miners, negatives, rng)
         others = [copy.copy(self) for _ in numbers]
@@ -241,11 +263,8 @@ class LinearSVM(Classifier):
             for k, solver in enumerate(solvers)
         ]
 
-    def _first_sweep(self, source: FeatureSource, rows: np.ndarray, rng: np.random.Generator) -> Tensor:
-        """Sets the scale; gives the (P, D) float16 features of the positives in these (P,) rows."""
-        sample = norm_sample(source.index, rng) if self.target_norm else rows[:0]
-        held = HeldRows(source, np.union1d(sample, rows))
-        self.scale_ = torch.tensor(self.target_norm / held.mean_norm_of(sample) if self.target_norm else 1.0)
+    def _features_of_positives(self, held: HeldRows, rows: np.ndarray) -> Tensor:
+        """(P, D) float16 features of the positives in these (P,) rows."""
         positives = _halves(held, rows)
         if not bool(positives.isfinite().all()):
             kind = "ground truth" if self.examples.positive_iou is None else "positive"
@@ -299,6 +318,35 @@ class LinearSVM(Classifier):
     def report(self) -> dict[str, object]:
         """Lists with an entry a class: what it learnt from. ``never_fires`` lists classes that could not be trained."""
         return self._report
+
+
+def _fit(
+    classifiers: Sequence[LinearSVM],
+    source: FeatureSource,
+    rngs: Sequence[np.random.Generator],
+    head: LinearHead | None,
+    progress: Progress | None,
+) -> None:
+    """Fits classifiers in one sweep for samples and positives, and in the same passes of mining."""
+    index = source.index
+    if not (index.truth_label >= 0).any():
+        raise DataError(f"LinearSVM: none of the {index.num_images} training images has a ground truth to learn from")
+    for svm in classifiers:
+        svm._keep_head(head)
+    positives = [svm.examples.positives(index) for svm in classifiers]
+    samples = [
+        norm_sample(index, rng) if svm.target_norm else np.zeros(0, np.int64)
+        for svm, rng in zip(classifiers, rngs, strict=True)
+    ]
+    held = HeldRows(source, np.unique(np.concatenate([*samples, *(rows for rows, _ in positives)])))
+    solvers, pool, minings = [svm._solvers(rng) for svm, rng in zip(classifiers, rngs)], RowPool(), []
+    for svm, own, sample, (rows, labels) in zip(classifiers, solvers, samples, positives):
+        svm.scale_ = torch.tensor(svm.target_norm / held.mean_norm_of(sample) if svm.target_norm else 1.0)
+        miners = svm._miners(svm._features_of_positives(held, rows), labels, own, pool)
+        minings.append(Mining(miners, svm.examples.negatives(index), svm.passes))
+    mine(source, minings, progress=progress)
+    for svm, own, mining, found, rng in zip(classifiers, solvers, minings, positives, rngs):
+        svm._finish(source, mining, own, found, rng)
 
 
 def log_odds(logits: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from torch import Tensor
 from detkit.classifiers.row_pool import RowPool
 from detkit.errors import DataError
 from detkit.progress import Progress
+from detkit.regions.index import RegionIndex
 from detkit.regions.source import FeatureSource
 
 Trainer = Callable[[np.ndarray, int], tuple[np.ndarray, float, float]]
@@ -160,42 +161,56 @@ class Miner:
         self.num_negatives.append(len(examples) - num_positives)
 
 
-def mine(
-    source: FeatureSource,
-    miners: Sequence[Miner],
-    negatives: Callable[[int], Tensor],
-    *,
-    passes: int = 1,
-    progress: Progress | None = None,
-) -> None:
-    """Gives every miner the regions of every image, in list order.
+@dataclass(frozen=True, eq=False)
+class Mining:
+    """Miners that mine together, such as those of all classes.
+
+    Args:
+        miners: M miners, of any classes and settings; ``mine`` changes them in place.
+        negatives: image -> (n, M) bool: which of the image's rows each miner may learn from as negatives.
+        passes: number of passes over the images; the paper finds one enough.
+    """
+
+    miners: Sequence[Miner]
+    negatives: Callable[[int], Tensor]
+    passes: int = 1
+
+    def see(self, index: RegionIndex, image: int, features: Tensor, *, is_last: bool) -> None:
+        """Gives every miner the (n, D) features of all regions of an image; see ``Miner.see``.
+
+        Raises:
+            DataError: if a feature is nan or infinite.
+        """
+        margins = features @ torch.stack([m.weight * m.scale for m in self.miners]).T
+        if not bool(margins.isfinite().all()):  # 0 times nan is nan, so that models without a training see it, too
+            raise DataError(f"mining: image {index.samples[image].image_id} has features that are no numbers")
+        margins += torch.tensor([m.bias for m in self.miners])
+        start = index.rows(image).start
+        for miner, allowed, own in zip(self.miners, self.negatives(image).numpy().T, margins.numpy().T, strict=True):
+            at = np.flatnonzero(allowed)
+            miner.see(start, features, start + at, own[at], is_last=is_last)
+
+
+def mine(source: FeatureSource, minings: Sequence[Mining], *, progress: Progress | None = None) -> None:
+    """Gives all miners the regions of every image, in list order. Features are read once a pass, for all minings.
 
     A miner takes all negatives of the first image that has any, and trains. It trains again whenever it has gathered
-    enough hard negatives, and at the end of every pass. Miners may have different classes and settings.
+    enough hard negatives, and at the end of every pass. Each mining gives the same miners as if it were the only one.
     Source: R-CNN, appendix B; rcnn_train.m.
 
     Args:
         source: the features.
-        miners: M miners; they are changed in place.
-        negatives: image -> (n, M) bool: which of the image's rows each miner may learn from as negatives.
-        passes: number of passes over the images; the paper finds one enough.
+        minings: for example one for each of several settings; one with fewer passes takes part in the first ones.
         progress: updated after each image of each pass.
 
     Raises:
         DataError: if a feature is nan or infinite.
     """
     last = int(np.count_nonzero(np.diff(source.index.offsets))) - 1
-    for _ in range(passes):
+    for number in range(max(mining.passes for mining in minings)):
         for position, (image, features) in enumerate(source.blocks()):
-            margins = features @ torch.stack([m.weight * m.scale for m in miners]).T
-            if not bool(margins.isfinite().all()):  # 0 times nan is nan, so that models without a training see it, too
-                raise DataError(
-                    f"mining: image {source.index.samples[image].image_id} has features that are no numbers"
-                )
-            margins += torch.tensor([m.bias for m in miners])
-            start = source.index.rows(image).start
-            for miner, allowed, own in zip(miners, negatives(image).numpy().T, margins.numpy().T, strict=True):
-                at = np.flatnonzero(allowed)
-                miner.see(start, features, start + at, own[at], is_last=position == last)
+            for mining in minings:
+                if number < mining.passes:
+                    mining.see(source.index, image, features, is_last=position == last)
             if progress is not None:
                 progress.update()

@@ -75,6 +75,17 @@ class Step:
         """The hash that names its result."""
         return digest_of(self.description)
 
+    @cached_property
+    def pass_digest(self) -> str:
+        """The hash that steps have in common that can be made in one pass; empty if the stage makes no such passes."""
+        slot = self.stage.one_pass
+        if not slot:
+            return ""
+        settings = self.description["settings"]
+        common = {key: value for key, value in settings[slot].items() if key != settings[slot]["NAME"]}
+        caches = {label: step.digest for label, step in self.caches.items()}
+        return digest_of({**self.description, "settings": {**settings, slot: common}, "caches": caches})
+
 
 class Datasets:
     """The data sets of a config's roles, each built once.

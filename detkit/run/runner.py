@@ -6,7 +6,7 @@ import json
 import logging
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -172,12 +172,14 @@ class Run:
         for name in names:
             self._position(name, 0, 0)
 
-    def execute(self, *, first: str = "", last: str = "") -> None:
+    def execute(self, *, first: str = "", last: str = "", also: Sequence[Step] = ()) -> None:
         """Makes every artefact that does not exist yet.
 
         Args:
             first: artefacts of this stage and later ones, up to ``last``, are made again; empty makes none again.
             last: the stage after which to stop; empty runs to the end.
+            also: steps of other runs with the same store; those that can be made in one pass with a step of this run
+                are made with it.
         """
         if self.config.RUNTIME.THREADS or self.world.size > 1:  # torchrun would leave each process one thread
             torch.set_num_threads(self.config.RUNTIME.THREADS or cores_of_one(self.world.local_size))
@@ -191,7 +193,7 @@ class Run:
         for step in self.steps[: end + 1]:
             if self.world.is_first:
                 self._refuse_small_disk(self.steps[: end + 1], again, stored)
-            self._make(step, again)
+            self._make(step, again, also)
 
     def _prepare(self, again: Sequence[Step]) -> None:
         """Removes results to be made again and outputs of an earlier config; writes the records of this run."""
@@ -240,7 +242,7 @@ class Run:
                 remove_folder(path)
             path.unlink(missing_ok=True)
 
-    def _make(self, step: Step, again: Sequence[Step]) -> None:
+    def _make(self, step: Step, again: Sequence[Step], also: Sequence[Step]) -> None:
         if not self.world.is_first:
             self._help(step)
             return
@@ -250,36 +252,51 @@ class Run:
             self.world.tell(False)
             return
         start = time.monotonic()
-        with self.store.make(step.folder, step.digest, step.description) as folder:
-            if folder is None:
+        group = self._of_one_pass(step, also)
+        with ExitStack() as stack:
+            folders = [stack.enter_context(self.store.make(s.folder, s.digest, s.description)) for s in group]
+            made = {one: folder for one, folder in zip(group, folders) if folder is not None}
+            if step not in made:
                 log.info("%s: made by another run meanwhile", step.label)
             else:
-                log.info("%s: %s", step.label, "goes on" if any(folder.iterdir()) else "starts")
-            self.world.tell(folder is not None and step.stage.shared)
-            if folder is None:
+                log.info("%s: %s", step.label, "goes on" if any(made[step].iterdir()) else "starts")
+            if len(made) > 1:
+                log.info("%s: %d settings in one pass", step.label, len(made))
+            self.world.tell(bool(made) and step.stage.shared)
+            if not made:
                 return
             try:
-                self._run(step)
+                self._run(*made)
             finally:
-                _drop_if_images_changed(step, folder)
+                for one, folder in made.items():
+                    _drop_if_images_changed(one, folder)
         seconds = time.monotonic() - start
         log.info("%s: done in %.1f s", step.label, seconds)
-        times = {"seconds": round(seconds, 2), "peak_memory": peak_memory()}
-        line = {"step": step.label, "digest": step.digest[:12], **times}
+        measured = {"seconds": round(seconds, 2), "peak_memory": peak_memory(), "settings": len(made)}
+        line = {"step": step.label, "digest": step.digest[:12], **measured}
         path = self.folder / "metrics.jsonl"
         with writing(path), path.open("a", encoding="utf-8") as metrics:
             metrics.write(json.dumps(line) + "\n")
+
+    def _of_one_pass(self, step: Step, also: Sequence[Step]) -> list[Step]:
+        """The step and those that one pass can make with it, in an order in which no two runs wait for each other."""
+        needed = {step.digest: step}
+        if step.pass_digest:
+            needed |= {s.digest: s for s in also if s.pass_digest == step.pass_digest and self.result(s) is None}
+        return [needed[digest] for digest in sorted(needed)]
 
     def _help(self, step: Step) -> None:
         """The work of the other processes for a step that the first process makes."""
         if self.world.tell():
             self._run(step)
 
-    def _run(self, step: Step) -> None:
-        context = self.context(step)
-        assert set(step.inputs) <= set(context.inputs), "a step runs after those that it reads"
-        step.stage.run(context)
-        if step.stage.shared:
+    def _run(self, *steps: Step) -> None:
+        contexts = [self.context(step) for step in steps]
+        stage = steps[0].stage
+        for step, context in zip(steps, contexts):
+            assert set(step.inputs) <= set(context.inputs), "a step runs after those that it reads"
+        stage.run_together(contexts)
+        if stage.shared:
             self.world.wait()
 
     def context(self, step: Step) -> Context:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -125,10 +125,13 @@ class Stage(ABC):
         settings: config sections that this stage adds.
         shared: whether ``run`` is called in every process, to divide the work by ``context.world``, or in the first
             only.
+        one_pass: the slot whose component's keys may differ between steps that ``run_together`` makes while it reads
+            their inputs once; empty if a stage makes one result at a time.
     """
 
     version: ClassVar[int] = 1
     gives: ClassVar[str]
+    one_pass: ClassVar[str] = ""
     settings: ClassVar[Mapping[str, Callable[..., Any]]] = {}
     shared: ClassVar[bool] = False
 
@@ -179,3 +182,11 @@ class Stage(ABC):
     @abstractmethod
     def run(self, context: Context) -> None:
         """Writes the result into ``context.folder``, and resumes from files of an interrupted run there."""
+
+    def run_together(self, contexts: Sequence[Context]) -> None:
+        """Does ``run`` for contexts whose configs differ in the keys of one component, see ``one_pass``.
+
+        The results must be those of ``run`` for each. This implementation calls it.
+        """
+        for context in contexts:
+            self.run(context)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -37,16 +37,22 @@ class Classify(Learner):
     """
 
     gives = CLASSIFIER
-    slot, file = "CLASSIFIER", CLASSIFIER_FILE
+    slot, file, one_pass = "CLASSIFIER", CLASSIFIER_FILE, "CLASSIFIER"
 
     def fit(
-        self, component: Classifier, source: FeatureSource, heads: Mapping[str, LinearHead], context: Context
+        self,
+        components: Sequence[Classifier],
+        source: FeatureSource,
+        heads: Mapping[str, LinearHead],
+        context: Context,
     ) -> None:
-        """Fits the classifier on the features, and gives it the class head if the network has one."""
+        """Fits the classifiers on the features, and gives them the class head if the network has one."""
+        rngs = [rng_for(context.config.SEED, "classify") for _ in components]
         with progress("classify", source.index.num_images, "image") as bar:
-            component.fit(source, rng_for(context.config.SEED, "classify"), head=heads.get("class"), progress=bar)
-        if component.reads_features:
-            refuse_silent(component, source)
+            type(components[0]).fit_together(components, source, rngs, head=heads.get("class"), progress=bar)
+        for component in components:
+            if component.reads_features:
+                refuse_silent(component, source)
 
     def estimate(self, probe: Probe, step: Step) -> Cost:
         """The time of the passes over all features; that of the training itself depends on the data."""

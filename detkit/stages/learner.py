@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from detkit.config.node import Config
@@ -67,18 +67,27 @@ class Learner(Stage):
 
     def run(self, context: Context) -> None:
         """Writes what was learnt, and a report."""
-        most = context.config.PROPOSALS.TRAIN_MAX_BOXES
-        index = region_index(context, context.role, with_truths=True, max_boxes=most)
-        component, layer = build_reader(context.config, self.slot, index.num_classes)
-        features = gathered_features(context, index)
-        if not context.world.is_first:
+        self.run_together([context])
+
+    def run_together(self, contexts: Sequence[Context]) -> None:
+        """Writes for each context what was learnt, and a report; the index and the features are the same for all."""
+        first = contexts[0]
+        most = first.config.PROPOSALS.TRAIN_MAX_BOXES
+        index = region_index(first, first.role, with_truths=True, max_boxes=most)
+        readers = [build_reader(context.config, self.slot, index.num_classes) for context in contexts]
+        components, layer = [component for component, _ in readers], readers[0][1]
+        features = gathered_features(first, index)
+        if not first.world.is_first:
             features.serve()
             return
-        self.fit(component, features.source(layer), load_heads(context), context)
+        self.fit(components, features.source(layer), load_heads(first), first)
         features.dismiss()
-        save_tensors(context.folder / self.file, learnt_state(component))
-        write_json(context.folder / REPORT_FILE, learnt_report(component))
+        for component, context in zip(components, contexts, strict=True):
+            save_tensors(context.folder / self.file, learnt_state(component))
+            write_json(context.folder / REPORT_FILE, learnt_report(component))
 
     @abstractmethod
-    def fit(self, component: Any, source: FeatureSource, heads: Mapping[str, LinearHead], context: Context) -> None:
-        """Fits the component; it may use the network's heads."""
+    def fit(
+        self, components: Sequence[Any], source: FeatureSource, heads: Mapping[str, LinearHead], context: Context
+    ) -> None:
+        """Fits the components, which are of one class; they may use the network's heads."""

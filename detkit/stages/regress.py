@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from detkit.box_heads.base import BoxHead
@@ -34,10 +34,13 @@ class Regress(Learner):
     gives = BOX_HEAD
     slot, file = "BOX_HEAD", BOX_HEAD_FILE
 
-    def fit(self, component: BoxHead, source: FeatureSource, heads: Mapping[str, LinearHead], context: Context) -> None:
-        """Fits the box head on the features, and gives it the network's box head if there is one."""
-        with progress("regress", source.index.num_classes, "class") as bar:
-            component.fit(source, rng_for(context.config.SEED, "regress"), head=heads.get("box"), progress=bar)
+    def fit(
+        self, components: Sequence[BoxHead], source: FeatureSource, heads: Mapping[str, LinearHead], context: Context
+    ) -> None:
+        """Fits the box heads on the features, and gives them the network's box head if there is one."""
+        for component in components:
+            with progress("regress", source.index.num_classes, "class") as bar:
+                component.fit(source, rng_for(context.config.SEED, "regress"), head=heads.get("box"), progress=bar)
 
     def estimate(self, probe: Probe, step: Step) -> Cost:
         """The time of the features for the mean norm; the rest depends on the examples."""

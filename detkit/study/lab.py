@@ -67,8 +67,12 @@ class Lab:
         self.plan([setting])
         return self._missing.get(setting.identity, "")
 
-    def run(self, setting: Setting) -> Run:
+    def run(self, setting: Setting, also: Sequence[Step] = ()) -> Run:
         """The run of a setting, finished up to its kind of result.
+
+        Args:
+            setting: the setting.
+            also: steps of other runs, which are made as well where one pass can make both.
 
         Raises:
             DetkitError: if it cannot be run.
@@ -79,17 +83,18 @@ class Lab:
         needed = [step for step in run.steps if run.is_needed(step)]
         if needed:
             with run.alone():
-                replace(run, steps=needed).execute()
+                replace(run, steps=needed).execute(also=also)
         return run
 
     def make(self, settings: Sequence[Setting]) -> None:
-        """Makes the runs of all these settings that can be run."""
+        """Makes the runs of all these settings that can be run. Steps that one pass can make are made together."""
         self.plan(settings)
         wanted = list({s.identity: s for s in settings if s.identity in self._runs}.values())
+        steps = [step for setting in wanted for step in self._runs[setting.identity].steps]
         for number, setting in enumerate(wanted, 1):
             if not self._runs[setting.identity].is_finished():
                 log.info("run %d of %d: %s", number, len(wanted), setting.label.en)
-                self.run(setting)
+                self.run(setting, steps)
 
     def measured(self, setting: Setting, iou: float = 0.5) -> Measured:
         """The evaluated detections of a setting, before or after the box head as the setting says."""

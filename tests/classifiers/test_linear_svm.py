@@ -170,6 +170,35 @@ def test_mining_for_folds_starts_from_the_model_that_is_there(source):
     assert source.sweeps == ["take", "blocks", "blocks"]  # the truths, then two passes for all folds together
 
 
+def test_several_settings_are_fitted_as_if_alone_and_read_the_features_once(source):
+    settings = (
+        {"c": 0.01},
+        {"c": 0.1, "retrain_after": 7, "negative_iou": 0.0},
+        {"negatives": "random", "target_norm": 5.0, "folds": 3},
+        {"passes": 2, "positive_iou": 0.5, "negative_iou": 0.5, "hard_margin": -0.5},
+    )
+    new = [LinearSVM(num_classes=3, feature_dim=4, **own) for own in settings]
+    LinearSVM.fit_together(new, source, [np.random.default_rng(number) for number in range(4)])
+    assert source.sweeps == ["take", "blocks", "blocks", "take"]  # positives, two passes, random negatives
+    for number, (svm, own) in enumerate(zip(new, settings)):
+        alone = LinearSVM(num_classes=3, feature_dim=4, **own).fit(source, np.random.default_rng(number))
+        assert all(torch.equal(value, alone.state()[key]) for key, value in svm.state().items())
+        assert svm.report() == alone.report()
+    assert not torch.equal(new[0].weight_, new[1].weight_)
+
+
+def test_a_subclass_that_learns_in_its_own_way_is_fitted_by_its_own_method(source):
+    class Fixed(LinearSVM):
+        def fit(self, source, rng, *, head=None, progress=None):
+            self.bias_ = torch.full((3,), float(rng.integers(100)))
+            return self
+
+    both = [Fixed(num_classes=3, feature_dim=4) for _ in range(2)]
+    Fixed.fit_together(both, source, [np.random.default_rng(seed) for seed in (1, 2)])
+    drawn = [float(np.random.default_rng(seed).integers(100)) for seed in (1, 2)]
+    assert [float(svm.bias_[0]) for svm in both] == drawn and not source.sweeps
+
+
 def test_a_single_fold_is_refused():
     with pytest.raises(ConfigError, match="FOLDS 1 leaves no images to learn from; give 0, or 2 or more"):
         LinearSVM(num_classes=1, feature_dim=1, folds=1)

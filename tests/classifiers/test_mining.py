@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from detkit.classifiers.mining import Miner, MiningRules, mine
+from detkit.classifiers.mining import Miner, Mining, MiningRules, mine
 from detkit.classifiers.row_pool import RowPool
 
 FAR = [50, 50, 60, 60]
@@ -24,11 +24,12 @@ def column(*values):
     return torch.tensor(values, dtype=torch.float32)[:, None]
 
 
-def run(make_index, array_source, images, miners, **settings):
+def run(make_index, array_source, images, miners, passes=1, progress=None):
     """Mines images that are given as lists of one-dimensional features, all of them negatives."""
     index = make_index([([], [], [FAR] * len(values)) for values in images], 1)
     source = array_source(index, np.array([[x] for values in images for x in values]).reshape(-1, 1))
-    mine(source, miners, lambda i: torch.ones(len(images[i]), len(miners), dtype=torch.bool), **settings)
+    every = [torch.ones(len(values), len(miners), dtype=torch.bool) for values in images]
+    mine(source, [Mining(miners, every.__getitem__, passes)], progress=progress)
 
 
 def test_one_pass_replayed_by_hand(make_index, array_source):
@@ -77,7 +78,8 @@ def test_later_passes_do_not_cache_a_row_twice(make_index, array_source):
 def test_without_positives_or_negatives_nothing_is_trained(make_index, array_source):
     miners = [Miner(torch.zeros(0, 1), Script(), rules=RULES), Miner(column(1.0), Script(), rules=RULES)]
     index = make_index([([], [], [FAR] * 2)], 1)
-    mine(array_source(index, np.ones((2, 1))), miners, lambda i: torch.tensor([[True, False]] * 2))
+    mining = Mining(miners, lambda i: torch.tensor([[True, False]] * 2))
+    mine(array_source(index, np.ones((2, 1))), [mining])
     assert all(m.objectives == [] and m.bias == -float("inf") for m in miners)
 
 

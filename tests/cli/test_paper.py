@@ -11,7 +11,7 @@ from detkit.cli.main import main
 from detkit.config.project import bundled_projects, import_named
 from detkit.evaluation.voc import VOC
 from detkit.registry import QUESTIONS
-from detkit.run.kinds import DETECTIONS_FILE, UNREFINED_FILE
+from detkit.run.kinds import CLASSIFIER_FILE, DETECTIONS_FILE, UNREFINED_FILE
 from detkit.run.runner import Run
 from detkit.stages.detect import load_detections
 from detkit.study.comparison import Claim, Comparison
@@ -136,3 +136,18 @@ def test_a_question_and_an_ablation_are_answered_and_share_their_steps(trained, 
     assert own == ["C=0.001", pytest.approx(judged(svm["steps"]["detect test"], DETECTIONS_FILE)), None]
     assert other[0] == "C=0.1" and other[2].startswith(f"{other[1] - own[1]:+.1f} [")
     assert stages(artefacts() - made) == ["classify", "detect"]
+
+
+def test_settings_that_differ_in_the_classifier_alone_learn_in_one_pass(trained, caplog):
+    name = "CLASSIFIER.LinearSVM.C"
+    caplog.set_level("INFO")
+    assert main(["ablate", f"{name}=0.001,0.02,0.04", "CLASSIFIER.LAYER=fc6", "--config", "tiny.yaml"]) == 0
+    assert [line for line in caplog.messages if "in one pass" in line] == ["classify train: 3 settings in one pass"]
+    told = json.loads(Path(f"runs/tiny/ablate/{name}/answer.json").read_text())
+    folders = [Path("artifacts/classify") / setting["steps"]["classify train"] for setting in told["settings"]]
+    together = [(folder / CLASSIFIER_FILE).read_bytes() for folder in folders]
+    assert len(set(together)) == 3
+    words = [f"{name}=0.04", "CLASSIFIER.LAYER=fc6", "--from", "classify", "--until", "classify"]
+    assert main(["train", "--config", "tiny.yaml", *words]) == 0
+    assert caplog.messages.count("classify train: 3 settings in one pass") == 1
+    assert (folders[2] / CLASSIFIER_FILE).read_bytes() == together[2]

@@ -118,9 +118,9 @@ def miners(monkeypatch):
     """The miners of the last fit, a class each."""
     kept = []
 
-    def mine_and_keep(source, own, *args, **kwargs):
-        kept[:] = own
-        mine(source, own, *args, **kwargs)
+    def mine_and_keep(source, minings, **kwargs):
+        kept[:] = minings[0].miners
+        mine(source, minings, **kwargs)
 
     monkeypatch.setattr("detkit.classifiers.linear_svm.mine", mine_and_keep)
     return kept

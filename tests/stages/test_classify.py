@@ -41,7 +41,7 @@ def test_a_classifier_that_fires_for_none_of_its_own_objects_is_refused_by_name(
 
 
 def test_a_run_whose_classes_never_fire_ends_with_one_line(trained, capsys, monkeypatch):
-    monkeypatch.setattr(LinearSVM, "fit", lambda self, *given, **options: self)
+    monkeypatch.setattr(LinearSVM, "fit_together", lambda *given, **options: None)
     assert main(["train", "--config", str(trained), "--from", "classify"]) == 2
     (line,) = [line for line in capsys.readouterr().err.splitlines() if "learnt no class" in line]
     assert "LinearSVM has learnt no class: each scores -inf for all of 16 ground truths of DATA.TRAIN" in line
