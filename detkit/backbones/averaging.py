@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Sequence
+
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional as F
 from typing_extensions import Self
 
-from detkit.backbones.base import Backbone
+from detkit.backbones.base import Backbone, LayerSpec
 
 
 class FrozenNorms(Backbone):
@@ -32,3 +36,57 @@ def without_numbers(net: nn.Module) -> nn.Module:
         if isinstance(module, nn.BatchNorm2d):
             module.forward = nn.Identity().forward  # type: ignore[method-assign]
     return net
+
+
+def through(net: nn.Module, names: Sequence[str], x: Tensor) -> Tensor:
+    """The result of the modules of these names, one after the other."""
+    for name in names:
+        x = net.get_submodule(name)(x)
+    return x
+
+
+def shape_after(net: nn.Module, names: Sequence[str], shape: tuple[int, ...]) -> tuple[int, ...]:
+    """(C, h, w) behind the modules of these names, from a pass without numbers.
+
+    Raises:
+        RuntimeError: if the map before them is too small.
+    """
+    body = without_numbers(nn.Sequential(*(copy.deepcopy(net.get_submodule(name)) for name in names)))
+    return tuple(body(torch.empty(1, *shape, device="meta")).shape[1:])
+
+
+def last_of_stride(net: nn.Module, names: Sequence[str], side: int) -> dict[int, int]:
+    """For each stride, how many of the modules of these names lead to the last map with it.
+
+    Args:
+        net: has the modules.
+        names: of modules that run one after the other on an image.
+        side: of a square image, a multiple of all strides.
+    """
+    shape: tuple[int, ...] = (3, side, side)
+    ends = {}
+    for number, name in enumerate(names, 1):
+        shape = shape_after(net, [name], shape)
+        ends[side // shape[1]] = number
+    return ends
+
+
+def average_layers(net: nn.Module, region_layers: Sequence[str], pool5: LayerSpec) -> dict[str, LayerSpec]:
+    """The layers that ``averages`` computes: ``pool5``, ``cells`` if modules run on each region, and ``final``."""
+    if not region_layers:
+        return {"pool5": pool5, "final": LayerSpec(pool5.shape[:1])}
+    cells = shape_after(net, region_layers, pool5.shape)
+    return {"pool5": pool5, "cells": LayerSpec(cells), "final": LayerSpec(cells[:1])}
+
+
+def averages(
+    backbone: Backbone, region_layers: Sequence[str], pooled: Tensor, layers: Sequence[str]
+) -> dict[str, Tensor]:
+    """The named layers, each (N, D): averages of the map (N, C, h, w) and of what is behind the region layers."""
+    last = through(backbone, region_layers, pooled) if {"cells", "final"} & set(layers) else pooled
+    maps = {"pool5": pooled, "cells": last, "final": last}
+    found = {}
+    for name in layers:
+        _, height, width = (*backbone.layers[name].shape, 1, 1)[:3]
+        found[name] = F.adaptive_avg_pool2d(maps[name], (height, width)).flatten(1)
+    return found

@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import copy
 import difflib
+import functools
 from collections.abc import Sequence
 from functools import partial
 from importlib.util import find_spec
 from typing import Annotated, Any, ClassVar
 
+import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from typing_extensions import Self
 
-from detkit.backbones.averaging import FrozenNorms, without_numbers
+from detkit.backbones.averaging import (
+    FrozenNorms,
+    average_layers,
+    averages,
+    last_of_stride,
+    through,
+    without_numbers,
+)
 from detkit.backbones.base import LayerSpec
 from detkit.backbones.map_grid import MapGrid, map_grid
 from detkit.backbones.preprocessing import Preprocessing
@@ -21,12 +29,18 @@ from detkit.config.ranges import NonNegative, Positive
 from detkit.errors import ConfigError
 from detkit.registry import BACKBONES
 
+CHAIN_SIDE = 1024
+"""Side of the image on which the strides of a network's maps are measured."""
+
 
 @BACKBONES.register()
 class TimmBackbone(FrozenNorms):
     """A convolutional network of timm, up to its last feature map. Tensors keep timm's names.
 
-    Its layers are ``pool5``, the last map averaged to a small grid, and ``final``, the global average of the map.
+    Its layers are ``pool5``, the last map averaged to a small grid, and ``final``, the global average of the map. With
+    a ``map_stride`` below the network's own stride, ``pool5`` comes from the earlier map, and the additional layer
+    ``cells`` is the last map.
+
     BatchNorms use their stored statistics in train mode, too; their weights are trained. Pixels are prepared by timm's
     settings of the architecture, or by those of the loaded weights if these have any.
 
@@ -36,10 +50,16 @@ class TimmBackbone(FrozenNorms):
         arch: timm's name of the network, without the tag of its weights.
         input_size: side of the crop in pixels; 0 takes timm's own size of the network.
         grid: cells on each side of ``pool5``.
+        map_stride: image pixels per cell of the map that regions are pooled from; 0 takes the last map. With a number
+            below the network's own stride, the layers after that map run on the ``grid`` of each region, as fully
+            connected layers do.
 
     Raises:
-        ConfigError: if timm is not installed or has no such network, if the network has no feature map, or if the crop
-            is too small for it.
+        ConfigError: if timm is not installed or has no such network, if the network has no feature map or none of
+            ``map_stride``, or if the crop is too small for it.
+
+    Source of layers that run on each region: He et al., Deep residual learning (2016), appendix A. There, regions are
+    pooled from the fourth stage, and the fifth stage runs on each region.
 
     Example:
         >>> import torch
@@ -57,6 +77,7 @@ class TimmBackbone(FrozenNorms):
         arch: str = "tf_efficientnet_lite0",
         input_size: Annotated[int, NonNegative] = 0,
         grid: Annotated[int, Positive] = 3,
+        map_stride: Annotated[int, NonNegative] = 0,
     ) -> None:
         super().__init__()
         net = _created(arch)
@@ -66,25 +87,26 @@ class TimmBackbone(FrozenNorms):
         self.preprocessing = Preprocessing.of("RGB", 1 / 255, facts["mean"], facts["std"])
         self.takes_any_map = True
 
-        crop, image = _grids(net, arch, self.input_size)
+        self._map_layers, self._region_layers = _parted(arch, map_stride) if map_stride else ((), ())
+        crop, image = _grids(net, arch, self.input_size, self._map_layers)
         self.stride = self.fills_to = round(crop.stride)
         self.map_size, self.map_channels = crop.size, crop.channels
         self.crop_origin, self.map_origin = crop.origin, image.origin
-        self.layers = {"pool5": LayerSpec((crop.channels, grid, grid)), "final": LayerSpec((crop.channels,))}
+        self.layers = average_layers(net, self._region_layers, LayerSpec((crop.channels, grid, grid)))
         # The network's own modules, so that names of tensors stay as timm has them and both see what is replaced.
         self._modules, self._parameters, self._buffers = net._modules, net._parameters, net._buffers
         self._net = (net,)
         self.train(self.training)
 
     def map(self, images: Tensor) -> Tensor:
-        """(B, C, h, w): the features that timm calls unpooled."""
-        maps: Tensor = self._net[0].forward_features(images)
+        """(B, C, h, w): the features that timm calls unpooled, or the map of ``map_stride``."""
+        maps: Tensor
+        maps = through(self, self._map_layers, images) if self._map_layers else self._net[0].forward_features(images)
         return maps
 
     def after_pool(self, pooled: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
-        """``pool5`` and ``final``: the map averaged to the grid, and its global average."""
-        cells = {"pool5": self.pool_size, "final": (1, 1)}
-        return {name: F.adaptive_avg_pool2d(pooled, cells[name]).flatten(1) for name in layers}
+        """The averages ``pool5``, ``cells`` and ``final``."""
+        return averages(self, self._region_layers, pooled, layers)
 
     def origin_of(self, side: int) -> float:
         """The origin of a crop's map or of an image's; the two differ if the network's padding depends on the size."""
@@ -120,25 +142,79 @@ def _created(arch: str) -> Any:
         ) from error
 
 
-def _grids(net: Any, arch: str, side: int) -> tuple[MapGrid, MapGrid]:
+@functools.cache
+def _parted(arch: str, map_stride: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The modules up to the map that regions are pooled from, and those that run on each region's cells.
+
+    Raises:
+        ConfigError: if the network is no chain of modules, or has no map of this stride.
+    """
+    with torch.device("cpu"), torch.inference_mode():
+        net = _created(arch).eval()
+        names = _in_order(net)
+        ends = last_of_stride(net, names, CHAIN_SIDE) if names else {}
+    if map_stride not in ends:
+        allowed = ", ".join(map(str, sorted({0, *ends})))
+        raise ConfigError(
+            f"BACKBONE.TimmBackbone.MAP_STRIDE: {arch} has no map of {map_stride} pixels a cell to pool regions from; "
+            f"allowed: {allowed}"
+        )
+    return tuple(names[: ends[map_stride]]), tuple(names[ends[map_stride] :])
+
+
+def _in_order(net: Any) -> list[str]:
+    """The modules that give the last map if they run one after the other; empty if the network is not made so."""
+    image = torch.rand(1, *net.pretrained_cfg["input_size"])
+    ran = _note_calls(net)
+    expected = net.forward_features(image)
+    names = [own for name in ran for own in _chain(name, net.get_submodule(name))]
+    try:
+        found = through(net, names, image)
+    except (AttributeError, RuntimeError, TypeError, ValueError):  # a module takes or gives several maps
+        return []
+    return names if torch.equal(found, expected) else []
+
+
+def _chain(name: str, module: nn.Module) -> list[str]:
+    """The names of the modules that a module of a chain runs one after the other."""
+    if type(module).forward is not nn.Sequential.forward:
+        return [name]
+    return [f"{name}.{inner}" for inner, _ in module.named_children()]
+
+
+def _note_calls(net: nn.Module) -> dict[str, None]:
+    """A dict that gets the name of each child in the order in which they run."""
+    ran: dict[str, None] = {}
+
+    def note(name: str, *given: Any) -> None:
+        ran[name] = None
+
+    for name, child in net.named_children():
+        child.register_forward_pre_hook(partial(note, name))
+    return ran
+
+
+def _grids(net: Any, arch: str, side: int, map_layers: Sequence[str]) -> tuple[MapGrid, MapGrid]:
     """The maps of a crop and of an image whose sides are multiples of the stride. Modules that the map leaves out go.
 
     Args:
         net: changed in place.
         arch: its name.
         side: of the crop.
+        map_layers: the modules that make the map; empty for the last map.
     """
     empty = without_numbers(copy.deepcopy(net))
-    ran: set[str] = set()
-    for name, child in empty.named_children():
-        child.register_forward_pre_hook(partial(_note, ran, name))
+    ran = _note_calls(empty)
     try:
         to_map: Any = empty.forward_features
         crop = map_grid(to_map, side)
-        stride = max(round(crop.stride), 1)
-        image = map_grid(to_map, -(-side // stride) * stride)
         if crop.stride == 0 or crop.channels != net.num_features:
             raise ValueError("its last map has no cells that can be placed")
+        if map_layers:
+            to_map = partial(through, empty, map_layers)
+            crop = map_grid(to_map, side)
+        stride = max(round(crop.stride), 1)
+        image = map_grid(to_map, -(-side // stride) * stride)
     except (RuntimeError, AssertionError, ValueError) as error:
         raise ConfigError(
             f"BACKBONE.TimmBackbone: {arch} makes no map (1, channels, rows, columns) of a crop of {side} pixels: "
@@ -149,7 +225,3 @@ def _grids(net: Any, arch: str, side: int) -> tuple[MapGrid, MapGrid]:
         if name not in ran and any(True for _ in child.parameters()):
             setattr(net, name, nn.Identity())
     return crop, image
-
-
-def _note(ran: set[str], name: str, module: nn.Module, given: Any) -> None:
-    ran.add(name)

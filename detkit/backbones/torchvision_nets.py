@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
-import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from detkit.backbones.averaging import FrozenNorms, without_numbers
+from detkit.backbones.averaging import (
+    FrozenNorms,
+    average_layers,
+    averages,
+    last_of_stride,
+    shape_after,
+    through,
+)
 from detkit.backbones.base import LayerSpec
 from detkit.backbones.preprocessing import Preprocessing
 from detkit.backbones.pyramid import pool5_shape, pyramid_pool
@@ -123,7 +127,14 @@ class TorchvisionBackbone(FrozenNorms):
             self.avgpool = net.avgpool
             self.classifier = net.classifier[:-1]
         self._map_layers, self._region_layers = self._parted(facts)
-        self.map_channels, *size = self._shape_after(self._map_layers, (3, self.input_size, self.input_size))
+        try:
+            shape = shape_after(self, self._map_layers, (3, self.input_size, self.input_size))
+        except RuntimeError as error:
+            raise ConfigError(
+                f"BACKBONE.TorchvisionBackbone.INPUT_SIZE: {self.input_size} is too small for {arch}; "
+                f"its own size is {facts.input_size}"
+            ) from error
+        self.map_channels, *size = shape
         self.map_size = (size[0], size[1])
         self.layers = self._layers()
         if self.has_fc:
@@ -132,7 +143,7 @@ class TorchvisionBackbone(FrozenNorms):
 
     def map(self, images: Tensor) -> Tensor:
         """(B, C, h, w): for AlexNet and VGG16 the map before the last pooling, for others that of ``map_stride``."""
-        return self._through(self._map_layers, images)
+        return through(self, self._map_layers, images)
 
     def pool(self, maps: Tensor) -> Tensor:
         """The pyramid if there are levels; else the own pooling of AlexNet and VGG16, or the maps of the others."""
@@ -143,35 +154,13 @@ class TorchvisionBackbone(FrozenNorms):
     def after_pool(self, pooled: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
         """``pool5``, ``fc6``, ``fc7`` of AlexNet and VGG16; the averages ``pool5``, ``cells``, ``final`` of others."""
         if not self.has_fc:
-            last = self._through(self._region_layers, pooled) if {"cells", "final"} & set(layers) else pooled
-            maps = {"pool5": pooled, "cells": last, "final": last}
-            found = {}
-            for name in layers:
-                _, height, width = (*self.layers[name].shape, 1, 1)[:3]
-                found[name] = F.adaptive_avg_pool2d(maps[name], (height, width)).flatten(1)
-            return found
+            return averages(self, self._region_layers, pooled, layers)
         x = pooled.flatten(1)
         out = {"pool5": x}
         for name, part in (("fc6", slice(0, 3)), ("fc7", slice(3, 6))):
             if name in layers or "fc7" in layers:
                 x = out[name] = self.classifier[part](x)
         return {name: out[name] for name in layers}
-
-    def _through(self, names: Sequence[str], x: Tensor) -> Tensor:
-        for name in names:
-            x = self.get_submodule(name)(x)
-        return x
-
-    def _shape_after(self, names: Sequence[str], shape: tuple[int, ...]) -> tuple[int, ...]:
-        """(C, h, w) behind these modules, from a pass without numbers."""
-        body = without_numbers(nn.Sequential(*(copy.deepcopy(self.get_submodule(name)) for name in names)))
-        try:
-            return tuple(body(torch.empty(1, *shape, device="meta")).shape[1:])
-        except RuntimeError as error:
-            raise ConfigError(
-                f"BACKBONE.TorchvisionBackbone.INPUT_SIZE: {self.input_size} is too small for {self.arch}; "
-                f"its own size is {_NETS[self.arch].input_size}"
-            ) from error
 
     def _parted(self, facts: _Net) -> tuple[list[str], list[str]]:
         """The modules up to the map that regions are pooled from, and those that run on each region's cells."""
@@ -182,12 +171,9 @@ class TorchvisionBackbone(FrozenNorms):
                 names += inner if name == "features" else [name]
         if self.stride == facts.stride:
             return names, []
-        ends: dict[int, int] = {}
-        shape: tuple[int, ...] = (3, 32 * facts.stride, 32 * facts.stride)
-        if facts.origin == 0.5 and not self.levels:  # the first cell of each of their maps lies on the first pixel
-            for number, name in enumerate(names):
-                shape = self._shape_after([name], shape)
-                ends[32 * facts.stride // shape[1]] = number + 1
+        # Only these networks have the first cell of each map on the first pixel.
+        has_maps = facts.origin == 0.5 and not self.levels
+        ends = last_of_stride(self, names, 32 * facts.stride) if has_maps else {}
         if self.stride not in ends:
             allowed = ", ".join(map(str, sorted({0, facts.stride, *ends})))
             raise ConfigError(
@@ -198,11 +184,7 @@ class TorchvisionBackbone(FrozenNorms):
 
     def _layers(self) -> dict[str, LayerSpec]:
         if not self.has_fc:
-            pool5 = pool5_shape(self.map_channels, self.grid, self.levels)
-            if not self._region_layers:
-                return {"pool5": pool5, "final": LayerSpec((self.map_channels,))}
-            cells = self._shape_after(self._region_layers, pool5.shape)
-            return {"pool5": pool5, "cells": LayerSpec(cells), "final": LayerSpec(cells[:1])}
+            return average_layers(self, self._region_layers, pool5_shape(self.map_channels, self.grid, self.levels))
         pool5 = pool5_shape(self.map_channels, self.avgpool.output_size[0], self.levels)
         return {"pool5": pool5, "fc6": LayerSpec((4096,)), "fc7": LayerSpec((4096,))}
 

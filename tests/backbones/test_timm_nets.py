@@ -61,9 +61,9 @@ def with_statistics(backbone):
     return backbone.eval()
 
 
-def keeps(checks, arch, size):
+def keeps(checks, arch, size, **settings):
     def make():
-        return TimmBackbone(arch=arch, input_size=size)
+        return TimmBackbone(arch=arch, input_size=size, **settings)
 
     for check in checks:
         check(make)
@@ -129,10 +129,41 @@ def test_the_origin_of_same_padding_depends_on_the_size(same):
     assert (same.stride, same.fills_to) == (32, 32)
 
 
+def test_a_network_cut_at_an_earlier_map_keeps_the_contract():
+    keeps(contract.CHECKS, "tf_mobilenetv3_small_minimal_100", 64, map_stride=16)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("arch", ["tf_mobilenetv3_small_minimal_100", "resnet10t"])
+def test_layers_behind_an_earlier_map_run_on_each_region(arch):
+    whole = with_statistics(TimmBackbone(arch=arch, input_size=64))
+    parted = TimmBackbone(arch=arch, input_size=64, map_stride=16, grid=7).eval()
+    parted.load_state_dict(whole.state_dict())
+    assert (parted.stride, parted.map_size, parted.map_origin) == (16, (4, 4), {True: 15.5, False: 0.5}["tf" in arch])
+    crops = torch.randn(2, 3, 64, 64)
+    found = parted(crops, ["final"])["final"]
+    torch.testing.assert_close(found, whole(crops, ["final"])["final"])
+    # a region's 7 x 7 cells become the 4 x 4 of "cells", and final is their average
+    channels = len(found[0])
+    assert parted.layers["pool5"].shape[1:] == (7, 7) and parted.layers["cells"].shape == (channels, 4, 4)
+    out = parted.after_pool(torch.rand(3, parted.map_channels, 7, 7), ["cells", "final"])
+    torch.testing.assert_close(out["cells"].view(3, channels, 16).mean(2), out["final"])
+    assert_folded_alike(parted)
+
+
 def test_pixels_are_prepared_as_timm_says(same):
     # mean .5 and deviation .5: black is -1, white 1.
     found = TimmBackbone(arch="tf_efficientnet_lite0", input_size=64).preprocessing
     assert (found.mean.tolist(), found.std.tolist(), found.scale) == ([0.5] * 3, [0.5] * 3, 1 / 255)
+
+
+def test_a_map_that_a_network_does_not_have_is_refused_with_its_own():
+    with pytest.raises(
+        ConfigError, match=r"MAP_STRIDE: resnet10t has no map of 5 pixels .* allowed: 0, 2, 4, 8, 16, 32"
+    ):
+        TimmBackbone(arch="resnet10t", input_size=64, map_stride=5)
+    with pytest.raises(ConfigError, match=r"MAP_STRIDE: hrnet_w18_small has no map of 16 .*; allowed: 0$"):
+        TimmBackbone(arch="hrnet_w18_small", input_size=64, map_stride=16)  # its stages give several maps
 
 
 @pytest.mark.parametrize(

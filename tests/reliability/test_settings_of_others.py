@@ -78,7 +78,7 @@ TABLE = [
         NETWORK,
         {"ARCH": "mobilenet_v2", "GRID": 2, "INPUT_SIZE": 128, "LEVELS": [1, 2], "MAP_STRIDE": 16},
     ),
-    (TIMM, "BACKBONE.TimmBackbone", NETWORK, {"ARCH": "resnet10t", "GRID": 2, "INPUT_SIZE": 96}),
+    (TIMM, "BACKBONE.TimmBackbone", NETWORK, {"ARCH": "resnet10t", "GRID": 2, "INPUT_SIZE": 96, "MAP_STRIDE": 16}),
     (
         ["REGION_EXTRACTOR.NAME=SharedMap", "FINETUNE.ALLOW_WHOLE_IMAGES=true"],
         "REGION_EXTRACTOR.SharedMap",
