@@ -112,6 +112,7 @@ def _draw_units(part: SubFigure, found: Explanation, detector: Detector) -> None
             box = found.steps.proposals.boxes[[region]]
             view = detector.network.extractor.view(found.steps.image, box)
             _draw_view(axes, view, detector, drawn[at])
+            axes.set_anchor("N")  # else a tall picture covers the title of a flat one beside it
             own = place == 0
             axes.set_xlabel(f"{relative:.0%}" if own else f"{relative:.0%}  ({region})", fontsize=9, labelpad=2)
             if own:
