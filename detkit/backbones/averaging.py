@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from typing_extensions import Self
 
 from detkit.backbones.base import Backbone, LayerSpec
+from detkit.backbones.map_grid import map_grid
 
 
 class FrozenNorms(Backbone):
@@ -51,8 +52,7 @@ def shape_after(net: nn.Module, names: Sequence[str], shape: tuple[int, ...]) ->
     Raises:
         RuntimeError: if the map before them is too small.
     """
-    body = without_numbers(nn.Sequential(*(copy.deepcopy(net.get_submodule(name)) for name in names)))
-    return tuple(body(torch.empty(1, *shape, device="meta")).shape[1:])
+    return tuple(_empty(net, names)(torch.empty(1, *shape, device="meta")).shape[1:])
 
 
 def last_of_stride(net: nn.Module, names: Sequence[str], side: int) -> dict[int, int]:
@@ -61,14 +61,18 @@ def last_of_stride(net: nn.Module, names: Sequence[str], side: int) -> dict[int,
     Args:
         net: has the modules.
         names: of modules that run one after the other on an image.
-        side: of a square image, a multiple of all strides.
+        side: of a square image that the modules take.
     """
-    shape: tuple[int, ...] = (3, side, side)
-    ends = {}
-    for number, name in enumerate(names, 1):
-        shape = shape_after(net, [name], shape)
-        ends[side // shape[1]] = number
-    return ends
+    shapes: list[tuple[int, ...]] = [(3, side, side)]
+    for name in names:
+        shapes.append(shape_after(net, [name], shapes[-1]))
+    lasts = [at for at in range(1, len(names) + 1) if at == len(names) or shapes[at + 1][1:] != shapes[at][1:]]
+    return {round(map_grid(_empty(net, names[:at]), side).stride): at for at in lasts}
+
+
+def _empty(net: nn.Module, names: Sequence[str]) -> nn.Module:
+    """A chain of copies of the modules of these names, without numbers."""
+    return without_numbers(nn.Sequential(*(copy.deepcopy(net.get_submodule(name)) for name in names)))
 
 
 def average_layers(net: nn.Module, region_layers: Sequence[str], pool5: LayerSpec) -> dict[str, LayerSpec]:

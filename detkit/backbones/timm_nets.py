@@ -29,9 +29,6 @@ from detkit.config.ranges import NonNegative, Positive
 from detkit.errors import ConfigError
 from detkit.registry import BACKBONES
 
-CHAIN_SIDE = 1024
-"""Side of the image on which the strides of a network's maps are measured."""
-
 
 @BACKBONES.register()
 class TimmBackbone(FrozenNorms):
@@ -92,7 +89,13 @@ class TimmBackbone(FrozenNorms):
         self.stride = self.fills_to = round(crop.stride)
         self.map_size, self.map_channels = crop.size, crop.channels
         self.crop_origin, self.map_origin = crop.origin, image.origin
-        self.layers = average_layers(net, self._region_layers, LayerSpec((crop.channels, grid, grid)))
+        try:
+            self.layers = average_layers(net, self._region_layers, LayerSpec((crop.channels, grid, grid)))
+        except RuntimeError as error:
+            raise ConfigError(
+                f"BACKBONE.TimmBackbone.GRID: {grid} does not fit the layers of {arch} behind the map of {map_stride} "
+                "pixels a cell; take another number, such as 7"
+            ) from error
         # The network's own modules, so that names of tensors stay as timm has them and both see what is replaced.
         self._modules, self._parameters, self._buffers = net._modules, net._parameters, net._buffers
         self._net = (net,)
@@ -142,17 +145,20 @@ def _created(arch: str) -> Any:
         ) from error
 
 
-@functools.cache
+@functools.cache  # it runs the network, and a plan builds the same one several times
 def _parted(arch: str, map_stride: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The modules up to the map that regions are pooled from, and those that run on each region's cells.
 
     Raises:
         ConfigError: if the network is no chain of modules, or has no map of this stride.
     """
-    with torch.device("cpu"), torch.inference_mode():
+    with torch.device("cpu"), torch.random.fork_rng(devices=[]):
         net = _created(arch).eval()
-        names = _in_order(net)
-        ends = last_of_stride(net, names, CHAIN_SIDE) if names else {}
+        try:
+            names = _in_order(net)
+            ends = last_of_stride(net, names, net.pretrained_cfg["input_size"][-1])
+        except (AssertionError, AttributeError, RuntimeError, TypeError, ValueError):  # a module gives several maps
+            ends = {}
     if map_stride not in ends:
         allowed = ", ".join(map(str, sorted({0, *ends})))
         raise ConfigError(
@@ -162,17 +168,20 @@ def _parted(arch: str, map_stride: int) -> tuple[tuple[str, ...], tuple[str, ...
     return tuple(names[: ends[map_stride]]), tuple(names[ends[map_stride] :])
 
 
+@torch.no_grad()
 def _in_order(net: Any) -> list[str]:
-    """The modules that give the last map if they run one after the other; empty if the network is not made so."""
+    """The modules that give the last map if they run one after the other.
+
+    Raises:
+        ValueError: if they give another map.
+    """
     image = torch.rand(1, *net.pretrained_cfg["input_size"])
     ran = _note_calls(net)
     expected = net.forward_features(image)
     names = [own for name in ran for own in _chain(name, net.get_submodule(name))]
-    try:
-        found = through(net, names, image)
-    except (AttributeError, RuntimeError, TypeError, ValueError):  # a module takes or gives several maps
-        return []
-    return names if torch.equal(found, expected) else []
+    if not torch.equal(through(net, names, image), expected):
+        raise ValueError("the network does more than to run its modules")
+    return names
 
 
 def _chain(name: str, module: nn.Module) -> list[str]:

@@ -173,7 +173,7 @@ class TorchvisionBackbone(FrozenNorms):
             return names, []
         # Only these networks have the first cell of each map on the first pixel.
         has_maps = facts.origin == 0.5 and not self.levels
-        ends = last_of_stride(self, names, 32 * facts.stride) if has_maps else {}
+        ends = last_of_stride(self, names, facts.input_size) if has_maps else {}
         if self.stride not in ends:
             allowed = ", ".join(map(str, sorted({0, facts.stride, *ends})))
             raise ConfigError(

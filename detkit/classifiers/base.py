@@ -72,10 +72,10 @@ class Classifier(Learnt):
             source: the features of the layer that all of them read.
             rngs: for each classifier its only randomness.
             head: the fine-tuned head; None if no network was fine-tuned.
-            progress: updated after each image that was read.
+            progress: updated after each image that the first one has read.
         """
-        for classifier, rng in zip(classifiers, rngs, strict=True):
-            classifier.fit(source, rng, head=head, progress=progress)
+        for number, (classifier, rng) in enumerate(zip(classifiers, rngs, strict=True)):
+            classifier.fit(source, rng, head=head, progress=None if number else progress)
 
     def fit_folds(
         self, source: FeatureSource, fold: np.ndarray, rng: np.random.Generator, *, progress: Progress | None = None

@@ -162,9 +162,10 @@ class LinearSVM(Classifier):
         head: LinearHead | None = None,
         progress: Progress | None = None,
     ) -> None:
-        """Fits several classifiers; all read each image together, and share cached features.
+        """Fits several classifiers; all read each image together.
 
         A subclass with a ``fit`` of its own is fitted by it, one classifier at a time.
+        Memory: cached features are held once for all, and positives once for each ``positive_iou``.
         """
         if cls.fit is not LinearSVM.fit:
             super().fit_together(classifiers, source, rngs, head=head, progress=progress)
@@ -230,7 +231,7 @@ class LinearSVM(Classifier):
         pool = RowPool()
         for number in numbers:
             labels = np.where(own_fold == number, -1, classes)
-            miners += self._miners(positives, labels, self._solvers(rng), pool)
+            miners += self._miners(_of_classes(positives, labels, self.num_classes), self._solvers(rng), pool)
         for miner, weight, bias in zip(miners, self.weight_.repeat(len(numbers), 1), self.bias_.repeat(len(numbers))):
             if len(miner.positives):
                 miner.weight, miner.bias = weight, float(bias)
@@ -253,23 +254,13 @@ class LinearSVM(Classifier):
         seeds = rng.integers(2**31, size=self.num_classes)
         return [HingeSolver(self.loss, tol=self.tol, max_iter=self.max_iter, seed=int(seed)) for seed in seeds]
 
-    def _miners(
-        self, positives: Tensor, labels: np.ndarray, solvers: Sequence[HingeSolver], pool: RowPool
-    ) -> list[Miner]:
-        """A miner for each class, of (P, D) features of the positives and their (P,) classes, -1 for none."""
+    def _miners(self, positives: Sequence[Tensor], solvers: Sequence[HingeSolver], pool: RowPool) -> list[Miner]:
+        """A miner for each class, of the (P, D) features of its positives."""
         scale = float(self.scale_)
         return [
-            Miner(positives[torch.from_numpy(labels == k)], solver, scale=scale, rules=self.rules, pool=pool)
-            for k, solver in enumerate(solvers)
+            Miner(own, solver, scale=scale, rules=self.rules, pool=pool)
+            for own, solver in zip(positives, solvers, strict=True)
         ]
-
-    def _features_of_positives(self, held: HeldRows, rows: np.ndarray) -> Tensor:
-        """(P, D) float16 features of the positives in these (P,) rows."""
-        positives = _halves(held, rows)
-        if not bool(positives.isfinite().all()):
-            kind = "ground truth" if self.examples.positive_iou is None else "positive"
-            raise DataError(f"LinearSVM: a {kind}'s features are no numbers, or beyond float16's 65504")
-        return positives
 
     def _on_random_negatives(
         self,
@@ -333,20 +324,59 @@ def _fit(
         raise DataError(f"LinearSVM: none of the {index.num_images} training images has a ground truth to learn from")
     for svm in classifiers:
         svm._keep_head(head)
-    positives = [svm.examples.positives(index) for svm in classifiers]
+    found = {svm.examples.positive_iou: svm.examples.positives(index) for svm in classifiers}
     samples = [
         norm_sample(index, rng) if svm.target_norm else np.zeros(0, np.int64)
         for svm, rng in zip(classifiers, rngs, strict=True)
     ]
-    held = HeldRows(source, np.unique(np.concatenate([*samples, *(rows for rows, _ in positives)])))
-    solvers, pool, minings = [svm._solvers(rng) for svm, rng in zip(classifiers, rngs)], RowPool(), []
-    for svm, own, sample, (rows, labels) in zip(classifiers, solvers, samples, positives):
-        svm.scale_ = torch.tensor(svm.target_norm / held.mean_norm_of(sample) if svm.target_norm else 1.0)
-        miners = svm._miners(svm._features_of_positives(held, rows), labels, own, pool)
-        minings.append(Mining(miners, svm.examples.negatives(index), svm.passes))
+    solvers = [svm._solvers(rng) for svm, rng in zip(classifiers, rngs)]
+    minings = _prepared(classifiers, source, found, samples, solvers)
     mine(source, minings, progress=progress)
-    for svm, own, mining, found, rng in zip(classifiers, solvers, minings, positives, rngs):
-        svm._finish(source, mining, own, found, rng)
+    for svm, own, mining, rng in zip(classifiers, solvers, minings, rngs):
+        svm._finish(source, mining, own, found[svm.examples.positive_iou], rng)
+
+
+def _prepared(
+    classifiers: Sequence[LinearSVM],
+    source: FeatureSource,
+    found: Mapping[float | None, tuple[np.ndarray, np.ndarray]],
+    samples: Sequence[np.ndarray],
+    solvers: Sequence[Sequence[HingeSolver]],
+) -> list[Mining]:
+    """A mining for each classifier; sets the scales. Settings with the same positives share them, and all the caches.
+
+    Args:
+        classifiers: the classifiers.
+        source: the features.
+        found: (P,) rows and classes of the positives, by ``positive_iou``.
+        samples: for each classifier the rows of which the mean norm is taken.
+        solvers: for each classifier one for each class.
+    """
+    held = HeldRows(source, np.unique(np.concatenate([*samples, *(rows for rows, _ in found.values())])))
+    positives = {
+        iou: _of_classes(_features_of_positives(held, rows, iou), labels, classifiers[0].num_classes)
+        for iou, (rows, labels) in found.items()
+    }
+    pool, minings = RowPool(), []
+    for svm, own, sample in zip(classifiers, solvers, samples):
+        svm.scale_ = torch.tensor(svm.target_norm / held.mean_norm_of(sample) if svm.target_norm else 1.0)
+        miners = svm._miners(positives[svm.examples.positive_iou], own, pool)
+        minings.append(Mining(miners, svm.examples.negatives(source.index), svm.passes))
+    return minings
+
+
+def _of_classes(positives: Tensor, labels: np.ndarray, num_classes: int) -> list[Tensor]:
+    """The (P, D) features of the positives of each class, of their (P,) classes, -1 for none."""
+    return [positives[torch.from_numpy(labels == k)] for k in range(num_classes)]
+
+
+def _features_of_positives(held: HeldRows, rows: np.ndarray, positive_iou: float | None) -> Tensor:
+    """(P, D) float16 features of the positives in these (P,) rows."""
+    positives = _halves(held, rows)
+    if not bool(positives.isfinite().all()):
+        kind = "ground truth" if positive_iou is None else "positive"
+        raise DataError(f"LinearSVM: a {kind}'s features are no numbers, or beyond float16's 65504")
+    return positives
 
 
 def log_odds(logits: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -256,10 +256,10 @@ class Run:
         with ExitStack() as stack:
             folders = [stack.enter_context(self.store.make(s.folder, s.digest, s.description)) for s in group]
             made = {one: folder for one, folder in zip(group, folders) if folder is not None}
-            if step not in made:
-                log.info("%s: made by another run meanwhile", step.label)
-            else:
+            if step in made:
                 log.info("%s: %s", step.label, "goes on" if any(made[step].iterdir()) else "starts")
+            else:
+                log.info("%s: made by another run meanwhile", step.label)
             if len(made) > 1:
                 log.info("%s: %d settings in one pass", step.label, len(made))
             self.world.tell(bool(made) and step.stage.shared)
@@ -268,21 +268,20 @@ class Run:
             try:
                 self._run(*made)
             finally:
-                for one, folder in made.items():
-                    _drop_if_images_changed(one, folder)
+                _drop_if_images_changed(made)
         seconds = time.monotonic() - start
         log.info("%s: done in %.1f s", step.label, seconds)
-        measured = {"seconds": round(seconds, 2), "peak_memory": peak_memory(), "settings": len(made)}
-        line = {"step": step.label, "digest": step.digest[:12], **measured}
-        path = self.folder / "metrics.jsonl"
-        with writing(path), path.open("a", encoding="utf-8") as metrics:
-            metrics.write(json.dumps(line) + "\n")
+        if step in made:
+            cost = {"seconds": round(seconds, 2), "peak_memory": peak_memory(), "settings": len(made)}
+            line = {"step": step.label, "digest": step.digest[:12], **cost}
+            path = self.folder / "metrics.jsonl"
+            with writing(path), path.open("a", encoding="utf-8") as metrics:
+                metrics.write(json.dumps(line) + "\n")
 
     def _of_one_pass(self, step: Step, also: Sequence[Step]) -> list[Step]:
         """The step and those that one pass can make with it, in an order in which no two runs wait for each other."""
-        needed = {step.digest: step}
-        if step.pass_digest:
-            needed |= {s.digest: s for s in also if s.pass_digest == step.pass_digest and self.result(s) is None}
+        can = [s for s in also if s.pass_digest and s.pass_digest == step.pass_digest and self.result(s) is None]
+        needed = {s.digest: s for s in can} | {step.digest: step}
         return [needed[digest] for digest in sorted(needed)]
 
     def _help(self, step: Step) -> None:
@@ -333,15 +332,20 @@ class Run:
         return places[which]
 
 
-def _drop_if_images_changed(step: Step, folder: Path) -> None:
-    """Removes a result that may come from an image other than the one that was hashed.
+def _drop_if_images_changed(made: Mapping[Step, Path]) -> None:
+    """Removes results that may come from an image other than the one that was hashed.
+
+    Args:
+        made: the folders of steps that read the same data.
 
     Raises:
         DataError: naming the first image whose file was replaced since the plan.
     """
+    step = next(iter(made))
     changed = next((sample for dataset in step.data.values() for sample in dataset if is_changed(sample)), None)
     if changed is not None:
-        remove_folder(folder)
+        for folder in made.values():
+            remove_folder(folder)
         raise DataError(
             f"{changed.path}: this image was changed after the run had started; what {step.label} made of it is "
             "removed, and the same command goes on with the image as it is then"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -63,6 +63,7 @@ class DetectFolds(Stage):
     """
 
     gives = DETECTIONS
+    one_pass = "CLASSIFIER"
     settings = {"HELD_OUT": FoldsSettings}
 
     def check(self, config: Config) -> None:
@@ -93,35 +94,44 @@ class DetectFolds(Stage):
 
     def run(self, context: Context) -> None:
         """Writes the detections after and, last, before the box head."""
-        config, most = context.config, context.config.PROPOSALS.TRAIN_MAX_BOXES
-        index = region_index(context, context.role, with_truths=True, max_boxes=most)
+        self.run_together([context])
+
+    def run_together(self, contexts: Sequence[Context]) -> None:
+        """Does ``run`` for contexts that differ in their classifiers; these learn together, and share the box heads."""
+        first = contexts[0]
+        config, most = first.config, first.config.PROPOSALS.TRAIN_MAX_BOXES
+        index = region_index(first, first.role, with_truths=True, max_boxes=most)
         layers = [build_reader(config, slot, 1)[1] for slot in ("CLASSIFIER", "BOX_HEAD")]
-        features = with_layers(context, region_features(context, index), *layers)
+        features = with_layers(first, region_features(first, index), *layers)
         settings = config.settings("POSTPROCESS", Postprocess)
         fold = image_folds(index.num_images, config.HELD_OUT.FOLDS, rng_for(config.SEED, "held out"))
-        found: dict[int, tuple[Detections, Detections]] = {}
-        with context.progress("detect in folds", index.num_images, "image") as bar:
+        found: list[dict[int, tuple[Detections, Detections]]] = [{} for _ in contexts]
+        with first.progress("detect in folds", index.num_images * len(contexts), "image") as bar:
             for number in np.unique(fold):
-                scorer = _fitted(config, features, np.flatnonzero(fold != number), load_heads(context))
-                crops = new_crops(context, features, scorer.layers, settings)
-                for image, one in _candidates(scorer, features, np.flatnonzero(fold == number), settings, crops, bar):
-                    found[image] = _finished(one, index.samples[image].size, settings)
-        for name, at in ((DETECTIONS_FILE, 0), (UNREFINED_FILE, 1)):
-            merge_images(context.folder / name, [_tensors(found[image][at]) for image in range(index.num_images)])
+                others, own = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
+                scorers = _fitted([context.config for context in contexts], features, others, load_heads(first))
+                for scorer, of_images in zip(scorers, found, strict=True):
+                    crops = new_crops(first, features, scorer.layers, settings)
+                    for image, one in _candidates(scorer, features, own, settings, crops, bar):
+                        of_images[image] = _finished(one, index.samples[image].size, settings)
+        for context, of_images in zip(contexts, found, strict=True):
+            for name, at in ((DETECTIONS_FILE, 0), (UNREFINED_FILE, 1)):
+                merge_images(context.folder / name, [_tensors(of_images[i][at]) for i in range(index.num_images)])
 
 
 def _fitted(
-    config: Config, features: RegionFeatures, images: np.ndarray, heads: Mapping[str, LinearHead]
-) -> RegionScorer:
-    """The classifier and the box head that learnt from these images alone."""
-    parts, read = [], []
-    for slot, label in (("CLASSIFIER", "classify"), ("BOX_HEAD", "regress")):
-        part, layer = build_reader(config, slot, features.index.num_classes)
-        source = SomeImages(features.source(layer), images)
-        part.fit(source, rng_for(config.SEED, label), head=heads.get(part.needs_head))
-        parts.append(part)
-        read.append(layer)
-    return RegionScorer(parts[0], read[0], parts[1], read[1])
+    configs: Sequence[Config], features: RegionFeatures, images: np.ndarray, heads: Mapping[str, LinearHead]
+) -> list[RegionScorer]:
+    """For each config the classifier, and for all the box head, that learnt from these images alone."""
+    seed, count = configs[0].SEED, features.index.num_classes
+    built = [build_reader(config, "CLASSIFIER", count) for config in configs]
+    classifiers, layer = [classifier for classifier, _ in built], built[0][1]
+    rngs = [rng_for(seed, "classify") for _ in configs]
+    source = SomeImages(features.source(layer), images)
+    type(classifiers[0]).fit_together(classifiers, source, rngs, head=heads.get("class"))
+    box_head, box_layer = build_reader(configs[0], "BOX_HEAD", count)
+    box_head.fit(SomeImages(features.source(box_layer), images), rng_for(seed, "regress"), head=heads.get("box"))
+    return [RegionScorer(classifier, layer, box_head, box_layer) for classifier in classifiers]
 
 
 def _candidates(

@@ -94,7 +94,13 @@ class Lab:
         for number, setting in enumerate(wanted, 1):
             if not self._runs[setting.identity].is_finished():
                 log.info("run %d of %d: %s", number, len(wanted), setting.label.en)
-                self.run(setting, steps)
+                try:
+                    self.run(setting, steps)
+                except DetkitError:
+                    if not steps:
+                        raise
+                    steps = []  # the cause may be another setting: alone, each is made or named
+                    self.run(setting)
 
     def measured(self, setting: Setting, iou: float = 0.5) -> Measured:
         """The evaluated detections of a setting, before or after the box head as the setting says."""

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from detkit.backbones import timm_nets
 from detkit.backbones.fuse import fuse_for_inference
 from detkit.backbones.timm_nets import TimmBackbone
 from detkit.backbones.weights import load_weights, refuse_misfit, weights_identity
@@ -164,6 +165,18 @@ def test_a_map_that_a_network_does_not_have_is_refused_with_its_own():
         TimmBackbone(arch="resnet10t", input_size=64, map_stride=5)
     with pytest.raises(ConfigError, match=r"MAP_STRIDE: hrnet_w18_small has no map of 16 .*; allowed: 0$"):
         TimmBackbone(arch="hrnet_w18_small", input_size=64, map_stride=16)  # its stages give several maps
+    with pytest.raises(ConfigError, match=r"GRID: 1 does not fit the layers of densenet121 .* take another number"):
+        TimmBackbone(arch="densenet121", input_size=64, map_stride=16, grid=1)
+
+
+def test_looking_for_an_earlier_map_draws_no_random_numbers():
+    timm_nets._parted.cache_clear()
+    torch.manual_seed(0)
+    expected = torch.rand(1)
+    torch.manual_seed(0)
+    with torch.device("meta"):
+        TimmBackbone(arch="resnet10t", input_size=64, map_stride=16)
+    assert torch.equal(torch.rand(1), expected)
 
 
 @pytest.mark.parametrize(

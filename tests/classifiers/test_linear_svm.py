@@ -1,10 +1,16 @@
+import gc
+import weakref
+
 import numpy as np
 import pytest
 import torch
 
+from detkit.classifiers import linear_svm
 from detkit.classifiers.hinge import HingeSolver
 from detkit.classifiers.linear_svm import LinearSVM
+from detkit.classifiers.mining import mine
 from detkit.errors import ConfigError, DataError
+from detkit.regions.held import HeldRows
 from detkit.regions.source import LinearHead, SomeImages
 from detkit.testing import check_component
 
@@ -171,20 +177,40 @@ def test_mining_for_folds_starts_from_the_model_that_is_there(source):
 
 
 def test_several_settings_are_fitted_as_if_alone_and_read_the_features_once(source):
+    head = LinearHead(torch.rand(4, 4), torch.rand(4))
     settings = (
-        {"c": 0.01},
+        {"c": 0.01, "softmax_weight": 0.5},
         {"c": 0.1, "retrain_after": 7, "negative_iou": 0.0},
         {"negatives": "random", "target_norm": 5.0, "folds": 3},
         {"passes": 2, "positive_iou": 0.5, "negative_iou": 0.5, "hard_margin": -0.5},
     )
     new = [LinearSVM(num_classes=3, feature_dim=4, **own) for own in settings]
-    LinearSVM.fit_together(new, source, [np.random.default_rng(number) for number in range(4)])
+    LinearSVM.fit_together(new, source, [np.random.default_rng(number) for number in range(4)], head=head)
     assert source.sweeps == ["take", "blocks", "blocks", "take"]  # positives, two passes, random negatives
     for number, (svm, own) in enumerate(zip(new, settings)):
-        alone = LinearSVM(num_classes=3, feature_dim=4, **own).fit(source, np.random.default_rng(number))
+        alone = LinearSVM(num_classes=3, feature_dim=4, **own).fit(source, np.random.default_rng(number), head=head)
         assert all(torch.equal(value, alone.state()[key]) for key, value in svm.state().items())
         assert svm.report() == alone.report()
     assert not torch.equal(new[0].weight_, new[1].weight_)
+
+
+def test_what_was_held_for_samples_and_positives_is_free_while_mining(source, monkeypatch):
+    held = []
+
+    class Noted(HeldRows):
+        def __init__(self, *given):
+            super().__init__(*given)
+            held.append(weakref.ref(self))
+
+    def mine_without(*given, **options):
+        gc.collect()
+        assert [one() for one in held] == [None]
+        mine(*given, **options)
+
+    monkeypatch.setattr(linear_svm, "HeldRows", Noted)
+    monkeypatch.setattr(linear_svm, "mine", mine_without)
+    fit(source)
+    assert len(held) == 1
 
 
 def test_a_subclass_that_learns_in_its_own_way_is_fitted_by_its_own_method(source):

@@ -10,7 +10,7 @@ import torch
 
 import detkit
 from detkit.cli.main import main
-from detkit.regions.base import RegionExtractor
+from detkit.regions.base import RegionExtractor, RegionView
 from detkit.regions.shared_map import SharedMap
 from detkit.report import explain_sheet
 from tests.detection.test_explain import detector_of
@@ -72,6 +72,26 @@ def test_a_sheet_is_drawn_of_what_cannot_be_shown_or_taken_apart(photo, monkeypa
     assert found["shares"] is None and found["classes"][1]["score"] is None
     assert "of dog is not taken apart: it is no sum over features" in (said := capsys.readouterr().out)
     assert "in the end  as dog: the class never fires: it had nothing to learn from" in said
+
+
+def test_no_picture_covers_the_title_of_a_unit(photo, monkeypatch):
+    def view(self, image, box):
+        height, width = (20, 60) if box.tensor[0].tolist() == focus else (60, 20)  # its own picture is flat
+        whole = np.array([0, 0, width, height])
+        return RegionView(np.zeros((height, width, 3), np.uint8), area=whole, window=whole, is_crop=False)
+
+    figures, focus = [], [0.0, 0.0, 30.0, 30.0]
+    monkeypatch.setattr(explain_sheet, "short_name", lambda unit: "a name that is longer than a picture is wide")
+    monkeypatch.setattr(SharedMap, "view", view)
+    monkeypatch.setattr(explain_sheet, "write_figure", lambda path, figure: figures.append(figure))
+    made = detector_of(SharedMap(input_size=32, padding=4))
+    monkeypatch.setattr(detkit, "load", lambda folder, device: made)
+    assert main([*photo, "--box", "0,0,30,30"]) == 0
+    figures[0].draw_without_rendering()
+    tiles = [axes for axes in figures[0].subfigs[1].axes if axes.axison]
+    titles = [axes._left_title.get_window_extent() for axes in tiles if axes.get_title("left")]
+    assert len(titles) > 1
+    assert not [axes for axes in tiles for title in titles if axes.get_window_extent().overlaps(title)]
 
 
 @pytest.mark.parametrize(

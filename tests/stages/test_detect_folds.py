@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from pathlib import Path
 
 import pytest
 
@@ -42,6 +44,20 @@ def test_ablate_judges_every_training_image_and_needs_no_test_image(tmp_path, mo
         assert len(load_detections(folder / "detections.safetensors")) == 6
     answer = json.loads(next((tmp_path / "out").rglob("*.json")).read_text())
     assert len(answer["tables"]) == 2
+
+
+def test_classifiers_of_several_settings_learn_together_and_detect_as_if_alone(trained, caplog):
+    caplog.set_level("INFO")
+    name, config = "CLASSIFIER.LinearSVM.C", ["--config", str(trained), "HELD_OUT.FOLDS=2"]
+    assert main(["ablate", "--folds", f"{name}=0.002,0.02", *config]) == 0
+    assert "detectfolds train: 2 settings in one pass" in caplog.messages
+    told = json.loads((Path("runs/tiny/ablate") / name / "answer.json").read_text())
+    folders = [Path("artifacts/detectfolds") / one["steps"]["detectfolds train"] for one in told["settings"]]
+    together = [(folder / "detections.safetensors").read_bytes() for folder in folders]
+    shutil.rmtree(folders[1])
+    assert main(["ablate", "--folds", f"{name}=0.02,0.002", *config]) == 0
+    assert [(folder / "detections.safetensors").read_bytes() for folder in folders] == together
+    assert together[0] != together[1]
 
 
 def test_a_recipe_that_has_the_stage_is_left_as_it_is():

@@ -22,7 +22,9 @@ def cost(inputs: Inputs) -> Section:
             rows.append([label, "made by another run, or not needed", None, None])
             continue
         share = line["seconds"] / total if total else 0.0
-        rows.append([label, duration(line["seconds"]), Spread(share, 0.0, share), memory(line.get("peak_memory"))])
+        others = line.get("settings", 1) - 1
+        what = f"{label}, with {others} other settings" if others else label
+        rows.append([what, duration(line["seconds"]), Spread(share, 0.0, share), memory(line.get("peak_memory"))])
     rows.append(["total", duration(total), None, None])
     caption = "Memory is the most that the process, and the largest of its workers beside it, had held by then."
     return Section(
