@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from detkit.errors import ConfigError
+from detkit.errors import ConfigError, DataError
+from detkit.regions.held import PART, HeldRows
 from detkit.regions.index import RegionIndex
 from detkit.regions.label import svm_labels
 
@@ -88,3 +89,27 @@ def draw_negatives(
         for k, (start, stop) in enumerate(cuts):
             drawn[k].append(offset + np.flatnonzero(allowed[:, k])[places[k][start:stop] - firsts[k]])
     return [np.concatenate(rows) for rows in drawn]
+
+
+def of_classes(positives: Tensor, labels: np.ndarray, num_classes: int) -> list[Tensor]:
+    """For each class the features of its positives, out of all (P, D) features and their (P,) classes, -1 for none."""
+    return [positives[torch.from_numpy(labels == k)] for k in range(num_classes)]
+
+
+def features_of_positives(held: HeldRows, rows: np.ndarray, positive_iou: float | None) -> Tensor:
+    """(P, D) float16 features of the positives in these (P,) rows.
+
+    Raises:
+        DataError: if a feature is no number, or beyond float16; ``positive_iou`` decides how the message calls its row.
+    """
+    positives = halves(held, rows)
+    if not bool(positives.isfinite().all()):
+        kind = "ground truth" if positive_iou is None else "positive"
+        raise DataError(f"LinearSVM: a {kind}'s features are no numbers, or beyond float16's 65504")
+    return positives
+
+
+def halves(held: HeldRows, rows: np.ndarray) -> Tensor:
+    """(n, D) float16 features of held rows, read in parts, because the parts are float32 and twice as large."""
+    parts = np.split(rows, range(PART, len(rows), PART))
+    return torch.cat([held.take(part).half() for part in parts])

@@ -13,7 +13,13 @@ from torch import Tensor
 from typing_extensions import Self
 
 from detkit.classifiers.base import Classifier
-from detkit.classifiers.examples import ExampleRules, draw_negatives
+from detkit.classifiers.examples import (
+    ExampleRules,
+    draw_negatives,
+    features_of_positives,
+    halves,
+    of_classes,
+)
 from detkit.classifiers.folds import held_out, image_folds
 from detkit.classifiers.hinge import HingeLoss, HingeSolver
 from detkit.classifiers.mining import Miner, Mining, MiningRules, mine
@@ -21,14 +27,10 @@ from detkit.classifiers.row_pool import RowPool
 from detkit.config.ranges import Fraction, NonNegative, Positive
 from detkit.errors import ConfigError, DataError
 from detkit.progress import Progress
-from detkit.regions.held import PART, HeldRows
-from detkit.regions.index import RegionIndex
+from detkit.regions.held import HeldRows
 from detkit.regions.source import FeatureSource, LinearHead, head_of, norm_sample
 from detkit.registry import CLASSIFIERS
 from detkit.structures.state import checked_state
-
-HARDEST = 12
-"""Hard negatives of each class that the report names."""
 
 
 @CLASSIFIERS.register()
@@ -199,7 +201,7 @@ class LinearSVM(Classifier):
             "trainings": [len(m.objectives) for m in miners],
             "objective": [m.objectives[-1] if m.objectives else None for m in miners],
             "mining": [{"objectives": m.objectives, "num_negatives": m.num_negatives} for m in miners],
-            "hardest_negatives": [_hardest(m, index) for m in miners],
+            "hardest_negatives": [m.hardest(index) for m in miners],
             "unconverged_trainings": [solver.unconverged for solver in solvers],
             "never_fires": [k for k, m in enumerate(miners) if not m.objectives],
             **asdict(self.examples),
@@ -225,13 +227,13 @@ class LinearSVM(Classifier):
         """
         index = source.index
         rows, classes = self.examples.positives(index)
-        positives, own_fold = _halves(HeldRows(source, rows), rows), fold[index.image[rows]]
+        positives, own_fold = halves(HeldRows(source, rows), rows), fold[index.image[rows]]
         numbers = range(int(fold.max(initial=-1)) + 1)
         miners: list[Miner] = []
         pool = RowPool()
         for number in numbers:
             labels = np.where(own_fold == number, -1, classes)
-            miners += self._miners(_of_classes(positives, labels, self.num_classes), self._solvers(rng), pool)
+            miners += self._miners(of_classes(positives, labels, self.num_classes), self._solvers(rng), pool)
         for miner, weight, bias in zip(miners, self.weight_.repeat(len(numbers), 1), self.bias_.repeat(len(numbers))):
             if len(miner.positives):
                 miner.weight, miner.bias = weight, float(bias)
@@ -275,7 +277,7 @@ class LinearSVM(Classifier):
         held, pool = HeldRows(source, np.unique(np.concatenate(drawn))), RowPool()
         others = [Miner(m.positives, m.train, scale=m.scale, rules=rules, pool=pool) for m in mined]
         for miner, rows in zip(others, drawn, strict=True):
-            miner.learn(rows, _halves(held, rows))
+            miner.learn(rows, halves(held, rows))
         return others
 
     def score(self, features: Tensor) -> Tensor:
@@ -354,7 +356,7 @@ def _prepared(
     """
     held = HeldRows(source, np.unique(np.concatenate([*samples, *(rows for rows, _ in found.values())])))
     positives = {
-        iou: _of_classes(_features_of_positives(held, rows, iou), labels, classifiers[0].num_classes)
+        iou: of_classes(features_of_positives(held, rows, iou), labels, classifiers[0].num_classes)
         for iou, (rows, labels) in found.items()
     }
     pool, minings = RowPool(), []
@@ -365,38 +367,8 @@ def _prepared(
     return minings
 
 
-def _of_classes(positives: Tensor, labels: np.ndarray, num_classes: int) -> list[Tensor]:
-    """The (P, D) features of the positives of each class, of their (P,) classes, -1 for none."""
-    return [positives[torch.from_numpy(labels == k)] for k in range(num_classes)]
-
-
-def _features_of_positives(held: HeldRows, rows: np.ndarray, positive_iou: float | None) -> Tensor:
-    """(P, D) float16 features of the positives in these (P,) rows."""
-    positives = _halves(held, rows)
-    if not bool(positives.isfinite().all()):
-        kind = "ground truth" if positive_iou is None else "positive"
-        raise DataError(f"LinearSVM: a {kind}'s features are no numbers, or beyond float16's 65504")
-    return positives
-
-
 def log_odds(logits: Tensor) -> Tensor:
     """(N, K) log of p / (1 - p) of each class under the softmax of (N, K+1) logits, background last."""
     columns = range(logits.shape[1])
     rest = [logits[:, [other for other in columns if other != k]].logsumexp(1) for k in columns[:-1]]
     return logits[:, :-1] - torch.stack(rest, 1)
-
-
-def _halves(held: HeldRows, rows: np.ndarray) -> Tensor:
-    """(n, D) float16 features of held rows, read in parts, because the parts are float32 and twice as large."""
-    parts = np.split(rows, range(PART, len(rows), PART))
-    return torch.cat([held.take(part).half() for part in parts])
-
-
-def _hardest(miner: Miner, index: RegionIndex) -> list[dict[str, object]]:
-    """The cached negatives of the highest margins, from the highest on, each with its image, its box and its margin."""
-    order = np.argsort(-miner.margins, kind="stable")[:HARDEST]
-    rows, margins = miner.rows[order], miner.margins[order]
-    return [
-        {"image_id": index.samples[index.image[row]].image_id, "box": box, "margin": margin}
-        for row, box, margin in zip(rows.tolist(), index.boxes[rows].tensor.tolist(), margins.tolist())
-    ]

@@ -16,6 +16,9 @@ from detkit.progress import Progress
 from detkit.regions.index import RegionIndex
 from detkit.regions.source import FeatureSource
 
+HARDEST = 12
+"""Hard negatives of each class that the report names."""
+
 Trainer = Callable[[np.ndarray, int], tuple[np.ndarray, float, float]]
 """((n, D) float64 scaled examples, how many of them, the first ones, are positives) -> weight (D,), bias, objective."""
 
@@ -136,6 +139,15 @@ class Miner:
         for at, row in enumerate(self._cache, num_positives):
             examples[at] = self._pool[row]
         return examples.mul_(self.scale)
+
+    def hardest(self, index: RegionIndex) -> list[dict[str, object]]:
+        """The ``HARDEST`` cached negatives of the highest margins, each with its image, its box and its margin."""
+        order = np.argsort(-self.margins, kind="stable")[:HARDEST]
+        rows, margins = self.rows[order], self.margins[order]
+        return [
+            {"image_id": index.samples[index.image[row]].image_id, "box": box, "margin": margin}
+            for row, box, margin in zip(rows.tolist(), index.boxes[rows].tensor.tolist(), margins.tolist())
+        ]
 
     def _keep(self, rows: Sequence[int], features: Iterable[Tensor]) -> None:
         for row, own in zip(rows, features):
