@@ -499,6 +499,20 @@ ROWS = (
         ' = loaded["weight"], loaded["bias"]',
         "contract/test_components.py -k survive",
     ),
+    Mutation(
+        "one setting of a pass learns from the positives of another",
+        SVM,
+        "positives[svm.examples.positive_iou]",
+        "positives[classifiers[0].examples.positive_iou]",
+        "classifiers/test_linear_svm.py -k as_if_alone",
+    ),
+    Mutation(
+        "classifiers of different layers learn in one pass",
+        "detkit/run/plan.py",
+        'if key != settings[slot]["NAME"]}',
+        'if key == "NAME"}',
+        "run/test_one_pass.py -k share",
+    ),
     *(
         Mutation(f"{name} by default", SVM, f"{old},", f"{new},", "reference/test_constants.py")
         for name, old, new in (

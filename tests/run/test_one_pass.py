@@ -47,10 +47,12 @@ def untaught(trained, monkeypatch):
 
 
 def test_steps_that_differ_in_the_keys_of_the_classifier_alone_can_share_a_pass(recipe):
-    first = planned()[1].pass_digest
-    assert first and first == planned(f"{C}=0.5")[1].pass_digest
-    for word in ("CLASSIFIER.LAYER=fc6", "CLASSIFIER.NAME=Softmax", "SEED=5", "FEATURES.LAYERS=[pool5, fc6, fc7]"):
-        assert planned(word)[1].pass_digest != first, word
+    stored = "FEATURES.LAYERS=[pool5, fc6, fc7]"
+    first = planned(stored)[1].pass_digest
+    assert first and first == planned(stored, f"{C}=0.5")[1].pass_digest
+    for word in ("CLASSIFIER.LAYER=fc6", "CLASSIFIER.NAME=Softmax", "SEED=5"):
+        assert planned(stored, word)[1].pass_digest != first, word
+    assert planned()[1].pass_digest != first  # other features are stored
     run, _ = planned()
     assert {step.id for step in run.steps if step.pass_digest} == {"Classify"}
 
