@@ -90,6 +90,16 @@ def test_a_folder_with_splits_of_its_own_trains_from_readmes_own_words(
     assert Path("runs/photos/model/model.yaml").is_file()
 
 
+def test_the_recipe_with_svms_trains_with_the_features_that_it_stores(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    many_small_objects(VOCFolder(tmp_path / "photos"))
+    words = [word.replace("photographs.yaml", "photographs_svm.yaml") for word in TRAIN]
+    assert main([*words, *TINY, *OF_FAST_RCNN]) == 0
+    made = {path.parent.parent.name for path in Path("artifacts").glob("*/*/manifest.json")}
+    assert {"finetune", "extract", "classify", "calibrate", "detect"} <= made
+    assert Path("runs/photos/model/model.yaml").is_file()
+
+
 @pytest.mark.parametrize("layout", ["coco", "yolo"])
 def test_public_layouts_of_other_formats_train_without_a_key_that_names_them(tmp_path, monkeypatch, layout):
     monkeypatch.chdir(tmp_path)

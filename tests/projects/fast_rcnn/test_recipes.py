@@ -16,7 +16,7 @@ from detkit.structures.state import read_tensors
 
 FOLDER = Path(__file__).resolve().parents[3] / "projects/fast_rcnn"
 RECIPES = sorted(p.name for p in FOLDER.glob("[a-z]*.yaml"))
-PHOTOGRAPHS = ("mobilenet.yaml", "photographs.yaml", "squeezenet.yaml")
+PHOTOGRAPHS = ("mobilenet.yaml", "photographs.yaml", "photographs_svm.yaml", "squeezenet.yaml")
 """Differences of these are rows of the README."""
 README = (FOLDER / "README.md").read_text(encoding="utf-8")
 KEYS = re.findall(r"`([A-Z][A-Z_]+(?:\.\w+)+): ([^`]+)`", README)
@@ -40,6 +40,7 @@ def test_the_recipes_are_there_and_the_readme_names_them():
         "alexnet.yaml",
         "mobilenet.yaml",
         "photographs.yaml",
+        "photographs_svm.yaml",
         "quick.yaml",
         "squeezenet.yaml",
         "vgg16.yaml",
@@ -57,7 +58,8 @@ def test_recipe_has_the_papers_constants(name):
     pooled, learnt, solver = config.REGION_EXTRACTOR.RoIPool, config.OBJECTIVE.MultiTask, config.FINETUNE
     assert (learnt.BOX_WEIGHT, learnt.SIGMA, learnt.BOX_STD, solver.HEAD_STD) == (1, 1, 0.001, 0.01)
     assert (solver.HEAD_LR_FACTOR, solver.BIAS_LR_FACTOR, solver.MOMENTUM, solver.WEIGHT_DECAY) == (1, 2, 0.9, 0.0005)
-    assert (config.CLASSIFIER.NAME, config.BOX_HEAD.NAME, config.POSTPROCESS.NMS_IOU) == ("Softmax", "TunedBoxes", 0.3)
+    classifier = "LinearSVM" if name == "photographs_svm.yaml" else "Softmax"
+    assert (config.CLASSIFIER.NAME, config.BOX_HEAD.NAME, config.POSTPROCESS.NMS_IOU) == (classifier, "TunedBoxes", 0.3)
     if name in PHOTOGRAPHS:
         assert (list(pooled.SHORT_SIDES), pooled.LONG_SIDE, pooled.POOL) == ([224, 400, 700], 1200, "align")
     elif name != "quick.yaml":

@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[3]
 RECIPES = sorted(p.name for p in (ROOT / "projects" / "rcnn").glob("[a-z]*.yaml"))
 PADDINGS_OF_THEIR_OWN = {"paper_tiny.yaml": 4, "quick.yaml": 4, "vgg16_svm.yaml": 16}
 SMALLER_BATCHES = {"mobilenet_svm.yaml": (16, 64), "paper_tiny.yaml": (16, 64), "vgg16_svm.yaml": (6, 24)}
-SMALLER_BATCHES |= {"paper_photographs.yaml": (16, 64), "photographs.yaml": (16, 64), "photographs_fast.yaml": (16, 64)}
+SMALLER_BATCHES |= {"paper_photographs.yaml": (16, 64)}
 SMALL = (
     "DATA.Shapes.TRAIN_IMAGES=8",
     "DATA.Shapes.TEST_IMAGES=3",
@@ -38,8 +38,7 @@ SMALL = (
 def test_all_recipes_of_the_paper_are_there():
     alexnets = ["imagenet", "softmax", "svm", "tiny_imagenet", "voc2012"]
     others = ["caffenet_115px_svm", "caffenet_svm", "coco_classes", "coco_squeezenet", "custom", "mobilenet_svm"]
-    others += ["paper_photographs", "paper_tiny", "photographs", "photographs_fast", "quick", "squeezenet_svm"]
-    others += ["vgg16_svm"]
+    others += ["paper_photographs", "paper_tiny", "quick", "squeezenet_svm", "vgg16_svm"]
     assert RECIPES == [*(f"alexnet_{name}.yaml" for name in alexnets), *(f"{name}.yaml" for name in others)]
 
 
@@ -59,7 +58,7 @@ def test_recipe_loads_with_the_papers_constants(name):
 @pytest.mark.parametrize("name", [name for name in RECIPES if "imagenet" not in name])
 def test_photographs_are_searched_at_most_500_px_wide_and_the_papers_images_as_they_are(name):
     of_photographs = {"caffenet_115px_svm.yaml", "custom.yaml", "mobilenet_svm.yaml", "squeezenet_svm.yaml"}
-    of_photographs |= {"paper_photographs.yaml", "photographs.yaml", "photographs_fast.yaml"}
+    of_photographs |= {"paper_photographs.yaml"}
     search = load_config(f"projects/rcnn/{name}").PROPOSALS.SelectiveSearch
     assert (search.WIDTH, search.MIN_SIDE) == (500 if name in of_photographs else 0, 20)
 
