@@ -84,6 +84,12 @@ def test_networks_of_twenty_families_keep_the_contract(arch, size):
 
 
 @pytest.mark.soak
+@pytest.mark.parametrize("arch", FAMILIES)
+def test_networks_of_twenty_families_keep_the_contract_if_cut_at_an_earlier_map(arch):
+    keeps(contract.CHECKS, arch, 96, map_stride=16, grid=7)
+
+
+@pytest.mark.soak
 @torch.no_grad()
 @pytest.mark.parametrize("arch", FAMILIES)
 def test_folded_networks_of_twenty_families_give_the_same_numbers(arch):
