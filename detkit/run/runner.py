@@ -272,11 +272,14 @@ class Run:
         seconds = time.monotonic() - start
         log.info("%s: done in %.1f s", step.label, seconds)
         if step in made:
-            cost = {"seconds": round(seconds, 2), "peak_memory": peak_memory(), "settings": len(made)}
-            line = {"step": step.label, "digest": step.digest[:12], **cost}
-            path = self.folder / "metrics.jsonl"
-            with writing(path), path.open("a", encoding="utf-8") as metrics:
-                metrics.write(json.dumps(line) + "\n")
+            self._note_cost(step, seconds, len(made))
+
+    def _note_cost(self, step: Step, seconds: float, settings: int) -> None:
+        """Appends the time and memory of a step to the run's record; other settings may have been made with it."""
+        cost = {"seconds": round(seconds, 2), "peak_memory": peak_memory(), "settings": settings}
+        path = self.folder / "metrics.jsonl"
+        with writing(path), path.open("a", encoding="utf-8") as metrics:
+            metrics.write(json.dumps({"step": step.label, "digest": step.digest[:12], **cost}) + "\n")
 
     def _of_one_pass(self, step: Step, also: Sequence[Step]) -> list[Step]:
         """The step and those that one pass can make with it, in an order in which no two runs wait for each other."""
