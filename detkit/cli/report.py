@@ -62,7 +62,7 @@ def _of_run(args: argparse.Namespace) -> tuple[Inputs, Path]:
     from detkit.errors import ModelError
     from detkit.report.page.inputs import Inputs
     from detkit.run.folders import refuse_folders
-    from detkit.run.runner import REPORT
+    from detkit.run.run_folder import REPORT
 
     job = read_run(args)
     if not any(job.result(step) for step in job.steps):

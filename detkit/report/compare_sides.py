@@ -24,6 +24,7 @@ from detkit.run.artifacts import read_result
 from detkit.run.folders import is_own_config
 from detkit.run.last_run import LastRun, changed_settings, first_change
 from detkit.run.plan import Datasets
+from detkit.run.run_folder import ENVIRONMENT
 from detkit.structures import Detections
 
 OF_THE_FOLDER = ("OUTPUT_DIR", "ARTIFACTS")
@@ -109,8 +110,8 @@ def _config_of(folder: Path) -> Config:
 
 def _described(folder: Path, config: Config) -> dict[str, Any]:
     """The settings of a run, as nested values."""
-    environment = read_result(folder / "env.json")
-    machine = {f"env.json: {key}": environment.get(key) for key in OF_THE_MACHINE}
+    environment = read_result(folder / ENVIRONMENT)
+    machine = {f"{ENVIRONMENT}: {key}": environment.get(key) for key in OF_THE_MACHINE}
     return {key: value for key, value in config.selected().items() if key not in OF_THE_FOLDER} | machine
 
 

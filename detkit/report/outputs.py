@@ -16,7 +16,8 @@ from detkit.report.notices import notices
 from detkit.report.pretrained import export_weights, pretraining_results
 from detkit.run.artifacts import read_result
 from detkit.run.kinds import DETECTIONS, DETECTIONS_FILE, METRICS, RESULTS_FILE
-from detkit.run.runner import REPORT, TRAINING, Run
+from detkit.run.run_folder import REPORT, TRAINING
+from detkit.run.runner import Run
 from detkit.stages.detect import load_detections
 from detkit.system.files import replacing_folder, write_json, writing
 from detkit.training.solver import METRICS as STEPS

@@ -10,11 +10,10 @@ from typing import Any
 from detkit.config import load_config
 from detkit.config.yaml_file import value_text
 from detkit.errors import ConfigError
-from detkit.run.last_run import DATA, PLAN, has_plan
-from detkit.run.runner import OUTPUTS, Run
+from detkit.run.last_run import PLAN, has_plan
+from detkit.run.run_folder import CONFIG, OUTPUTS, RECORDS
+from detkit.run.runner import Run
 from detkit.system.world import ALONE, World
-
-OVERWRITTEN = (*OUTPUTS, "config.yaml", "env.json", "metrics.jsonl", PLAN, DATA)
 
 
 def run_of(file: Path, words: Sequence[str], world: World = ALONE) -> Run:
@@ -43,7 +42,7 @@ def refuse_folders(run: Run, recipe: Path) -> None:
             its folder holds files that no run has written.
     """
     folder = run.folder
-    if recipe.resolve() == (folder / "config.yaml").resolve() and not is_own_config(recipe):
+    if recipe.resolve() == (folder / CONFIG).resolve() and not is_own_config(recipe):
         raise ConfigError(
             f"{recipe}: the run would write its resolved config over this recipe; copy the recipe to another place, or "
             "choose another OUTPUT_DIR"
@@ -62,7 +61,7 @@ def refuse_folders(run: Run, recipe: Path) -> None:
                     f"OUTPUT_DIR: {folder} lies in {key}, {text}, where its pictures would become part of the "
                     "data; choose a folder outside"
                 )
-    foreign = [] if has_plan(folder) else [name for name in OVERWRITTEN if os.path.lexists(folder / name)]
+    foreign = [] if has_plan(folder) else [name for name in (*OUTPUTS, *RECORDS) if os.path.lexists(folder / name)]
     if foreign:
         raise ConfigError(
             f"OUTPUT_DIR: {folder / foreign[0]} is in the way, and no {PLAN} shows that a run has written it; choose "
@@ -72,7 +71,7 @@ def refuse_folders(run: Run, recipe: Path) -> None:
 
 def is_own_config(file: Path) -> bool:
     """Whether a config file was written by a run into its folder."""
-    return file.name == "config.yaml" and file.is_file() and has_plan(file.parent)
+    return file.name == CONFIG and file.is_file() and has_plan(file.parent)
 
 
 def _output_that_holds(path: Path, folder: Path) -> str:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,44 +19,17 @@ from detkit.errors import ConfigError, DataError
 from detkit.registry import nearest
 from detkit.run.artifacts import ArtifactStore
 from detkit.run.disk import DiskNeed, refuse_small_disk
-from detkit.run.environment import environment
-from detkit.run.last_run import described, keep_plan, last_plan
 from detkit.run.plan import Datasets, Step, plan, refuse_unfit
+from detkit.run.run_folder import TENSORBOARD, alone_in, begin_records, note_cost, output_folder
 from detkit.run.stage import Context
 from detkit.run.stored import note_run
 from detkit.system.compute import Compute
-from detkit.system.files import locked, remove_folder, write_atomically, write_json, writing
-from detkit.system.memory import peak_memory
+from detkit.system.files import remove_folder
 from detkit.system.processes import cores_of_one, resolve_workers
 from detkit.system.world import ALONE, World
 from detkit.training.tensorboard import refuse_without_tensorboard
 
 log = logging.getLogger("detkit")
-
-TRAINING = "training"
-"""Folder of a run's folder with the losses and accuracies of the stages that train."""
-TENSORBOARD = "tensorboard"
-"""Folder of a run's folder with the same for TensorBoard, where RUNTIME.TENSORBOARD asks for it."""
-REPORT = "report.html"
-"""The page of a run's folder."""
-OUTPUTS = (
-    REPORT,
-    "results.json",
-    "diagnosis.json",
-    "pictures.png",
-    "detections",
-    "model",
-    "model.onnx",
-    "weights.safetensors",
-    TRAINING,
-    TENSORBOARD,
-)
-"""What a run's folder gets when its steps are done."""
-
-
-def output_folder(config: Config, name: str) -> Path:
-    """The folder of a run: OUTPUT_DIR, or runs/NAME if it is not set."""
-    return Path(config.OUTPUT_DIR) if config.OUTPUT_DIR else Path("runs") / name
 
 
 @dataclass(frozen=True)
@@ -188,24 +160,15 @@ class Run:
             raise ConfigError(f"--from {first} --until {last}: the recipe has them in the other order")
         again = self.steps[begin : end + 1] if first else []
         if self.world.is_first:
-            self._prepare(again)
+            for step in again:
+                self.store.remove(step.folder, step.digest)
+            begin_records(self.folder, self.config, self.steps, self.compute, is_finished=self.is_finished())
+            note_run(self.store.root, self.folder)
         stored: dict[str, DiskNeed] = {}
         for step in self.steps[: end + 1]:
             if self.world.is_first:
                 self._refuse_small_disk(self.steps[: end + 1], again, stored)
             self._make(step, again, also)
-
-    def _prepare(self, again: Sequence[Step]) -> None:
-        """Removes results to be made again and outputs of an earlier config; writes the records of this run."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        for step in again:
-            self.store.remove(step.folder, step.digest)
-        if not self.is_finished() or last_plan(self.folder) != described(self.steps):
-            self._remove_outputs()
-        keep_plan(self.folder, self.steps)
-        note_run(self.store.root, self.folder)
-        write_atomically(self.folder / "config.yaml", self.config.text().encode())
-        write_json(self.folder / "env.json", environment(self.compute))
 
     def _refuse_small_disk(self, steps: Sequence[Step], again: Sequence[Step], stored: dict[str, DiskNeed]) -> None:
         """Refuses to go on if the results that are still to be stored do not fit on the disk.
@@ -221,26 +184,12 @@ class Run:
                 stored[step.label] = self.disk_need(step)
         refuse_small_disk(self.store.root, {step.label: stored[step.label] for step in needed})
 
-    @contextmanager
-    def alone(self) -> Iterator[None]:
+    def alone(self) -> AbstractContextManager[None]:
         """Locks the run's folder, which is created, against other runs; it waits for a run that has it.
 
         The other processes of this run enter together with the first.
         """
-        if not self.world.is_first:
-            yield
-            return
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with locked(self.folder / ".lock", lambda: log.info("waits for another run that writes to %s", self.folder)):
-            yield
-
-    def _remove_outputs(self) -> None:
-        """Removes the outputs of an earlier config from the run's folder."""
-        for name in OUTPUTS:
-            path = self.folder / name
-            if path.is_dir():
-                remove_folder(path)
-            path.unlink(missing_ok=True)
+        return alone_in(self.folder) if self.world.is_first else nullcontext()
 
     def _make(self, step: Step, again: Sequence[Step], also: Sequence[Step]) -> None:
         if not self.world.is_first:
@@ -272,14 +221,7 @@ class Run:
         seconds = time.monotonic() - start
         log.info("%s: done in %.1f s", step.label, seconds)
         if step in made:
-            self._note_cost(step, seconds, len(made))
-
-    def _note_cost(self, step: Step, seconds: float, settings: int) -> None:
-        """Appends the time and memory of a step to the run's record; other settings may have been made with it."""
-        cost = {"seconds": round(seconds, 2), "peak_memory": peak_memory(), "settings": settings}
-        path = self.folder / "metrics.jsonl"
-        with writing(path), path.open("a", encoding="utf-8") as metrics:
-            metrics.write(json.dumps({"step": step.label, "digest": step.digest[:12], **cost}) + "\n")
+            note_cost(self.folder, step, seconds, len(made))
 
     def _of_one_pass(self, step: Step, also: Sequence[Step]) -> list[Step]:
         """The step and those that one pass can make with it, in an order in which no two runs wait for each other."""

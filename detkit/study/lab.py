@@ -14,7 +14,8 @@ from detkit.config.node import Config
 from detkit.config.yaml_file import value_text
 from detkit.errors import ConfigError, DetkitError
 from detkit.run.plan import Datasets, Step
-from detkit.run.runner import Run, output_folder
+from detkit.run.run_folder import output_folder
+from detkit.run.runner import Run
 from detkit.study.measured import Measured, measure
 from detkit.study.setting import Setting
 from detkit.study.sharing import of_one_network, shared_features

@@ -31,6 +31,7 @@ from detkit.run.kinds import (
     UNREFINED_FILE,
 )
 from detkit.run.plan import Datasets
+from detkit.run.run_folder import COSTS
 from detkit.run.runner import Run
 from detkit.run.shards import split_images
 from detkit.stages.detect import load_detections
@@ -173,7 +174,7 @@ def _lines(file: Path) -> list[dict[str, Any]]:
 
 def _steps(run: Run) -> dict[str, dict[str, Any]]:
     """The run's records of the last time that it made each step."""
-    file = run.folder / "metrics.jsonl"
+    file = run.folder / COSTS
     digests = {step.label: step.digest[:12] for step in run.steps}
     lines = _lines(file) if file.is_file() else []
     return {line["step"]: line for line in lines if digests.get(str(line.get("step"))) == line.get("digest")}
