@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
 
 import numpy as np
@@ -13,22 +12,14 @@ from torch import Tensor
 from typing_extensions import Self
 
 from detkit.classifiers.base import Classifier
-from detkit.classifiers.examples import (
-    ExampleRules,
-    draw_negatives,
-    features_of_positives,
-    halves,
-    of_classes,
-)
-from detkit.classifiers.folds import held_out, image_folds
-from detkit.classifiers.hinge import HingeLoss, HingeSolver
-from detkit.classifiers.mining import Miner, Mining, MiningRules, mine
-from detkit.classifiers.row_pool import RowPool
+from detkit.classifiers.examples import ExampleRules
+from detkit.classifiers.hinge import HingeLoss
+from detkit.classifiers.mining import MiningRules
+from detkit.classifiers.svm_training import Training, train, train_folds
 from detkit.config.ranges import Fraction, NonNegative, Positive
-from detkit.errors import ConfigError, DataError
+from detkit.errors import ConfigError
 from detkit.progress import Progress
-from detkit.regions.held import HeldRows
-from detkit.regions.source import FeatureSource, LinearHead, head_of, norm_sample
+from detkit.regions.source import FeatureSource, LinearHead, head_of
 from detkit.registry import CLASSIFIERS
 from detkit.structures.state import checked_state
 
@@ -116,13 +107,18 @@ class LinearSVM(Classifier):
         if folds == 1:
             raise ConfigError("FOLDS 1 leaves no images to learn from; give 0, or 2 or more")
         self.num_classes, self.feature_dim = num_classes, feature_dim
-        self.loss = HingeLoss(c, positive_weight, bias_scale)
-        self.target_norm = target_norm
-        self.examples = ExampleRules(positive_iou, negative_iou, ignore)
-        self.negatives: Literal["mined", "random"] = negatives
-        self.tol, self.max_iter = tol, max_iter
-        self.rules = MiningRules(retrain_after, hard_margin, evict_below)
-        self.passes, self.folds = passes, folds
+        self.training = Training(
+            num_classes=num_classes,
+            loss=HingeLoss(c, positive_weight, bias_scale),
+            target_norm=target_norm,
+            examples=ExampleRules(positive_iou, negative_iou, ignore),
+            negatives=negatives,
+            tol=tol,
+            max_iter=max_iter,
+            rules=MiningRules(retrain_after, hard_margin, evict_below),
+            passes=passes,
+        )
+        self.folds = folds
         self.softmax_weight = softmax_weight
         self.needs_head = "class" if softmax_weight else ""
         shape = (num_classes + 1, feature_dim) if softmax_weight else (0, feature_dim)
@@ -151,7 +147,7 @@ class LinearSVM(Classifier):
                 beyond float16's range (65504).
             ConfigError: if ``softmax_weight`` is above 0 and the network has no head for the layer that is read.
         """
-        _fit([self], source, [rng], head, progress)
+        self._fit([self], source, [rng], head, progress)
         return self
 
     @classmethod
@@ -172,45 +168,30 @@ class LinearSVM(Classifier):
         if cls.fit is not LinearSVM.fit:
             super().fit_together(classifiers, source, rngs, head=head, progress=progress)
             return
-        _fit(classifiers, source, rngs, head, progress)
+        cls._fit(classifiers, source, rngs, head, progress)
+
+    @staticmethod
+    def _fit(
+        classifiers: Sequence[LinearSVM],
+        source: FeatureSource,
+        rngs: Sequence[np.random.Generator],
+        head: LinearHead | None,
+        progress: Progress | None,
+    ) -> None:
+        for svm in classifiers:
+            svm._keep_head(head)
+        for svm, rng, trained in zip(
+            classifiers, rngs, train([svm.training for svm in classifiers], source, rngs, progress)
+        ):
+            svm.scale_ = torch.tensor(trained.scale)
+            svm.weight_, svm.bias_ = trained.models()
+            svm._report = trained.report(source, svm.folds, rng)
 
     def _keep_head(self, head: LinearHead | None) -> None:
         if self.softmax_weight:
             shape, remedy = (self.num_classes + 1, self.feature_dim), "fine-tune it or give SOFTMAX_WEIGHT 0"
             own = head_of(head, shape, slot="CLASSIFIER", taker="LinearSVM with SOFTMAX_WEIGHT", remedy=remedy)
             self.head_ = LinearHead(own.weight.detach().clone(), own.bias.detach().clone())
-
-    def _finish(
-        self,
-        source: FeatureSource,
-        mining: Mining,
-        solvers: Sequence[HingeSolver],
-        positives: tuple[np.ndarray, np.ndarray],
-        rng: np.random.Generator,
-    ) -> None:
-        """Takes the models that were mined, for positives in these (P,) rows and of these (P,) classes."""
-        index, miners, (rows, labels) = source.index, mining.miners, positives
-        if self.negatives == "random":
-            miners = self._on_random_negatives(source, miners, mining.negatives, rng)
-        self.weight_ = torch.stack([m.weight for m in miners])
-        self.bias_ = torch.tensor([m.bias for m in miners])
-        self._report = {
-            "scale": float(self.scale_),
-            "positives": [len(m.positives) for m in miners],
-            "cached_negatives": [len(m.rows) for m in miners],
-            "trainings": [len(m.objectives) for m in miners],
-            "objective": [m.objectives[-1] if m.objectives else None for m in miners],
-            "mining": [{"objectives": m.objectives, "num_negatives": m.num_negatives} for m in miners],
-            "hardest_negatives": [m.hardest(index) for m in miners],
-            "unconverged_trainings": [solver.unconverged for solver in solvers],
-            "never_fires": [k for k, m in enumerate(miners) if not m.objectives],
-            **asdict(self.examples),
-            "negatives": self.negatives,
-        }
-        if self.folds:
-            fold = image_folds(index.num_images, self.folds, rng)[index.image]
-            used = [np.concatenate([rows[labels == k], m.rows]) for k, m in enumerate(miners)]
-            self._report["held_out"] = [held_out(m, fold[own]) for m, own in zip(miners, used, strict=True)]
 
     def fit_folds(
         self, source: FeatureSource, fold: np.ndarray, rng: np.random.Generator, *, progress: Progress | None = None
@@ -225,59 +206,10 @@ class LinearSVM(Classifier):
         class more often. With ``negatives`` "random", negatives are drawn anew for each fold, as many as the fold's
         last training of mining had.
         """
-        index = source.index
-        rows, classes = self.examples.positives(index)
-        positives, own_fold = halves(HeldRows(source, rows), rows), fold[index.image[rows]]
-        numbers = range(int(fold.max(initial=-1)) + 1)
-        miners: list[Miner] = []
-        pool = RowPool()
-        for number in numbers:
-            labels = np.where(own_fold == number, -1, classes)
-            miners += self._miners(of_classes(positives, labels, self.num_classes), self._solvers(rng), pool)
-        for miner, weight, bias in zip(miners, self.weight_.repeat(len(numbers), 1), self.bias_.repeat(len(numbers))):
-            if len(miner.positives):
-                miner.weight, miner.bias = weight, float(bias)
-        every = self.examples.negatives(index)
-
-        def negatives(image: int) -> Tensor:
-            is_seen = torch.tensor([number != fold[image] for number in numbers]).repeat_interleave(self.num_classes)
-            return every(image).repeat(1, len(numbers)) & is_seen
-
-        mine(source, [Mining(miners, negatives, passes=2)], progress=progress)
-        if self.negatives == "random":
-            miners = self._on_random_negatives(source, miners, negatives, rng)
-        others = [copy.copy(self) for _ in numbers]
-        for number, other in enumerate(others):
-            own = miners[number * self.num_classes :][: self.num_classes]
-            other.weight_, other.bias_ = torch.stack([m.weight for m in own]), torch.tensor([m.bias for m in own])
-        return others
-
-    def _solvers(self, rng: np.random.Generator) -> list[HingeSolver]:
-        seeds = rng.integers(2**31, size=self.num_classes)
-        return [HingeSolver(self.loss, tol=self.tol, max_iter=self.max_iter, seed=int(seed)) for seed in seeds]
-
-    def _miners(self, positives: Sequence[Tensor], solvers: Sequence[HingeSolver], pool: RowPool) -> list[Miner]:
-        """A miner for each class, of the (P, D) features of its positives."""
-        scale = float(self.scale_)
-        return [
-            Miner(own, solver, scale=scale, rules=self.rules, pool=pool)
-            for own, solver in zip(positives, solvers, strict=True)
-        ]
-
-    def _on_random_negatives(
-        self,
-        source: FeatureSource,
-        mined: Sequence[Miner],
-        negatives: Callable[[int], Tensor],
-        rng: np.random.Generator,
-    ) -> list[Miner]:
-        """The miners' positives against as many negatives drawn at random, of which none is evicted."""
-        rules = replace(self.rules, evict_below=-float("inf"))
-        drawn = draw_negatives(source.index, negatives, [miner.num_learnt for miner in mined], rng)
-        held, pool = HeldRows(source, np.unique(np.concatenate(drawn))), RowPool()
-        others = [Miner(m.positives, m.train, scale=m.scale, rules=rules, pool=pool) for m in mined]
-        for miner, rows in zip(others, drawn, strict=True):
-            miner.learn(rows, halves(held, rows))
+        others, models = [], (self.weight_, self.bias_, float(self.scale_))
+        for own in train_folds(self.training, models, source, fold, rng, progress):
+            others.append(copy.copy(self))
+            others[-1].weight_, others[-1].bias_ = own
         return others
 
     def score(self, features: Tensor) -> Tensor:
@@ -311,60 +243,6 @@ class LinearSVM(Classifier):
     def report(self) -> dict[str, object]:
         """Lists with an entry a class: what it learnt from. ``never_fires`` lists classes that could not be trained."""
         return self._report
-
-
-def _fit(
-    classifiers: Sequence[LinearSVM],
-    source: FeatureSource,
-    rngs: Sequence[np.random.Generator],
-    head: LinearHead | None,
-    progress: Progress | None,
-) -> None:
-    """Fits classifiers in one sweep for samples and positives, and in the same passes of mining."""
-    index = source.index
-    if not (index.truth_label >= 0).any():
-        raise DataError(f"LinearSVM: none of the {index.num_images} training images has a ground truth to learn from")
-    for svm in classifiers:
-        svm._keep_head(head)
-    found = {svm.examples.positive_iou: svm.examples.positives(index) for svm in classifiers}
-    samples = [
-        norm_sample(index, rng) if svm.target_norm else np.zeros(0, np.int64)
-        for svm, rng in zip(classifiers, rngs, strict=True)
-    ]
-    solvers = [svm._solvers(rng) for svm, rng in zip(classifiers, rngs)]
-    minings = _prepared(classifiers, source, found, samples, solvers)
-    mine(source, minings, progress=progress)
-    for svm, own, mining, rng in zip(classifiers, solvers, minings, rngs):
-        svm._finish(source, mining, own, found[svm.examples.positive_iou], rng)
-
-
-def _prepared(
-    classifiers: Sequence[LinearSVM],
-    source: FeatureSource,
-    found: Mapping[float | None, tuple[np.ndarray, np.ndarray]],
-    samples: Sequence[np.ndarray],
-    solvers: Sequence[Sequence[HingeSolver]],
-) -> list[Mining]:
-    """A mining for each classifier; sets the scales. Settings with the same positives share them, and all the caches.
-
-    Args:
-        classifiers: the classifiers.
-        source: the features.
-        found: (P,) rows and classes of the positives, by ``positive_iou``.
-        samples: for each classifier the rows of which the mean norm is taken.
-        solvers: for each classifier one for each class.
-    """
-    held = HeldRows(source, np.unique(np.concatenate([*samples, *(rows for rows, _ in found.values())])))
-    positives = {
-        iou: of_classes(features_of_positives(held, rows, iou), labels, classifiers[0].num_classes)
-        for iou, (rows, labels) in found.items()
-    }
-    pool, minings = RowPool(), []
-    for svm, own, sample in zip(classifiers, solvers, samples):
-        svm.scale_ = torch.tensor(svm.target_norm / held.mean_norm_of(sample) if svm.target_norm else 1.0)
-        miners = svm._miners(positives[svm.examples.positive_iou], own, pool)
-        minings.append(Mining(miners, svm.examples.negatives(source.index), svm.passes))
-    return minings
 
 
 def log_odds(logits: Tensor) -> Tensor:

@@ -61,7 +61,7 @@ def support_vectors(run: Run) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     load_learnt(svm, folder / CLASSIFIER_FILE)
     counts = np.zeros((3, index.num_classes), np.int64)
     for image, features in source.blocks():
-        labels, margins = svm.examples.labels(index, image).numpy(), svm.score(features).numpy()
+        labels, margins = svm.training.examples.labels(index, image).numpy(), svm.score(features).numpy()
         counts[0] += ((labels == 1) & (margins <= 1 + AT_MARGIN)).sum(0)
         counts[1] += ((labels == -1) & (margins >= -1 - AT_MARGIN)).sum(0)
         counts[2] += (labels == -1).sum(0)

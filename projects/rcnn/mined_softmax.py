@@ -92,8 +92,8 @@ class MinedSoftmax(Classifier):
         index = source.index
         features, labels = [torch.zeros(0, self.feature_dim)], [np.zeros(0, np.int64)]
         for image, found in source.blocks():
-            of_class = svm.examples.labels(index, image)
-            is_hard = (svm.score(found) >= svm.rules.hard_margin).any(1)
+            of_class = svm.training.examples.labels(index, image)
+            is_hard = (svm.score(found) >= svm.training.rules.hard_margin).any(1)
             background = (of_class == -1).all(1) & is_hard
             truth = torch.from_numpy(index.truth_label[index.rows(image)])
             label = torch.where(background & (truth < 0), self.num_classes, truth)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from detkit.classifiers import linear_svm
+from detkit.classifiers import svm_training
 from detkit.classifiers.hinge import HingeSolver
 from detkit.classifiers.linear_svm import LinearSVM
 from detkit.classifiers.mining import mine
@@ -207,8 +207,8 @@ def test_what_was_held_for_samples_and_positives_is_free_while_mining(source, mo
         assert [one() for one in held] == [None]
         mine(*given, **options)
 
-    monkeypatch.setattr(linear_svm, "HeldRows", Noted)
-    monkeypatch.setattr(linear_svm, "mine", mine_without)
+    monkeypatch.setattr(svm_training, "HeldRows", Noted)
+    monkeypatch.setattr(svm_training, "mine", mine_without)
     fit(source)
     assert len(held) == 1
 

@@ -501,9 +501,9 @@ ROWS = (
     ),
     Mutation(
         "one setting of a pass learns from the positives of another",
-        SVM,
-        "positives[svm.examples.positive_iou]",
-        "positives[classifiers[0].examples.positive_iou]",
+        "detkit/classifiers/svm_training.py",
+        "positives[one.examples.positive_iou]",
+        "positives[trainings[0].examples.positive_iou]",
         "classifiers/test_linear_svm.py -k as_if_alone",
     ),
     Mutation(

@@ -122,7 +122,7 @@ def miners(monkeypatch):
         kept[:] = minings[0].miners
         mine(source, minings, **kwargs)
 
-    monkeypatch.setattr("detkit.classifiers.linear_svm.mine", mine_and_keep)
+    monkeypatch.setattr("detkit.classifiers.svm_training.mine", mine_and_keep)
     return kept
 
 

@@ -107,7 +107,7 @@ def test_an_image_that_is_replaced_meanwhile_leaves_nothing_of_any_setting(untau
 
 def test_a_setting_that_cannot_learn_is_named_and_the_others_are_kept(trained, monkeypatch, caplog, capsys):
     def refuse(classifier, source):
-        if classifier.loss.c == 0.25:
+        if classifier.training.loss.c == 0.25:
             raise DetkitError("it has learnt no class")
 
     monkeypatch.setattr(classify, "refuse_silent", refuse)
