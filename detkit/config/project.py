@@ -22,7 +22,9 @@ BY_PATH = "detkit_project_"
 
 
 def with_projects(leaves: Iterable[Leaf]) -> list[Leaf]:
-    """The leaves after the import of all projects that they name; PROJECT becomes one list of full paths.
+    """The leaves after the import of all projects that they name; PROJECT becomes one list.
+
+    It has the full path of a project, or ``projects/NAME`` for a project of detkit, wherever detkit is installed.
 
     Raises:
         ConfigError: if a project does not exist or cannot be imported; it names the project.
@@ -34,7 +36,9 @@ def with_projects(leaves: Iterable[Leaf]) -> list[Leaf]:
             others.append(leaf)
             continue
         for name in _names(leaf):
-            folders[str(import_named(name, leaf.origin))] = leaf.origin
+            folder = import_named(name, leaf.origin)
+            path = folder.relative_to(recipes_folder()).as_posix() if _is_bundled(folder) else str(folder)
+            folders[path] = leaf.origin
     return [*others, Leaf(PROJECT, list(folders), ", ".join(folders.values()))] if folders else others
 
 
@@ -77,8 +81,8 @@ def _is_project(folder: Path) -> bool:
 def import_project(folder: Path, origin: str) -> None:
     """Imports ``folder/__init__.py`` by path, once in a process.
 
-    A project of detkit is imported as ``detkit.projects.NAME``. A project that is imported already, as an installed
-    package, is not imported again.
+    A project of detkit is imported as ``detkit.projects.NAME``, and so is a folder of the same name and content, such
+    as that of another checkout. A folder with the name and content of an imported project or package is not imported.
 
     Args:
         folder: full path of the project's folder.
@@ -88,7 +92,7 @@ def import_project(folder: Path, origin: str) -> None:
         ConfigError: if the import fails.
     """
     try:
-        if folder.parent == _bundled_folder():
+        if _is_bundled(folder) or _is_copy(folder, _bundled_folder() / folder.name):
             importlib.import_module(f"{BUNDLED}.{folder.name}")
         elif not _is_imported(folder):
             _import_by_path(folder)
@@ -112,13 +116,23 @@ def _import_by_path(folder: Path) -> None:
 
 
 def _is_imported(folder: Path) -> bool:
-    """Whether a module was read from this folder, or the package of the same name from an equal copy of it."""
-    init = folder / "__init__.py"
-    files = [Path(file) for module in [*sys.modules.values()] if (file := getattr(module, "__file__", None))]
-    if any(file.name == init.name and file.resolve() == init for file in files):
+    """Whether a package was read from this folder, or a project or package of the same name from a copy of it."""
+    modules = list(sys.modules.items())
+    packages = {name: file.parent for name, module in modules if (file := _init_of(module))}
+    if folder in [other.resolve() for other in packages.values()]:
         return True
-    file = getattr(sys.modules.get(folder.name), "__file__", None)
-    return file is not None and Path(file).name == init.name and _sources(Path(file).parent) == _sources(folder)
+    by_path = f"{BY_PATH}{folder.name}_"
+    same_name = [other for name, other in packages.items() if name == folder.name or name.startswith(by_path)]
+    return any(_is_copy(folder, other) for other in same_name)
+
+
+def _init_of(module: object) -> Path | None:
+    file = getattr(module, "__file__", None)
+    return Path(file) if file and Path(file).name == "__init__.py" else None
+
+
+def _is_copy(folder: Path, other: Path) -> bool:
+    return folder.name == other.name and _sources(folder) == _sources(other)
 
 
 def _sources(folder: Path) -> dict[str, bytes]:
@@ -132,6 +146,10 @@ def bundled_projects() -> list[Path]:
 
 def _bundled_folder() -> Path:
     return recipes_folder() / "projects"
+
+
+def _is_bundled(folder: Path) -> bool:
+    return folder.parent == _bundled_folder()
 
 
 def project_of(module: str) -> Path | None:

@@ -114,7 +114,28 @@ def test_a_recipe_that_came_with_detkit_brings_its_project_also_beside_one_of_th
 
 
 def test_a_project_that_came_with_detkit_is_found_by_its_path_there(write, bundled):
-    assert load_config(write("PROJECT: projects/probe\nPROPOSALS: {NAME: Probe}\n")).PROJECT == [str(bundled)]
+    for name in ("projects/probe", str(bundled)):
+        config = load_config(write(f"PROJECT: {name}\nPROPOSALS: {{NAME: Probe}}\n"))
+        assert config.PROJECT == ["projects/probe"], "as it is called wherever detkit is installed"
+    assert load_config(write(config.text(), "runs/x/config.yaml")).text() == config.text()
+
+
+@pytest.mark.parametrize("places", [("a", "b"), ("a", "projects"), ("projects", "a")])
+def test_copies_of_a_project_are_one_project(write, bundled, places):
+    for place in ("a", "b"):
+        write("from . import parts\n", f"{place}/probe/__init__.py")
+        write(PART.format(name="Probe"), f"{place}/probe/parts.py")
+    for place in places:
+        config = load_config(write("PROPOSALS: {NAME: Probe}\n"), [f"PROJECT={place}/probe"])
+        assert type(build(config, "PROPOSALS")).__module__ == "detkit.projects.probe.parts"
+
+
+def test_copies_of_a_project_of_the_user_are_one_project(write):
+    for place in ("a", "b"):
+        write(PART.format(name="Own"), f"{place}/mine/__init__.py")
+        load_config(write("PROPOSALS: {NAME: Own}\n"), [f"PROJECT={place}/mine"])
+    write("# another version\n" + PART.format(name="Own"), "c/mine/__init__.py")
+    assert "the name 'Own'" in fails(write("PROPOSALS: {NAME: Own}\n"), "PROJECT=c/mine")
 
 
 def test_the_project_of_a_module_is_its_folder(write, bundled):
