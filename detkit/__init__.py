@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from detkit.detection.detector import Detector
     from detkit.report.whole_runs import Overrides, Trained
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
 
 
 def load(model: str | Path, *, device: str = "auto", compile: bool = False) -> Detector:

@@ -94,6 +94,10 @@ class Classifier(Learnt):
         sources = [SomeImages(source, np.flatnonzero(fold != number)) for number in numbers]
         return [copy.deepcopy(self).fit(own, rng, progress=progress) for own in sources]
 
+    def fold_passes(self, folds: int) -> int:
+        """Number of times that ``fit_folds`` goes through all features, for so many folds."""
+        return (folds - 1) * self.passes
+
     @abstractmethod
     def score(self, features: Tensor) -> Tensor:
         """(N, K) float32 scores of (N, D) float32 features as the extractor gives them; no background column.

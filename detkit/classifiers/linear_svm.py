@@ -15,7 +15,7 @@ from detkit.classifiers.base import Classifier
 from detkit.classifiers.examples import ExampleRules
 from detkit.classifiers.hinge import HingeLoss
 from detkit.classifiers.mining import MiningRules
-from detkit.classifiers.svm_training import Training, train, train_folds
+from detkit.classifiers.svm_training import FOLD_PASSES, Training, train, train_folds
 from detkit.config.ranges import Fraction, NonNegative, Positive
 from detkit.errors import ConfigError
 from detkit.progress import Progress
@@ -118,7 +118,7 @@ class LinearSVM(Classifier):
             rules=MiningRules(retrain_after, hard_margin, evict_below),
             passes=passes,
         )
-        self.folds = folds
+        self.passes, self.folds = passes, folds
         self.softmax_weight = softmax_weight
         self.needs_head = "class" if softmax_weight else ""
         shape = (num_classes + 1, feature_dim) if softmax_weight else (0, feature_dim)
@@ -212,12 +212,20 @@ class LinearSVM(Classifier):
             others[-1].weight_, others[-1].bias_ = own
         return others
 
+    def fold_passes(self, folds: int) -> int:
+        """Two, for any number of folds."""
+        return FOLD_PASSES
+
+    def margins(self, features: Tensor) -> Tensor:
+        """(N, K) float32 margins of (N, D) features; -inf for a class that could not be trained."""
+        return features @ (self.weight_ * self.scale_).T + self.bias_
+
     def score(self, features: Tensor) -> Tensor:
-        """(N, K) float32 scores of (N, D) features; -inf for a class that could not be trained."""
-        margins = features @ (self.weight_ * self.scale_).T + self.bias_
+        """(N, K) float32 margins of (N, D) features, with ``softmax_weight`` times the log odds of the softmax."""
         if not self.softmax_weight:
-            return margins
-        return margins + self.softmax_weight * log_odds(features @ self.head_.weight.T + self.head_.bias)
+            return self.margins(features)
+        logits = features @ self.head_.weight.T + self.head_.bias
+        return self.margins(features) + self.softmax_weight * log_odds(logits)
 
     def linear(self) -> LinearHead | None:
         """Weight (K, D) and bias (K,) for unscaled features; None if ``softmax_weight`` is above 0."""

@@ -20,6 +20,9 @@ from detkit.progress import Progress
 from detkit.regions.held import HeldRows
 from detkit.regions.source import FeatureSource, norm_sample
 
+FOLD_PASSES = 2
+"""Passes of the mining of folds: the first is for the models that it starts from, the second for those of each fold."""
+
 
 @dataclass(frozen=True)
 class Training:
@@ -79,7 +82,7 @@ class Training:
 
 
 @dataclass(frozen=True, eq=False)
-class Trained:
+class TrainedSVMs:
     """Linear SVMs after a training.
 
     Args:
@@ -138,7 +141,7 @@ def train(
     source: FeatureSource,
     rngs: Sequence[np.random.Generator],
     progress: Progress | None = None,
-) -> list[Trained]:
+) -> list[TrainedSVMs]:
     """Trains in several ways. One sweep reads samples and positives of all; each pass of mining serves all.
 
     Each result is that of a training alone.
@@ -165,7 +168,7 @@ def train(
     minings = _prepared(trainings, source, found, samples, solvers)
     mine(source, minings, progress=progress)
     return [
-        Trained(one, one.finish(source, mining, rng), own, *found[one.examples.positive_iou])
+        TrainedSVMs(one, one.finish(source, mining, rng), own, *found[one.examples.positive_iou])
         for one, mining, own, rng in zip(trainings, minings, solvers, rngs)
     ]
 
@@ -207,7 +210,7 @@ def train_folds(
     rng: np.random.Generator,
     progress: Progress | None = None,
 ) -> list[tuple[Tensor, Tensor]]:
-    """For each fold models that have not learnt from its images; all folds are mined together, in two passes.
+    """For each fold models that have not learnt from its images; all folds are mined together.
 
     Args:
         training: how to train.
@@ -238,7 +241,7 @@ def train_folds(
         is_seen = torch.tensor([number != fold[image] for number in numbers]).repeat_interleave(num_classes)
         return every(image).repeat(1, len(numbers)) & is_seen
 
-    mining = Mining(miners, negatives, passes=2)
+    mining = Mining(miners, negatives, passes=FOLD_PASSES)
     mine(source, [mining], progress=progress)
     finished = training.finish(source, mining, rng)
     return [models_of(finished[number * num_classes :][:num_classes]) for number in numbers]

@@ -21,14 +21,13 @@ def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
 def run(args: argparse.Namespace) -> int:
     """Prints what is registered."""
     from detkit.components import load_components
-    from detkit.config.project import bundled_projects, import_named
+    from detkit.config.project import import_projects
     from detkit.config.recipes import recipes
     from detkit.errors import ConfigError
     from detkit.registry import ALL_REGISTRIES, STAGES, nearest
 
     load_components()
-    for project in [args.project] if args.project else bundled_projects():
-        import_named(str(project), "--project" if args.project else "detkit")
+    import_projects(args.project)
     registries = {r.name: r for r in ALL_REGISTRIES}
     if args.registry is None:
         for name, registry in registries.items():

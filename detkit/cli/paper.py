@@ -29,15 +29,14 @@ def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
 def run(args: argparse.Namespace) -> int:
     """Lists the questions, or prints the answers."""
     from detkit.components import load_components
-    from detkit.config.project import bundled_projects, import_named
+    from detkit.config.project import import_projects
     from detkit.errors import ConfigError
     from detkit.study.asking import make, preset, questions
     from detkit.study.lab import Lab
     from detkit.study.write import write_answer
 
     load_components()
-    for project in [args.project] if args.project else bundled_projects():
-        import_named(str(project), "--project" if args.project else "detkit")
+    import_projects(args.project)
     names = [word for word in args.overrides if "=" not in word]
     words = [word for word in args.overrides if "=" in word]
     asked = questions(names)

@@ -139,6 +139,15 @@ def _sources(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*.py")}
 
 
+def import_projects(name: str | None) -> None:
+    """Imports the project of an option ``--project``; without a name, all projects that come with detkit."""
+    if name:
+        import_named(name, "--project")
+        return
+    for folder in bundled_projects():
+        import_project(folder, "detkit")
+
+
 def bundled_projects() -> list[Path]:
     """The folders of the projects that come with detkit."""
     return sorted(folder for folder in _bundled_folder().iterdir() if _is_project(folder))

@@ -61,14 +61,14 @@ class Judge:
         index, layer, head = self.features.index, self.scorer.box_layer, self.scorer.box_head
         rows, labels, scores = self._candidates(classifiers, fold, progress)
         places = dict(index.by_image(rows.numpy()))
-        wanted = [(image, np.unique(rows[at])) for image, at in places.items()]
+        candidates = [places.get(image, np.zeros(0, np.int64)) for image in range(index.num_images)]
+        wanted = [(image, np.unique(rows[at])) for image, at in enumerate(candidates)]
         given = self.box_features.images(wanted, [layer]) if head.reads_features else iter(())
         voc = VOC(class_names=self.class_names)
-        for image, sample in enumerate(index.samples):
-            at = places.get(image, np.zeros(0, np.int64))
+        for (image, sample), at in zip(enumerate(index.samples), candidates, strict=True):
             own, own_labels, own_scores = rows[at], labels[at], scores[at]
             read = torch.zeros(len(at), 0)
-            if head.reads_features and len(at):
+            if head.reads_features:
                 read = next(given)[1][layer][own.unique(return_inverse=True)[1]]
             scorer = replace(self.scorer, classifier=classifiers[int(fold[image])])
             new = None if self.new_crops is None else self.new_crops(image)

@@ -170,8 +170,8 @@ def checked_rows(sampler: RegionSampler, rows: np.ndarray, index: RegionIndex) -
     if not isinstance(rows, np.ndarray) or rows.ndim != 1 or rows.dtype != np.int64 or len(rows) == 0:
         got = f"{rows.dtype} {rows.shape}" if isinstance(rows, np.ndarray) else type(rows).__name__
         raise ComponentError(f"{where}: expected an int64 array (number of regions,), got {got}")
-    if rows.min() < 0 or rows.max() >= len(index.label):
-        raise ComponentError(f"{where}: expected rows 0 to {len(index.label) - 1}, got {rows.min()} to {rows.max()}")
+    if rows.min() < 0 or rows.max() >= len(index):
+        raise ComponentError(f"{where}: expected rows 0 to {len(index) - 1}, got {rows.min()} to {rows.max()}")
     if (index.label[rows] < 0).any():
         row = rows[index.label[rows] < 0][0]
         raise ComponentError(f"{where}: expected rows with a fine-tuning label, got row {row}, which is ignored")

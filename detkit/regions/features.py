@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cache
@@ -30,13 +30,25 @@ IMAGES_TOGETHER = 8
 
 
 class RegionFeatures(ABC):
-    """Several layers' features of one split's regions, rounded to float16."""
+    """Several layers' features of one split's regions, rounded to float16.
+
+    Attributes:
+        index: the split's regions.
+        network: computes features; None if they are only read.
+    """
 
     index: RegionIndex
+    network: RegionNetwork | None = None
 
-    @abstractmethod
     def images(self, requests: Sequence[Request], layers: Sequence[str]) -> Iterator[tuple[int, dict[str, Tensor]]]:
         """(image, {layer: (n, D) float32}) of the requested rows, in the order of the requests."""
+        given = self._images([request for request in requests if len(request[1])], layers)
+        for image, rows in requests:
+            yield next(given) if len(rows) else (image, {layer: torch.zeros(0, self.dim(layer)) for layer in layers})
+
+    @abstractmethod
+    def _images(self, requests: Sequence[Request], layers: Sequence[str]) -> Iterator[tuple[int, dict[str, Tensor]]]:
+        """``images`` for requests of at least one row."""
 
     @abstractmethod
     def dim(self, layer: str) -> int:
@@ -56,8 +68,8 @@ class RegionFeatures(ABC):
 
     def every_row(self) -> list[Request]:
         """A request for all rows of every image that has any, in list order."""
-        spans = (self.index.rows(i) for i in range(self.index.num_images))
-        return [(i, np.arange(s.start, s.stop)) for i, s in enumerate(spans) if s.stop > s.start]
+        rows = (self.index.row_numbers(image) for image in range(self.index.num_images))
+        return [(image, own) for image, own in enumerate(rows) if len(own)]
 
 
 class _LayerSource(FeatureSource):
@@ -89,6 +101,8 @@ class ComputedFeatures(RegionFeatures):
         workers: threads that decode and warp.
     """
 
+    network: RegionNetwork
+
     def __init__(self, index: RegionIndex, network: RegionNetwork, *, workers: int) -> None:
         self.index, self.network, self.workers = index, network, workers
 
@@ -96,12 +110,11 @@ class ComputedFeatures(RegionFeatures):
         """D, from the network."""
         return self.network.layers[layer].dim
 
-    def images(self, requests: Sequence[Request], layers: Sequence[str]) -> Iterator[tuple[int, dict[str, Tensor]]]:
+    def _images(self, requests: Sequence[Request], layers: Sequence[str]) -> Iterator[tuple[int, dict[str, Tensor]]]:
         """Computes in network passes of one shape; a pass may hold regions of several images.
 
         Equal boxes of an image, such as a ground truth that is also a proposal, are computed once.
         """
-        requests = [(image, rows) for image, rows in requests if len(rows)]
         once = [(image, rows[self.index.boxes[rows].distinct()[0]]) for image, rows in requests]
         for (_, rows), (image, features) in zip(requests, self._computed(once, layers), strict=True):
             _, which = self.index.boxes[rows].distinct()
@@ -139,26 +152,29 @@ class StoredFeatures(RegionFeatures):
         index: the split's regions.
         folder: one safetensors file an image, with ``LAYER`` (n, D) float16 and ``LAYER.rows`` (n,), ascending rows
             within the image.
+        dims: D of each layer.
     """
 
-    def __init__(self, index: RegionIndex, folder: Path) -> None:
-        self.index, self.folder = index, folder
+    def __init__(self, index: RegionIndex, folder: Path, dims: Mapping[str, int]) -> None:
+        self.index, self.folder, self.dims = index, folder, dims
+        self._holds = cache(self._has_every_row)
 
     def dim(self, layer: str) -> int:
-        """D, from the first file."""
-        first = next(iter(sorted(self.folder.glob("*.safetensors"))))
-        with safe_open(first, "pt") as stored:
-            return int(stored.get_slice(layer).get_shape()[1])
+        """D, as given."""
+        return self.dims[layer]
 
     def holds(self, layer: str) -> bool:
         """Whether a layer is stored for every region."""
+        return self._holds(layer)
+
+    def _has_every_row(self, layer: str) -> bool:
         for image, rows in self.every_row():
             with safe_open(feature_file(self.folder, image), "pt") as stored:
                 if layer not in stored.keys() or stored.get_slice(layer).get_shape()[0] < len(rows):  # noqa: SIM118
                     return False
         return True
 
-    def images(self, requests: Sequence[Request], layers: Sequence[str]) -> Iterator[tuple[int, dict[str, Tensor]]]:
+    def _images(self, requests: Sequence[Request], layers: Sequence[str]) -> Iterator[tuple[int, dict[str, Tensor]]]:
         """Reads one file an image."""
         for image, rows in requests:
             start = self.index.rows(image).start
@@ -175,16 +191,15 @@ class CompletedFeatures(RegionFeatures):
     """
 
     def __init__(self, stored: StoredFeatures, computed: ComputedFeatures) -> None:
-        self.index, self._stored, self._computed = stored.index, stored, computed
-        self._holds = cache(stored.holds)
+        self.index, self.network, self._stored, self._computed = stored.index, computed.network, stored, computed
 
     def dim(self, layer: str) -> int:
         """D, from the network."""
         return self._computed.dim(layer)
 
-    def images(self, requests: Sequence[Request], layers: Sequence[str]) -> Iterator[tuple[int, dict[str, Tensor]]]:
+    def _images(self, requests: Sequence[Request], layers: Sequence[str]) -> Iterator[tuple[int, dict[str, Tensor]]]:
         """Reads the layers from disk, or computes all of them in one pass."""
-        source = self._stored if all(map(self._holds, layers)) else self._computed
+        source = self._stored if all(map(self._stored.holds, layers)) else self._computed
         return source.images(requests, layers)
 
 

@@ -30,9 +30,8 @@ class GatheredFeatures(RegionFeatures):
         """D, from the network."""
         return self.computed.dim(layer)
 
-    def images(self, requests: Sequence[Request], layers: Sequence[str]) -> Iterator[tuple[int, dict[str, Tensor]]]:
+    def _images(self, requests: Sequence[Request], layers: Sequence[str]) -> Iterator[tuple[int, dict[str, Tensor]]]:
         """Sends the requests to all processes and reads their results in turn. Only the first process calls it."""
-        requests = [(image, rows) for image, rows in requests if len(rows)]
         self.world.tell((requests, layers))
         own = self._own(requests, layers)
         for i, (image, rows) in enumerate(requests):

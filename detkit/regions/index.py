@@ -25,9 +25,11 @@ class RegionIndex:
         boxes: all R regions.
         image: (R,) int64 position in ``samples``.
         truth_label: (R,) int64 class of a ground-truth row, -1 for a proposal.
-        label: (R,) int64 fine-tuning label: class, background K, or -1 for neither.
         offsets: (I+1,) int64; image i holds the rows offsets[i]:offsets[i+1].
         difficult: whether difficult truths are learnt from.
+        foreground_iou: smallest best IoU of a foreground region in fine-tuning.
+        background_from: smallest best IoU of a background region in fine-tuning.
+        background_below: the best IoU of a background region is below this; None takes ``foreground_iou``.
     """
 
     samples: Sequence[Sample]
@@ -35,9 +37,11 @@ class RegionIndex:
     boxes: Boxes
     image: np.ndarray
     truth_label: np.ndarray
-    label: np.ndarray
     offsets: np.ndarray
     difficult: Literal["use", "ignore"] = "use"
+    foreground_iou: float = 0.5
+    background_from: float = 0.0
+    background_below: float | None = None
 
     @classmethod
     def build(
@@ -59,16 +63,15 @@ class RegionIndex:
             proposals: their I proposal lists.
             num_classes: K.
             difficult: whether difficult truths are learnt from.
-            foreground_iou: smallest best IoU of a foreground region in fine-tuning.
-            background_from: smallest best IoU of a background region in fine-tuning.
-            background_below: the best IoU of a background region is below this; None takes ``foreground_iou``.
+            foreground_iou: as of the index, like the next two.
+            background_from: as of the index.
+            background_below: as of the index.
             with_truths: whether ground truths are rows; False at test.
         """
         if len(samples) != len(proposals):
             raise ValueError(f"region index: {len(samples)} images but {len(proposals)} proposal lists")
         boxes: list[Boxes] = []
         truth_label: list[Tensor] = []
-        label: list[Tensor] = []
         for sample, found in zip(samples, proposals, strict=True):
             truths = Truths.of(sample.annotations if with_truths else None, difficult)
             rows = [truths.used.boxes, found.boxes] if with_truths else [found.boxes]
@@ -77,15 +80,6 @@ class RegionIndex:
             if with_truths:
                 own[: len(truths.used)] = truths.used.labels
             truth_label.append(own)
-            label.append(
-                finetune_labels(
-                    class_overlaps(boxes[-1], truths.used, num_classes),
-                    class_overlaps(boxes[-1], truths.ignored, num_classes),
-                    foreground_iou,
-                    background_from,
-                    background_below,
-                )
-            )
         counts = [len(b) for b in boxes]
         offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
         empty = torch.zeros(0, dtype=torch.int64)
@@ -95,9 +89,11 @@ class RegionIndex:
             boxes=Boxes.cat(boxes),
             image=np.repeat(np.arange(len(samples), dtype=np.int64), counts),
             truth_label=torch.cat([empty, *truth_label]).numpy(),
-            label=torch.cat([empty, *label]).numpy(),
             offsets=offsets,
             difficult=difficult,
+            foreground_iou=foreground_iou,
+            background_from=background_from,
+            background_below=background_below,
         )
 
     def __len__(self) -> int:
@@ -111,6 +107,10 @@ class RegionIndex:
     def rows(self, image: int) -> slice:
         """The rows of one image."""
         return slice(int(self.offsets[image]), int(self.offsets[image + 1]))
+
+    def row_numbers(self, image: int) -> np.ndarray:
+        """(n,) int64 rows of one image."""
+        return np.arange(self.offsets[image], self.offsets[image + 1])
 
     def truths(self, image: int) -> Truths:
         """The ground truths of one image, split by this index's rule for difficult objects."""
@@ -131,7 +131,6 @@ class RegionIndex:
             boxes=self.boxes[rows],
             image=np.repeat(np.arange(len(images), dtype=np.int64), counts),
             truth_label=self.truth_label[rows],
-            label=self.label[rows],
             offsets=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
         )
         return part, rows
@@ -143,6 +142,15 @@ class RegionIndex:
         images, starts = np.unique(image[order], return_index=True)
         for i, start, count in zip(images, starts, np.diff(starts, append=len(order)), strict=True):
             yield int(i), order[start : start + count]
+
+    @cached_property
+    def label(self) -> np.ndarray:
+        """(R,) int64 fine-tuning label of each row: its class, K for background, or -1 for neither."""
+        labels = [
+            finetune_labels(*self.overlaps(image), self.foreground_iou, self.background_from, self.background_below)
+            for image in range(self.num_images)
+        ]
+        return torch.cat([torch.zeros(0, dtype=torch.int64), *labels]).numpy()
 
     @cached_property
     def foreground_rows(self) -> np.ndarray:

@@ -6,7 +6,6 @@ import importlib
 import os
 import platform
 import re
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import Any, Literal
 
 import detkit
 from detkit.data.cache import cache_dir
+from detkit.system.files import free_bytes
 
 NEEDED = (
     "numpy",
@@ -226,16 +226,19 @@ def _features_on(device: str) -> Any:
 
 
 def _disk() -> Finding:
-    folder = next(p for p in (cache_dir(), *cache_dir().absolute().parents) if p.is_dir())
-    free = shutil.disk_usage(folder).free / 1e9
-    text = f"{free:.1f} GB free in {folder} for artefacts"
+    free = free_bytes(cache_dir()) / 1e9
+    text = f"{free:.1f} GB free in {cache_dir()} for artefacts"
     if free < LEAST_FREE_GB:
         return Finding("warning", "disk", f"{text}; set ARTIFACTS to a folder with more, or FEATURES.STORE=stream")
     return Finding("ok", "disk", text)
 
 
 def _memory() -> Finding:
-    total, free = (os.sysconf("SC_PAGE_SIZE") * os.sysconf(key) / 1e9 for key in ("SC_PHYS_PAGES", "SC_AVPHYS_PAGES"))
+    keys = ("SC_PHYS_PAGES", "SC_AVPHYS_PAGES")
+    try:
+        total, free = (os.sysconf("SC_PAGE_SIZE") * os.sysconf(key) / 1e9 for key in keys)
+    except (AttributeError, ValueError):  # Windows has no sysconf, macOS does not count free pages
+        return Finding("ok", "memory", "not measured: this system does not tell it")
     limit = _container_limit()
     bound = f", of which this container may use {limit / 1e9:.1f}" if limit else ""
     return Finding("ok", "memory", f"{total:.1f} GB{bound}, {free:.1f} GB unused")

@@ -7,8 +7,8 @@ from typing import Any
 
 from detkit.report.measure import Probe
 from detkit.run.cost import Cost
-from detkit.run.disk import free_bytes
 from detkit.run.runner import Run
+from detkit.system.files import free_bytes
 from detkit.system.memory import peak_memory
 
 

@@ -77,7 +77,7 @@ def _parts(run: Run) -> tuple[dict[str, Path | None], Config]:
 def calibration_of(run: Run) -> Calibration:
     """The thresholds and probabilities that a run has learnt; ``Calibration.none`` if it has learnt none."""
     num_classes = len(run.datasets("TRAIN").class_names)
-    score_kind = CLASSIFIERS.get(run.config.CLASSIFIER.NAME).score_kind
+    score_kind = CLASSIFIERS.get(_parts(run)[1].CLASSIFIER.NAME).score_kind
     found = run.find(CALIBRATION, "VAL") or run.find(CALIBRATION, "TRAIN")
     return load_calibration(found, num_classes, score_kind) if found else Calibration.none(num_classes, score_kind)
 

@@ -16,6 +16,7 @@ import torch
 
 from detkit.backbones.base import Backbone
 from detkit.config.build import build
+from detkit.config.node import Config
 from detkit.data.base import Dataset
 from detkit.data.images import sample_image
 from detkit.regions.index import RegionIndex
@@ -24,7 +25,7 @@ from detkit.regions.source import NORM_IMAGES
 from detkit.run.kinds import PROPOSALS, PROPOSALS_FILE
 from detkit.run.runner import Run
 from detkit.run.shards import split_images
-from detkit.stages.common import build_reader, feature_layers
+from detkit.stages.common import build_reader, feature_layers, read_proposals
 from detkit.structures import Boxes, Proposals, Sample
 from detkit.system.processes import num_cores
 from detkit.training.solver import CHECKPOINT, METRICS, SolverSettings
@@ -129,9 +130,8 @@ class Probe:
         samples = [dataset[i] for i in places]
         found = self.run.find(PROPOSALS, step.role)
         if found is not None:
-            stored = split_images(found / PROPOSALS_FILE)
-            proposals = [Proposals(Boxes(stored[i]["boxes"]), stored[i]["objectness"], dataset[i].size) for i in places]
-            return ProposedImages(samples, proposals, 0.0)
+            proposals = read_proposals(found, dataset)
+            return ProposedImages(samples, [proposals[i] for i in places], 0.0)
         generator = build(self.run.config, "PROPOSALS")
         start = time.perf_counter()
         proposals = [generator.propose(sample_image(s), s.image_id) for s in samples]
@@ -175,12 +175,12 @@ class Probe:
         proposals = [_stretched(known[i % len(known)], sample.size) for i, sample in enumerate(samples)]
         return RegionIndex.build(samples, proposals, len(dataset.class_names))
 
-    def feature_seconds(self, role: str) -> float:
-        """Seconds to compute the features of a split's regions."""
+    def feature_seconds(self, config: Config, role: str) -> float:
+        """Seconds to compute the features of a split's regions, for a step with this config."""
         run, dataset = self.run, self.run.datasets(role)
         regions = self.boxes(role)
         if role != "TEST":
-            most = run.config.PROPOSALS.TRAIN_MAX_BOXES
+            most = config.PROPOSALS.TRAIN_MAX_BOXES
             regions = min(regions, most * len(dataset)) if most else regions
             regions += sum(len(sample.annotations) for sample in dataset if sample.annotations is not None)
         return self.features.seconds(len(dataset), regions, workers=run.workers, threads=self.threads)
@@ -210,10 +210,10 @@ class Probe:
             last = json.loads((folder / METRICS).read_text(encoding="utf-8").splitlines()[-1])
             return TrainingStep(last["seconds"], (folder / CHECKPOINT).stat().st_size)
 
-    def scoring(self, num_classes: int) -> float:
-        """Seconds for scoring the regions of an image for all classes at once."""
-        classifier, layer = build_reader(self.run.config, "CLASSIFIER", num_classes)
-        features = torch.randn(max(1, round(self.proposed.boxes)), feature_layers(self.run.config)[layer].dim)
+    def scoring(self, config: Config, num_classes: int) -> float:
+        """Seconds for scoring the regions of an image for all classes at once, by the classifier of a step's config."""
+        classifier, layer = build_reader(config, "CLASSIFIER", num_classes)
+        features = torch.randn(max(1, round(self.proposed.boxes)), feature_layers(config)[layer].dim)
         classifier.score(features)
         return timed(lambda: classifier.score(features))[0]
 

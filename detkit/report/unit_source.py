@@ -17,7 +17,7 @@ from detkit.report.measure import Probe
 from detkit.run.plan import Step
 from detkit.run.runner import Run
 from detkit.run.stage import Context
-from detkit.stages.common import feature_layers, region_features, region_index
+from detkit.stages.common import feature_layers, region_features, region_index, with_layers
 
 SAMPLED = 32
 """Images by which units are chosen."""
@@ -67,10 +67,7 @@ class UnitSource:
         at_test = role == "TEST"
         most_boxes = 0 if at_test else step.config.PROPOSALS.TRAIN_MAX_BOXES
         index = region_index(context, role, with_truths=not at_test, max_boxes=most_boxes)
-        features = region_features(context, index)
-        if isinstance(features, StoredFeatures) and not features.holds(layer):
-            others = {name: path for name, path in context.inputs.items() if name != "features"}
-            features = region_features(replace(context, inputs=others), index)
+        features = with_layers(context, region_features(context, index), layer)
         requests = features.every_row()[: most_images or None]
         if not requests:
             raise DataError(f"--role {role}: none of its {index.num_images} images has a region")

@@ -131,7 +131,7 @@ def evaluate_run(file: Path, words: Sequence[str], begins: Callable[[Run], None]
     refuse_folders(job, file)
     begins(job)
     with writing(), job.alone():
-        job.execute(first=metrics.id)
+        job.execute(first=metrics.id, last=metrics.id)
         write_outputs(job)
     return _results(job)
 

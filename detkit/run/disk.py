@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from detkit.backbones.base import LayerSpec
 from detkit.backbones.shapes import network_bytes
 from detkit.config.node import Config
 from detkit.errors import ConfigError
+from detkit.system.files import free_bytes
 from detkit.training.solver import CHECKPOINT
 
 
@@ -53,12 +53,6 @@ def training_need(config: Config) -> DiskNeed:
     A checkpoint holds the weights and their velocities.
     """
     return DiskNeed(network_bytes(config), 4 * network_bytes(config))
-
-
-def free_bytes(folder: Path) -> int:
-    """Free bytes of a folder's disk; the folder need not exist."""
-    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.is_dir())
-    return shutil.disk_usage(there).free
 
 
 def refuse_small_disk(root: Path, needed: Mapping[str, DiskNeed]) -> None:

@@ -48,8 +48,7 @@ def refuse_folders(run: Run, recipe: Path) -> None:
             "choose another OUTPUT_DIR"
         )
     settings = run.config.selected()
-    read = {"--config": str(recipe), **dict(_texts(settings)), "ARTIFACTS": str(run.store.root)}
-    for key, text in read.items():
+    for key, text in (("--config", str(recipe)), *_texts(settings), ("ARTIFACTS", str(run.store.root))):
         output = _output_that_holds(Path(text), folder)
         if output:
             raise ConfigError(f"{key}: {text} lies in {folder / output}, which the run replaces; choose another place")

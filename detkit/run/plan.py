@@ -321,6 +321,12 @@ def _refuse_other_cache(
                 f"STAGES: {one.entry.id} has other settings in {key} than {cache.id}, which keeps results for it; set "
                 "them alike in WITH, or store no features (FEATURES.STORE stream)"
             )
+    asked = cache.stage.reads(one.config, cache.role).content
+    if {key: content() for key, content in asked.items()} != cache.content:
+        raise ConfigError(
+            f"STAGES: {one.entry.id} reads other layers or regions than {cache.id} keeps for it; set them alike in "
+            "WITH, name the layers in FEATURES.LAYERS, or store no features (FEATURES.STORE stream)"
+        )
 
 
 def _hashed(config: Config, reads: Reads, compute: Compute) -> dict[str, Any]:

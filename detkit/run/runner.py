@@ -164,6 +164,8 @@ class Run:
                 self.store.remove(step.folder, step.digest)
             begin_records(self.folder, self.config, self.steps, self.compute, is_finished=self.is_finished())
             note_run(self.store.root, self.folder)
+            if done := [step.label for step in self.steps[: end + 1] if self.result(step)]:
+                log.info("there already: %s", ", ".join(done))
         stored: dict[str, DiskNeed] = {}
         for step in self.steps[: end + 1]:
             if self.world.is_first:
@@ -196,8 +198,6 @@ class Run:
             self._help(step)
             return
         if not self.is_needed(step, again):
-            there = self.result(step) is not None
-            log.info("%s: %s", step.label, "there already" if there else "not needed, what reads it is there")
             self.world.tell(False)
             return
         start = time.monotonic()

@@ -13,10 +13,11 @@ import numpy as np
 from detkit.classifiers.folds import image_folds
 from detkit.config.node import Config
 from detkit.config.ranges import NonNegative
+from detkit.data.base import Dataset
 from detkit.detection.calibration import MIN_DETECTIONS, Calibration, ScoreKind, Source
 from detkit.detection.judge import Judge
 from detkit.detection.postprocess import Postprocess
-from detkit.errors import ConfigError
+from detkit.errors import ConfigError, DataError
 from detkit.evaluation.curves import Matches
 from detkit.progress import Progress, progress
 from detkit.regions.index import RegionIndex
@@ -37,6 +38,7 @@ from detkit.stages.common import (
     FEATURE_SECTIONS,
     load_proposals,
     new_crops,
+    refuse_without_truths,
     region_features,
     region_index,
     stored_features,
@@ -84,6 +86,17 @@ class Calibrate(Stage):
         if config.CALIBRATE.FOLDS == 1:
             raise ConfigError("CALIBRATE.FOLDS 1 leaves no images to learn from; give 0, or 2 or more")
 
+    def check_data(self, config: Config, data: Mapping[str, Dataset]) -> None:
+        """Refuses data sets without ground truths, and images without annotations."""
+        refuse_without_truths(data)
+        for role, dataset in data.items():
+            without = next((sample.image_id for sample in dataset if sample.annotations is None), None)
+            if without is not None:
+                raise DataError(
+                    f"DATA.{role}: image {without} has no annotations, so its detections are neither right nor wrong; "
+                    "annotate it, or leave Calibrate out of STAGES"
+                )
+
     def roles(self, config: Config) -> tuple[str, ...]:
         """The split whose detections are used: validation images if the recipe has some, else the training images."""
         return ("VAL",) if config.DATA.VAL else ("TRAIN",)
@@ -115,11 +128,12 @@ class Calibrate(Stage):
         names = context.dataset(role).class_names
         scorer = load_scorer(config, inputs["classifier"], inputs["box_head"], len(names))
         features = region_features(context, index)
-        boxes = with_layers(context, features, scorer.box_layer)
+        boxes = with_layers(context, features, *scorer.layers)
         settings = config.settings("POSTPROCESS", Postprocess)
         crops = new_crops(context, boxes, scorer.layers, settings)
         judge = Judge(scorer, features, boxes, names, settings, crops)
-        with progress("calibrate", index.num_images * (2 if role == "TRAIN" else 1), "image") as bar:
+        passes = 1 + (scorer.classifier.fold_passes(config.CALIBRATE.FOLDS) if role == "TRAIN" else 0)
+        with progress("calibrate", index.num_images * passes, "image") as bar:
             if role == "TRAIN":
                 learnt = calibrate_by_folds(judge, config.CALIBRATE.FOLDS, rng_for(config.SEED, "calibrate"), bar)
             else:
@@ -186,8 +200,7 @@ def calibrate_by_folds(judge: Judge, folds: int, rng: np.random.Generator, progr
         judge: the images, and the fitted classifier.
         folds: number of folds; 0 learns nothing.
         rng: draws the folds.
-        progress: updated for each image that is read: in all by two for each image if the classifier has a fast
-            ``fit_folds``.
+        progress: updated for each image that is read, in each pass of the folds and once more for its detections.
     """
     classifier, index = judge.scorer.classifier, judge.features.index
     with_objects = int(np.unique(index.image[index.truth_label >= 0]).size)

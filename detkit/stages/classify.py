@@ -48,7 +48,8 @@ class Classify(Learner):
     ) -> None:
         """Fits the classifiers on the features, and gives them the class head if the network has one."""
         rngs = [rng_for(context.config.SEED, "classify") for _ in components]
-        with progress("classify", source.index.num_images, "image") as bar:
+        passes = max(component.passes for component in components)
+        with progress("classify", source.index.num_images * passes, "image") as bar:
             type(components[0]).fit_together(components, source, rngs, head=heads.get("class"), progress=bar)
         for component in components:
             if component.reads_features:
@@ -60,10 +61,11 @@ class Classify(Learner):
         if not CLASSIFIERS.get(config.CLASSIFIER.NAME).reads_features:
             return Cost()
         passes = build_reader(config, "CLASSIFIER", len(dataset.class_names))[0].passes
-        seconds = passes * probe.scoring(len(dataset.class_names)) * len(dataset)
+        seconds = passes * probe.scoring(config, len(dataset.class_names)) * len(dataset)
         if not is_stored(config, step.role):
             # The sample whose norm is taken comes before the passes over everything.
-            seconds += probe.feature_seconds(step.role) * (passes + probe.share_of_sample(step.role, NORM_ROWS))
+            passes += probe.share_of_sample(step.role, NORM_ROWS)
+            seconds += probe.feature_seconds(config, step.role) * passes
         unknown = "trainings on the hard negatives, and the memory of these: both depend on the data"
         return Cost(seconds, unknown=unknown)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -115,12 +116,13 @@ def load_network(context: Context) -> Backbone:
 
 def load_proposals(context: Context, role: str) -> list[Proposals]:
     """The proposals of every image of a role's split, from the input ``proposals``."""
-    found = split_images(context.inputs["proposals"] / PROPOSALS_FILE)
-    samples = context.dataset(role)
-    return [
-        Proposals(Boxes(one["boxes"]), one["objectness"], sample.size)
-        for one, sample in zip(found, samples, strict=True)
-    ]
+    return read_proposals(context.inputs["proposals"], context.dataset(role))
+
+
+def read_proposals(folder: Path, dataset: Dataset) -> list[Proposals]:
+    """The proposals of every image of a data set, from the result of the stage Propose."""
+    found = split_images(folder / PROPOSALS_FILE)
+    return [Proposals(Boxes(one["boxes"]), one["objectness"], s.size) for one, s in zip(found, dataset, strict=True)]
 
 
 def region_index(context: Context, role: str, *, with_truths: bool, max_boxes: int = 0, **labels: Any) -> RegionIndex:
@@ -128,7 +130,7 @@ def region_index(context: Context, role: str, *, with_truths: bool, max_boxes: i
 
     Args:
         context: context of the stage, with the input ``proposals``.
-        role: FINETUNE, TRAIN or TEST.
+        role: FINETUNE, TRAIN, VAL or TEST.
         with_truths: whether ground truths are regions, too.
         max_boxes: number of proposals of an image that are drawn at random; 0 takes all. The draw depends on the id
             of the image alone.
@@ -189,7 +191,8 @@ def gathered_features(context: Context, index: RegionIndex) -> RegionFeatures:
 def region_features(context: Context, index: RegionIndex) -> RegionFeatures:
     """The features of these regions: stored ones if there are any, else computed on request."""
     if "features" in context.inputs:
-        return StoredFeatures(index, context.inputs["features"])
+        dims = {layer: spec.dim for layer, spec in feature_layers(context.config).items()}
+        return StoredFeatures(index, context.inputs["features"], dims)
     return ComputedFeatures(index, region_network(context), workers=context.workers)
 
 
@@ -221,7 +224,7 @@ def new_crops(
     """
     if settings.refine_iterations == 1:
         return None
-    network = features.network if isinstance(features, ComputedFeatures) else region_network(context)
+    network = features.network or region_network(context)
 
     def image(number: int) -> OneImage:
         sample = features.index.samples[number]

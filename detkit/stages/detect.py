@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,7 +35,6 @@ from detkit.run.stage import Context, Need, Reads, Stage
 from detkit.stages.common import (
     FEATURE_SECTIONS,
     build_reader,
-    feature_layers,
     is_stored,
     new_crops,
     refuse_votes_without_weights,
@@ -106,9 +104,9 @@ class Detect(Stage):
     def estimate(self, probe: Probe, step: Step) -> Cost:
         """The time of the features, unless they are stored, and of their scores."""
         dataset = step.data[step.role]
-        seconds = probe.scoring(len(dataset.class_names)) * len(dataset)
+        seconds = probe.scoring(step.config, len(dataset.class_names)) * len(dataset)
         if not is_stored(step.config, step.role):
-            seconds += probe.feature_seconds(step.role)
+            seconds += probe.feature_seconds(step.config, step.role)
         again = step.config.POSTPROCESS.REFINE_ITERATIONS - 1
         crops = f", {again} x the new crops of the candidates (POSTPROCESS.REFINE_ITERATIONS)" if again else ""
         return Cost(seconds, unknown=f"suppression among the candidates{crops}")
@@ -174,12 +172,9 @@ def _add_candidates(context: Context, shards: ImageShards, settings: Postprocess
     crops = new_crops(context, features, scorer.layers, settings)
     own = context.world.own(range(index.num_images), IMAGES_TOGETHER)
     missing = shards.missing(own)
-    requests = [(image, rows) for image, rows in features.every_row() if image in set(missing)]
-    specs = feature_layers(context.config)
-    without = {layer: torch.zeros(0, specs[layer].dim) for layer in scorer.layers}
-    empty = ((image, without) for image in missing if len(index.boxes[index.rows(image)]) == 0)
+    requests = [(image, index.row_numbers(image)) for image in missing]
     with context.progress("detect", len(own), "image", done=len(own) - len(missing)) as bar:
-        for image, layers in chain(empty, features.images(requests, scorer.layers)):
+        for image, layers in features.images(requests, scorer.layers):
             new = None if crops is None else crops(image)
             found = scorer.candidates(index.boxes[index.rows(image)], layers, settings, image=new)
             shards.save(

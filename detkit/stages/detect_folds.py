@@ -12,6 +12,7 @@ import torch
 from detkit.classifiers.folds import image_folds
 from detkit.config.node import Config
 from detkit.config.ranges import Positive
+from detkit.data.base import Dataset
 from detkit.detection.postprocess import Postprocess, finish
 from detkit.detection.scorer import Candidates, OneImage, RegionScorer
 from detkit.errors import ConfigError
@@ -25,9 +26,11 @@ from detkit.run.stage import Context, Need, Reads, Stage
 from detkit.stages.common import (
     FEATURE_SECTIONS,
     build_reader,
+    layers_read,
     load_heads,
     new_crops,
     refuse_votes_without_weights,
+    refuse_without_truths,
     region_features,
     region_index,
     stored_features,
@@ -72,6 +75,10 @@ class DetectFolds(Stage):
         if config.HELD_OUT.FOLDS == 1:
             raise ConfigError("HELD_OUT.FOLDS: 1 leaves no images to learn from; give 2 or more")
 
+    def check_data(self, config: Config, data: Mapping[str, Dataset]) -> None:
+        """Refuses data sets without ground truths."""
+        refuse_without_truths(data)
+
     def roles(self, config: Config) -> tuple[str, ...]:
         """The training split."""
         return ("TRAIN",)
@@ -101,9 +108,10 @@ class DetectFolds(Stage):
         first = contexts[0]
         config, most = first.config, first.config.PROPOSALS.TRAIN_MAX_BOXES
         index = region_index(first, first.role, with_truths=True, max_boxes=most)
-        layers = [build_reader(config, slot, 1)[1] for slot in ("CLASSIFIER", "BOX_HEAD")]
+        layers = list(dict.fromkeys(layers_read(config, "TEST").values()))
         features = with_layers(first, region_features(first, index), *layers)
         settings = config.settings("POSTPROCESS", Postprocess)
+        crops = new_crops(first, features, layers, settings)
         fold = image_folds(index.num_images, config.HELD_OUT.FOLDS, rng_for(config.SEED, "held out"))
         found: list[dict[int, tuple[Detections, Detections]]] = [{} for _ in contexts]
         with first.progress("detect in folds", index.num_images * len(contexts), "image") as bar:
@@ -111,7 +119,6 @@ class DetectFolds(Stage):
                 others, own = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
                 scorers = _fitted([context.config for context in contexts], features, others, load_heads(first))
                 for scorer, of_images in zip(scorers, found, strict=True):
-                    crops = new_crops(first, features, scorer.layers, settings)
                     for image, one in _candidates(scorer, features, own, settings, crops, bar):
                         of_images[image] = _finished(one, index.samples[image].size, settings)
         for context, of_images in zip(contexts, found, strict=True):
@@ -144,11 +151,9 @@ def _candidates(
 ) -> Iterator[tuple[int, Candidates]]:
     """(image, its candidates): proposals alone, as ground truths are not known at test."""
     index = features.index
-    rows = [np.arange(index.rows(image).start, index.rows(image).stop) for image in images.tolist()]
+    rows = [index.row_numbers(image) for image in images.tolist()]
     requests = [(image, own[index.truth_label[own] < 0]) for image, own in zip(images.tolist(), rows, strict=True)]
-    given = features.images([request for request in requests if len(request[1])], scorer.layers)
-    for image, own in requests:
-        layers = next(given)[1] if len(own) else {layer: torch.zeros(0, features.dim(layer)) for layer in scorer.layers}
+    for (_, own), (image, layers) in zip(requests, features.images(requests, scorer.layers), strict=True):
         new = crops(image) if crops else None
         yield image, scorer.candidates(index.boxes[own], layers, settings, image=new)
         bar.update()

@@ -93,7 +93,7 @@ def evaluate(
     """
     metrics: dict[str, dict[str, Any]] = {}
     for name in config.EVALUATORS:
-        if not _build(config, name, dataset.class_names).judges_proposals:
+        if not EVALUATORS.get(name).judges_proposals:
             _add_metrics(metrics, name, judged(config, name, dataset, detections))
         elif proposals is not None:
             _add_metrics(metrics, name, judged(config, name, dataset, [_as_detections(p) for p in proposals]))

@@ -85,7 +85,7 @@ class Extract(Stage):
 
     def estimate(self, probe: Probe, step: Step) -> Cost:
         """The time of one network pass over the split, and the size of the stored rows, from a few images."""
-        seconds = probe.feature_seconds(step.role)
+        seconds = probe.feature_seconds(step.config, step.role)
         if probe.run.find(PROPOSALS, step.role) is not None:
             return Cost(seconds, probe.run.disk_need(step).kept)
         dataset = step.data[step.role]

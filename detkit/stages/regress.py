@@ -37,10 +37,10 @@ class Regress(Learner):
     def fit(
         self, components: Sequence[BoxHead], source: FeatureSource, heads: Mapping[str, LinearHead], context: Context
     ) -> None:
-        """Fits the box heads on the features, and gives them the network's box head if there is one."""
-        for component in components:
-            with progress("regress", source.index.num_classes, "class") as bar:
-                component.fit(source, rng_for(context.config.SEED, "regress"), head=heads.get("box"), progress=bar)
+        """Fits the box head on the features, and gives it the network's box head if there is one."""
+        [box_head] = components  # there is one, because the stage has no one_pass
+        with progress("regress", source.index.num_classes, "class") as bar:
+            box_head.fit(source, rng_for(context.config.SEED, "regress"), head=heads.get("box"), progress=bar)
 
     def estimate(self, probe: Probe, step: Step) -> Cost:
         """The time of the features for the mean norm; the rest depends on the examples."""
@@ -49,5 +49,5 @@ class Regress(Learner):
         solving = "solving the regressors, which depends on the number of examples"
         if is_stored(step.config, step.role):
             return Cost(None, unknown=solving)
-        seconds = probe.feature_seconds(step.role) * probe.share_of_sample(step.role, NORM_ROWS_STORED)
+        seconds = probe.feature_seconds(step.config, step.role) * probe.share_of_sample(step.role, NORM_ROWS_STORED)
         return Cost(seconds, unknown=f"the features of its examples, computed once more, and {solving}")

@@ -47,6 +47,7 @@ class Lab:
         self.folder = output_folder(self.config, Path(recipe).stem) / kind
         self._datasets: dict[str, Datasets] = {}
         self._runs: dict[str, Run] = {}
+        self._made: set[str] = set()
         self._missing: dict[str, str] = {}
         self._measured: dict[tuple[str, bool, float], Measured] = {}
 
@@ -81,10 +82,10 @@ class Lab:
         if lacks := self.missing(setting):
             raise ConfigError(f"{setting.label.en}: {lacks}")
         run = self._runs[setting.identity]
-        needed = [step for step in run.steps if run.is_needed(step)]
-        if needed:
-            with run.alone():
-                replace(run, steps=needed).execute(also=also)
+        if setting.identity not in self._made:
+            with run.alone():  # also if all is there, so that the run's plan says which results are its own
+                run.execute(also=also)
+            self._made.add(setting.identity)
         return run
 
     def make(self, settings: Sequence[Setting]) -> None:

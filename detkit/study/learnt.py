@@ -29,16 +29,15 @@ AT_MARGIN = 1e-3
 
 
 def training_regions(run: Run, step: Step) -> tuple[RegionIndex, FeatureSource]:
-    """The regions of the training split that a step has learnt from, with the features of the layer that it reads.
+    """The regions of the training split that a classifier has learnt from, with the features that it reads.
 
     Args:
         run: a finished run.
-        step: its step of a classifier or a box head.
+        step: the step of the classifier.
     """
     context = run.context(step)
     index = region_index(context, step.role, with_truths=True, max_boxes=context.config.PROPOSALS.TRAIN_MAX_BOXES)
-    slot = "CLASSIFIER" if step.stage.gives == CLASSIFIER else "BOX_HEAD"
-    _, layer = build_reader(context.config, slot, index.num_classes)
+    _, layer = build_reader(context.config, "CLASSIFIER", index.num_classes)
     return index, region_features(context, index).source(layer)
 
 
@@ -61,7 +60,7 @@ def support_vectors(run: Run) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     load_learnt(svm, folder / CLASSIFIER_FILE)
     counts = np.zeros((3, index.num_classes), np.int64)
     for image, features in source.blocks():
-        labels, margins = svm.training.examples.labels(index, image).numpy(), svm.score(features).numpy()
+        labels, margins = svm.training.examples.labels(index, image).numpy(), svm.margins(features).numpy()
         counts[0] += ((labels == 1) & (margins <= 1 + AT_MARGIN)).sum(0)
         counts[1] += ((labels == -1) & (margins >= -1 - AT_MARGIN)).sum(0)
         counts[2] += (labels == -1).sum(0)

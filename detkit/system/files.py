@@ -153,3 +153,9 @@ def locked(path: Path, waits: Callable[[], None]) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def free_bytes(folder: Path) -> int:
+    """Free bytes of a folder's disk; the folder need not exist."""
+    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.is_dir())
+    return shutil.disk_usage(there).free

@@ -13,6 +13,7 @@ from detkit.config.schema import given_of
 from detkit.errors import ConfigError
 from detkit.regions.source import LinearHead
 from detkit.testing.expect import (
+    CountedProgress,
     CountedSource,
     expect,
     expect_given,
@@ -57,6 +58,21 @@ def fit_gives_itself_and_reads_features_only_where_it_says_so(make: Any) -> None
         (source.taken > 0) == classifier.reads_features,
         f"reads_features is {classifier.reads_features}, fit read {source.taken} rows",
     )
+
+
+def features_are_read_as_often_as_it_says(make: Any) -> None:
+    """``passes`` and ``fold_passes``: a stage estimates its time by them, and its progress ends at their number."""
+    source, classifier, seen = _source(), _new(make), CountedProgress()
+    head = LinearHead(torch.zeros(K + 1, D), torch.zeros(K + 1))
+    classifier.fit(source, np.random.default_rng(1), head=head, progress=seen)
+    images, most = source.index.num_images, classifier.passes
+    expect(source.sweeps <= most, f"passes is {most}, fit read all features {source.sweeps} times")
+    expect(seen.done <= images * most, f"fit told of {seen.done} images, expected {images} in each of {most} passes")
+    if classifier.needs_head or not classifier.reads_features:
+        return
+    seen, most = CountedProgress(), classifier.fold_passes(3)
+    classifier.fit_folds(source, np.array([0, 1, 2]), np.random.default_rng(1), progress=seen)
+    expect(seen.done <= images * most, f"fit_folds told of {seen.done} images, expected {images} in {most} passes")
 
 
 def scores_are_float32_without_background_column(make: Any) -> None:
@@ -143,6 +159,7 @@ def the_report_is_json(make: Any) -> None:
 CHECKS = (
     the_builder_gives_classes_and_dimension_and_nothing_else,
     fit_gives_itself_and_reads_features_only_where_it_says_so,
+    features_are_read_as_often_as_it_says,
     scores_are_float32_without_background_column,
     the_linear_map_gives_the_scores,
     scores_survive_state_and_load,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from detkit.errors import ModelError
+from detkit.progress import NoProgress
 from detkit.regions.index import RegionIndex
 from detkit.regions.source import ArraySource
 from detkit.structures import Annotations, Boxes, Proposals, Sample
@@ -66,7 +67,7 @@ def index_of(images: Sequence[tuple[list[Any], list[int], list[Any]]], num_class
 
 
 class CountedSource(ArraySource):
-    """Features in memory; ``taken`` counts the rows that were read.
+    """Features in memory; ``taken`` counts the rows that were read, and ``sweeps`` the passes over all of them.
 
     Args:
         index: the regions.
@@ -75,12 +76,27 @@ class CountedSource(ArraySource):
 
     def __init__(self, index: RegionIndex, features: np.ndarray) -> None:
         super().__init__(index, features)
-        self.taken = 0
+        self.taken = self.sweeps = 0
 
     def take(self, rows: np.ndarray) -> Tensor:
         """The rows, counted."""
         self.taken += len(rows)
         return super().take(rows)
+
+    def blocks(self) -> Iterator[tuple[int, Tensor]]:
+        """All rows, counted."""
+        self.sweeps += 1
+        return super().blocks()
+
+
+class CountedProgress(NoProgress):
+    """Progress whose ``done`` counts the finished units."""
+
+    done = 0
+
+    def update(self, count: int = 1) -> None:
+        """Counts."""
+        self.done += count
 
 
 def features_of(index: RegionIndex, dim: int) -> np.ndarray:

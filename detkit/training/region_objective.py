@@ -85,7 +85,8 @@ class RegionObjective(Objective):
         rows = checked_rows(self.sampler, drawn, self.index)
         flips = rng.random(len(rows)) < 0.5 if self.settings.mirror else np.zeros(len(rows), bool)
         jitter, varied = self.jitter or Jitter(), rng_for(self.seed, "finetune", "jitter", iteration)
-        moves, factors = jitter.moves(len(rows), varied), jitter.factors(self.index.num_images, varied)
+        moves = jitter.moves(len(rows), varied)
+        factors = jitter.factors(self.index.num_images if jitter.colours else 0, varied)
         inputs, order, ids = [], [np.zeros(0, np.int64)], []
         for image, positions in world.own(list(self.index.by_image(rows))):
             sample = self.index.samples[image]

@@ -45,6 +45,7 @@ class MinedSoftmax(Classifier):
     """
 
     score_kind = "probability"
+    passes = 2
 
     def __init__(self, *, num_classes: int, feature_dim: int, c: Annotated[float, Positive] = 0.01) -> None:
         self.num_classes, self.feature_dim, self.c = num_classes, feature_dim, c
@@ -74,7 +75,7 @@ class MinedSoftmax(Classifier):
         if not (source.index.truth_label >= 0).any():
             return self
         svm = LinearSVM(num_classes=self.num_classes, feature_dim=self.feature_dim).fit(source, rng, progress=progress)
-        examples, labels = self._examples(svm, source)
+        examples, labels = self._examples(svm, source, progress)
         if len(np.unique(labels)) < 2 or self.num_classes not in labels:
             return self
         scale = float(svm.scale_)
@@ -87,7 +88,7 @@ class MinedSoftmax(Classifier):
         self.weight_[known], self.bias_[known] = weight, bias
         return self
 
-    def _examples(self, svm: LinearSVM, source: FeatureSource) -> tuple[Tensor, np.ndarray]:
+    def _examples(self, svm: LinearSVM, source: FeatureSource, progress: Progress | None) -> tuple[Tensor, np.ndarray]:
         """(n, D) features and (n,) labels 0..K of ground truths and background."""
         index = source.index
         features, labels = [torch.zeros(0, self.feature_dim)], [np.zeros(0, np.int64)]
@@ -99,6 +100,8 @@ class MinedSoftmax(Classifier):
             label = torch.where(background & (truth < 0), self.num_classes, truth)
             features.append(found[label >= 0])
             labels.append(label[label >= 0].numpy())
+            if progress is not None:
+                progress.update()
         return torch.cat(features), np.concatenate(labels)
 
     def score(self, features: Tensor) -> Tensor:

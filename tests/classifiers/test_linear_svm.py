@@ -312,7 +312,9 @@ def test_the_papers_examples_are_the_default(source):
     assert torch.equal(fit(source).weight_, named.weight_) and torch.equal(fit(source).bias_, named.bias_)
 
 
-@pytest.mark.parametrize("settings", [{"negatives": "random"}, {"positive_iou": 0.5, "negative_iou": 0.5}])
+@pytest.mark.parametrize(
+    "settings", [{"negatives": "random"}, {"positive_iou": 0.5, "negative_iou": 0.5}, {"passes": 3}]
+)
 def test_other_examples_keep_the_contract_too(settings):
     check_component(LinearSVM, **settings)
 
@@ -325,6 +327,7 @@ def test_the_softmax_adds_its_log_odds_to_the_margin(source):
     svm.fit(source, np.random.default_rng(0), head=head)
     x = torch.rand(5, 4)
     odds = [2 - np.log(2 + np.e), -np.log(np.e**2 + 1 + np.e)]
+    assert torch.equal(svm.margins(x), plain.score(x))
     torch.testing.assert_close(svm.score(x)[:, :2], plain.score(x)[:, :2] + 0.5 * torch.tensor(odds).float())
     assert (svm.score(x)[:, 2] == -torch.inf).all() and svm.linear() is None
     other = LinearSVM(num_classes=3, feature_dim=4, softmax_weight=0.5)

@@ -91,3 +91,12 @@ def test_features_of_the_same_crops_are_the_same_twice():
 def test_little_space_is_a_warning(monkeypatch):
     monkeypatch.setattr(doctor, "LEAST_FREE_GB", float("inf"))
     assert doctor._disk().level == "warning"
+
+
+@pytest.mark.parametrize("error", [AttributeError("no sysconf"), ValueError("unrecognized configuration name")])
+def test_a_system_that_does_not_count_memory_is_told(monkeypatch, error):
+    def missing(name):
+        raise error
+
+    monkeypatch.setattr(doctor.os, "sysconf", missing)
+    assert doctor._memory().text == "not measured: this system does not tell it"

@@ -13,6 +13,7 @@ from detkit.evaluation.voc import VOC
 from detkit.registry import QUESTIONS
 from detkit.run.kinds import CLASSIFIER_FILE, DETECTIONS_FILE, UNREFINED_FILE
 from detkit.run.runner import Run
+from detkit.run.stored import stored
 from detkit.stages.detect import load_detections
 from detkit.study.comparison import Claim, Comparison
 from detkit.study.lab import Lab
@@ -147,6 +148,8 @@ def test_settings_that_differ_in_the_classifier_alone_learn_in_one_pass(trained,
     folders = [Path("artifacts/classify") / setting["steps"]["classify train"] for setting in told["settings"]]
     together = [(folder / CLASSIFIER_FILE).read_bytes() for folder in folders]
     assert len(set(together)) == 3
+    used = {one.label: one.runs for one in stored(Path("artifacts")) if one.stage in ("classify", "detect")}
+    assert len(used) >= 6 and all(used.values()), "each result counts as used, also one made with another's"
     words = [f"{name}=0.04", "CLASSIFIER.LAYER=fc6", "--from", "classify", "--until", "classify"]
     assert main(["train", "--config", "tiny.yaml", *words]) == 0
     assert caplog.messages.count("classify train: 3 settings in one pass") == 1

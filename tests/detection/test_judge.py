@@ -28,7 +28,7 @@ class Given(RegionFeatures):
     def source(self, layer):
         return ArraySource(self.index, self.layers[layer])
 
-    def images(self, requests, layers):
+    def _images(self, requests, layers):
         for image, rows in requests:
             self.asked += rows.tolist()
             yield image, {layer: self.layers[layer][torch.as_tensor(rows)] for layer in layers}

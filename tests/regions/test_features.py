@@ -87,7 +87,7 @@ def test_layers_that_are_stored_are_read_and_others_computed_in_one_pass(compute
         rows = torch.arange(len(layers["fc7"]))
         save_tensors(feature_file(tmp_path, image), {"fc7": layers["fc7"].half(), "fc7.rows": rows})
     rows_computed.clear()
-    features = CompletedFeatures(StoredFeatures(computed.index, tmp_path), computed)
+    features = CompletedFeatures(StoredFeatures(computed.index, tmp_path, {"fc7": 8}), computed)
     read = [layers["fc7"] for _, layers in features.images(computed.every_row(), ["fc7"])]
     assert not rows_computed
     both = [layers for _, layers in features.images(computed.every_row(), ["fc7", "pool5"])]

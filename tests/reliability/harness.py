@@ -70,7 +70,7 @@ class Ended:
     def own_lines(self) -> list[str]:
         """What it said beside the messages on its steps."""
         lines = (line for line in self.said.splitlines() if line)
-        return [line for line in lines if line.partition(":")[0].partition(" ")[0] not in (*STAGES, "warning")]
+        return [line for line in lines if line.partition(":")[0].partition(" ")[0] not in (*STAGES, "there", "warning")]
 
     @property
     def stage(self) -> str:

@@ -25,6 +25,16 @@ def test_one_call_trains_one_evaluates_and_one_loads(trained):
     assert Path("runs/tiny").resolve() in users  # beside the run that the fixture has copied
 
 
+def test_evaluating_again_keeps_what_stands_behind_the_evaluation(trained):
+    stages = ["Pretrain", "Propose", "Finetune", "Extract", "Classify", "Regress", "Detect", "Evaluate", "DetectFolds"]
+    words = {"STAGES": stages, "HELD_OUT.FOLDS": 2}
+    detkit.train(trained, words)
+    (folds,) = Path("artifacts/detectfolds").glob("*/manifest.json")
+    made = folds.stat().st_mtime_ns
+    detkit.evaluate(trained, words)
+    assert folds.stat().st_mtime_ns == made
+
+
 def test_detection_files_are_evaluated_in_one_call(trained):
     run = json.loads(Path("runs/tiny/results.json").read_text())
     found = detkit.evaluate(trained, detections="runs/tiny/detections")

@@ -9,7 +9,8 @@ from detkit.cli.main import main
 from detkit.config import load_config
 from detkit.errors import ConfigError
 from detkit.run import disk
-from detkit.run.disk import DiskNeed, feature_bytes, free_bytes, network_bytes, refuse_small_disk, training_need
+from detkit.run.disk import DiskNeed, feature_bytes, network_bytes, refuse_small_disk, training_need
+from detkit.system.files import free_bytes
 
 
 def test_a_stored_row_takes_two_bytes_a_number_and_eight_for_which_row_it_is():

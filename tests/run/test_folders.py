@@ -53,6 +53,14 @@ def test_folders_of_a_run_that_lie_in_each_other_are_refused_in_one_line(recipe,
     assert not Path("run").exists() and not Path("photos/run").exists()
 
 
+def test_every_entry_of_a_list_is_checked(recipe, capsys):
+    for folder in ("run/model/first", "second"):
+        Path(folder).mkdir(parents=True)
+        Path(folder, "__init__.py").write_text("")
+    assert train(recipe, *SHORT, "OUTPUT_DIR=run", "PROJECT=[run/model/first, second]") == 2
+    assert "lies in run/model, which the run replaces" in capsys.readouterr().err
+
+
 def test_a_recipe_that_is_the_config_of_its_run_is_refused(recipe, capsys):
     Path("out").mkdir()
     text = recipe.read_text()

@@ -102,6 +102,9 @@ def test_stored_features_of_another_network_or_of_other_settings_are_refused(rec
     square = "{NAME: Classify, WITH: {REGION_EXTRACTOR.WarpedCrops.MODE: square}}"
     with pytest.raises(ConfigError, match="Classify has other settings in REGION_EXTRACTOR than Extract"):
         steps(recipe, f"STAGES=[Pretrain, Propose, Finetune, Extract, {square}]")
+    for with_ in ("BOX_HEAD.LAYER: fc6", "BOX_HEAD.Ridge.MIN_IOU: 0.3"):  # rows and layers that Extract does not keep
+        with pytest.raises(ConfigError, match="Regress reads other layers or regions than Extract keeps"):
+            steps(recipe, f"STAGES=[Pretrain, Propose, Finetune, Extract, {{NAME: Regress, WITH: {{{with_}}}}}]")
     behind = "STAGES=[Pretrain, Propose, Finetune, {NAME: Finetune, ID: second}, Extract, Classify]"
     found = {step.label: step for step in steps(recipe, behind)}
     assert found["classify train"].caches["features"] is found["extract train"]

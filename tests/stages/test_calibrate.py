@@ -1,6 +1,7 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +17,12 @@ from detkit.cli.main import main
 from detkit.detection.judge import Judge
 from detkit.detection.postprocess import Postprocess
 from detkit.detection.scorer import RegionScorer
+from detkit.errors import DataError
 from detkit.regions.features import RegionFeatures, StoredFeatures
 from detkit.regions.source import ArraySource
 from detkit.run.shards import save_tensors
-from detkit.stages.calibrate import calibrate_by_folds, calibrate_by_validation, load_calibration
+from detkit.stages.calibrate import Calibrate, calibrate_by_folds, calibrate_by_validation, load_calibration
+from detkit.stages.detect_folds import DetectFolds
 from tests.conftest import RECIPE
 
 LEFT, RIGHT = [0, 0, 20, 20], [60, 60, 90, 90]
@@ -37,7 +40,7 @@ class Held(RegionFeatures):
     def source(self, layer):
         return ArraySource(self.index, self.values)
 
-    def images(self, requests, layers):
+    def _images(self, requests, layers):
         return iter(())
 
 
@@ -86,6 +89,16 @@ def test_validation_images_are_judged_by_the_classifier_itself(make_index):
     assert learnt.calibration.source == "validation" and not learnt.reason
 
 
+def test_images_without_annotations_are_refused_before_anything_runs(make_index):
+    labelled, other = make_index([([LEFT], [0], []), ([RIGHT], [0], [])], 1).samples
+    Calibrate().check_data(None, {"VAL": [labelled, other]})
+    with pytest.raises(DataError, match=r"DATA.VAL: image image1 has no annotations, .* or leave Calibrate out"):
+        Calibrate().check_data(None, {"VAL": [labelled, replace(other, annotations=None)]})
+    for stage in (Calibrate(), DetectFolds()):
+        with pytest.raises(DataError, match=r"DATA.TRAIN: none of its 1 images has a ground truth"):
+            stage.check_data(None, {"TRAIN": [replace(other, annotations=None)]})
+
+
 @pytest.mark.parametrize(
     ("images", "folds", "message"),
     [
@@ -125,7 +138,7 @@ def test_stored_features_tell_whether_those_of_every_region_are_there(make_index
         every, some = torch.tensor(rows), torch.tensor(rows[:1])
         columns = {"fc7": torch.zeros(len(every), 3), "fc7.rows": every, "pool5": torch.zeros(1, 3), "pool5.rows": some}
         save_tensors(tmp_path / f"{image:06d}.safetensors", columns)
-    stored = StoredFeatures(index, tmp_path)
+    stored = StoredFeatures(index, tmp_path, {})
     assert stored.holds("fc7") and not stored.holds("pool5") and not stored.holds("fc6")
 
 

@@ -25,7 +25,6 @@ from detkit.run.kinds import (
     DETECTIONS_FILE,
     METRICS,
     PROPOSALS,
-    PROPOSALS_FILE,
     REPORT_FILE,
     RESULTS_FILE,
     UNREFINED_FILE,
@@ -33,10 +32,10 @@ from detkit.run.kinds import (
 from detkit.run.plan import Datasets
 from detkit.run.run_folder import COSTS
 from detkit.run.runner import Run
-from detkit.run.shards import split_images
+from detkit.stages.common import read_proposals
 from detkit.stages.detect import load_detections
 from detkit.stages.evaluate import evaluate
-from detkit.structures import Boxes, Detections, Proposals
+from detkit.structures import Detections, Proposals
 from detkit.training.solver import METRICS as STEPS
 
 FOREIGN = "detection files hold nothing of it"
@@ -119,17 +118,13 @@ class Inputs:
         found = {step.id.lower(): run.result(step) for step in run.steps}
         classified, evaluated = run.find(CLASSIFIER, "TRAIN"), run.find(METRICS, "TEST")
         dataset = run.datasets("TEST") if detected else None
-        proposals: list[Proposals] = []
-        if dataset is not None and proposed is not None:
-            rows = zip(split_images(proposed / PROPOSALS_FILE), dataset, strict=True)
-            proposals = [Proposals(Boxes(one["boxes"]), one["objectness"], sample.size) for one, sample in rows]
         return cls(
             name=run.folder.name,
             config=run.config,
             dataset=dataset,
             detections=load_detections(detected / DETECTIONS_FILE) if detected else (),
             unrefined=load_detections(detected / UNREFINED_FILE) if detected else (),
-            proposals=proposals,
+            proposals=read_proposals(proposed, dataset) if dataset is not None and proposed is not None else [],
             metrics=read_result(evaluated / RESULTS_FILE).get("metrics", {}) if evaluated else {},
             calibration=calibration_of(run) if detected else None,
             trace=load_trace(run, detected) if detected else None,

@@ -55,7 +55,7 @@ class Near:
             gap=(torch.log1p(change) - change).abs().mean(1).numpy(),
             target=targets.abs().mean(1).numpy(),
             error=(encode_boxes(boxes, moved) - targets).abs().mean(1).numpy(),
-            after=_paired_iou(moved, goals).numpy(),
+            after=moved.iou_of_pairs(goals).numpy(),
         )
 
     def mean(self, values: np.ndarray, span: tuple[float, float]) -> ByImage:
@@ -79,11 +79,3 @@ def _objects(test: ScoredRegions) -> tuple[np.ndarray, Tensor, Boxes, Tensor]:
         goals.append(truths.boxes[which[near]])
         ious.append(best[near])
     return np.concatenate(rows), torch.cat(labels), Boxes.cat(goals), torch.cat([torch.zeros(0), *ious]).double()
-
-
-def _paired_iou(first: Boxes, second: Boxes) -> Tensor:
-    """(N,) float64 IoU of each box with the one in the same row."""
-    a, b = first.tensor.double(), second.tensor.double()
-    sides = (torch.minimum(a[:, 2:], b[:, 2:]) - torch.maximum(a[:, :2], b[:, :2])).clamp(min=0)
-    shared = sides.prod(1)
-    return shared / (first.area().double() + second.area().double() - shared).clamp(min=1e-12)
