@@ -11,7 +11,7 @@ import numpy as np
 from detkit.config import load_config
 from detkit.data.images import image_size
 from detkit.regions.index import RegionIndex
-from detkit.run.plan import Datasets
+from detkit.run.datasets import Datasets
 from detkit.structures import Boxes, Proposals, Sample
 
 ROOT = Path(__file__).resolve().parent.parent

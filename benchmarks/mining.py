@@ -25,7 +25,7 @@ from detkit.regions.index import RegionIndex
 from detkit.regions.network import RegionNetwork
 from detkit.regions.source import ArraySource, FeatureSource
 from detkit.regions.warped_crops import WarpedCrops
-from detkit.run.plan import Datasets
+from detkit.run.datasets import Datasets
 from detkit.structures import Annotations, Boxes, Proposals, Sample
 from detkit.system.compute import Compute
 

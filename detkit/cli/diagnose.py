@@ -68,7 +68,7 @@ def _checked(out: str | None) -> Path | None:
 def _of_files(args: argparse.Namespace) -> Diagnosis:
     from detkit.evaluation.detection_files import read_detections
     from detkit.report.diagnosis import diagnose_files
-    from detkit.run.plan import Datasets
+    from detkit.run.datasets import Datasets
 
     config = read_config(args)
     dataset = Datasets(config, needs_images=False)("TEST")

@@ -60,6 +60,7 @@ def _of_files(args: argparse.Namespace) -> tuple[Inputs, Path]:
 
 def _of_run(args: argparse.Namespace) -> tuple[Inputs, Path]:
     from detkit.errors import ModelError
+    from detkit.report.notices import notices
     from detkit.report.page.inputs import Inputs
     from detkit.run.folders import refuse_folders
     from detkit.run.run_folder import REPORT
@@ -72,4 +73,4 @@ def _of_run(args: argparse.Namespace) -> tuple[Inputs, Path]:
         refuse_folders(job, Path(args.config))
         job.folder.mkdir(parents=True, exist_ok=True)
     log_to()
-    return Inputs.of_run(job), Path(args.output or job.folder / REPORT)
+    return Inputs.of_run(job, notices(job)), Path(args.output or job.folder / REPORT)

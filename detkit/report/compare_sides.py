@@ -21,9 +21,9 @@ from detkit.evaluation.detection_files import read_detections
 from detkit.evaluation.voc import VOC
 from detkit.report.compare import Side
 from detkit.run.artifacts import read_result
+from detkit.run.datasets import Datasets
 from detkit.run.folders import is_own_config
 from detkit.run.last_run import LastRun, changed_settings, first_change
-from detkit.run.plan import Datasets
 from detkit.run.run_folder import ENVIRONMENT
 from detkit.structures import Detections
 

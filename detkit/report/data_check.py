@@ -19,8 +19,9 @@ from detkit.data.left_out import left_out
 from detkit.errors import DataError, one_line
 from detkit.report.notices import seen_in_training
 from detkit.report.reach import unreached, unreached_line
+from detkit.run.datasets import Datasets
+from detkit.run.givers import PlannedStage, planned_stages
 from detkit.run.kinds import PROPOSALS
-from detkit.run.plan import Datasets, PlannedStage, planned_stages
 from detkit.structures import OTHER_CLASS
 
 SHARES = (0, 0.05, 0.25, 0.5, 0.75, 0.95, 1)

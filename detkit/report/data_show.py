@@ -16,7 +16,7 @@ from detkit.errors import DataError, counted
 from detkit.proposals.base import ProposalGenerator
 from detkit.regions.base import RegionExtractor, checked_rows
 from detkit.regions.index import RegionIndex
-from detkit.run.plan import Datasets
+from detkit.run.datasets import Datasets
 from detkit.structures import OTHER_CLASS, Boxes, Proposals, Sample
 from detkit.system.files import replacing_folder
 from detkit.system.seeding import rng_for

@@ -28,7 +28,7 @@ from detkit.run.shards import split_images
 from detkit.stages.common import build_reader, feature_layers, read_proposals
 from detkit.structures import Boxes, Proposals, Sample
 from detkit.system.processes import num_cores
-from detkit.training.solver import CHECKPOINT, METRICS, SolverSettings
+from detkit.training.solver import CHECKPOINT, STEPS_FILE, SolverSettings
 
 Settings = TypeVar("Settings", bound=SolverSettings)
 Given = TypeVar("Given")
@@ -207,7 +207,7 @@ class Probe:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             train({**given, "folder": folder})
-            last = json.loads((folder / METRICS).read_text(encoding="utf-8").splitlines()[-1])
+            last = json.loads((folder / STEPS_FILE).read_text(encoding="utf-8").splitlines()[-1])
             return TrainingStep(last["seconds"], (folder / CHECKPOINT).stat().st_size)
 
     def scoring(self, config: Config, num_classes: int) -> float:

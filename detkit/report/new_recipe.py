@@ -13,7 +13,7 @@ from detkit.config.recognised import claims_on
 from detkit.config.yaml_file import value_text
 from detkit.data.base import Dataset
 from detkit.errors import counted, one_line
-from detkit.run.plan import Datasets
+from detkit.run.datasets import Datasets
 
 SMALL = 32
 """Pixels; of narrower boxes little is left where the picture is searched at a smaller width."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import math
 import shutil
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from detkit.data.images import sample_image
@@ -12,6 +14,7 @@ from detkit.evaluation.coco_files import write_coco
 from detkit.evaluation.table import results_table
 from detkit.evaluation.voc_files import write_voc
 from detkit.report.export import calibration_of, export_model
+from detkit.report.losses import loss_files
 from detkit.report.notices import notices
 from detkit.report.pretrained import export_weights, pretraining_results
 from detkit.run.artifacts import read_result
@@ -20,7 +23,6 @@ from detkit.run.run_folder import REPORT, TRAINING
 from detkit.run.runner import Run
 from detkit.stages.detect import load_detections
 from detkit.system.files import replacing_folder, write_json, writing
-from detkit.training.solver import METRICS as STEPS
 from detkit.training.tensorboard import mirror
 from detkit.visualize import picture_grid, write_image
 from detkit.visualize.legend import with_legend
@@ -40,9 +42,13 @@ def write_outputs(run: Run) -> list[str]:
     Raises:
         Exception: the first that an output raised, after all other outputs are written.
     """
-    lines, errors = notices(run), []
-    parts = (_write_detections, _draw_pictures, _write_results, _write_losses, _write_weights, _write_model)
-    for write in (*parts, *([_write_report] if run.config.RUNTIME.REPORT else [])):
+    told, errors = notices(run), []
+    lines = list(told)
+    parts: list[Callable[[Run], list[str]]]
+    parts = [_write_detections, _draw_pictures, _write_results, _write_losses, _write_weights, _write_model]
+    if run.config.RUNTIME.REPORT:
+        parts.append(partial(_write_report, told=told))
+    for write in parts:
         try:
             lines += write(run)
         except Exception as error:  # the others do not depend on it; it is raised when they are written
@@ -68,13 +74,12 @@ def _write_losses(run: Run) -> list[str]:
 
     With RUNTIME.TENSORBOARD, it also writes event files of training stages that ended earlier.
     """
-    found = {step: run.result(step) for step in run.steps}
-    trained = {step: path / STEPS for step, path in found.items() if path is not None and (path / STEPS).is_file()}
+    trained = loss_files(run)
     if trained:
         folder = run.folder / TRAINING
-        with writing(folder), replacing_folder(folder) as partial:
+        with writing(folder), replacing_folder(folder) as unfinished:
             for step, file in trained.items():
-                shutil.copyfile(file, partial / f"{step.id.lower()}.jsonl")
+                shutil.copyfile(file, unfinished / f"{step.id.lower()}.jsonl")
     for step, file in trained.items():
         events = run.tensorboard(step)
         if events is not None and not events.is_dir():
@@ -92,11 +97,11 @@ def _write_model(run: Run) -> list[str]:
     return [f"model: {model} (detkit detect --model {model} IMAGE)"] if model else []
 
 
-def _write_report(run: Run) -> list[str]:
+def _write_report(run: Run, told: Sequence[str]) -> list[str]:
     from detkit.report.page.build import sections, write_page  # its template engine and plots take time to import
     from detkit.report.page.inputs import Inputs
 
-    inputs, file = Inputs.of_run(run), run.folder / REPORT
+    inputs, file = Inputs.of_run(run, told), run.folder / REPORT
     write_page(file, inputs, sections(inputs))
     return [f"report: {file}"]
 
@@ -119,9 +124,9 @@ def _write_detections(run: Run) -> list[str]:
         return []
     dataset, detections = run.datasets("TEST"), load_detections(detected / DETECTIONS_FILE)
     folder = run.folder / "detections"
-    with writing(folder), replacing_folder(folder) as partial:
-        write_voc(partial, run.config.DATA.TEST, dataset, detections)
-        write_coco(partial / "detections.json", dataset, detections)
+    with writing(folder), replacing_folder(folder) as unfinished:
+        write_voc(unfinished, run.config.DATA.TEST, dataset, detections)
+        write_coco(unfinished / "detections.json", dataset, detections)
     return []
 
 

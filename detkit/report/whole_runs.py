@@ -13,9 +13,9 @@ from detkit.config import load_config
 from detkit.config.yaml_file import value_text
 from detkit.errors import ConfigError, ModelError
 from detkit.evaluation.detection_files import read_detections
+from detkit.run.datasets import Datasets
 from detkit.run.folders import refuse_folders, run_of
 from detkit.run.kinds import DETECTIONS, METRICS, RESULTS_FILE
-from detkit.run.plan import Datasets
 from detkit.run.runner import Run
 from detkit.stages.evaluate import evaluate as metrics_of
 from detkit.system.files import writing

@@ -18,8 +18,9 @@ from detkit.data.fingerprint import is_changed
 from detkit.errors import ConfigError, DataError
 from detkit.registry import nearest
 from detkit.run.artifacts import ArtifactStore
+from detkit.run.datasets import Datasets
 from detkit.run.disk import DiskNeed, refuse_small_disk
-from detkit.run.plan import Datasets, Step, plan, refuse_unfit
+from detkit.run.plan import Step, plan, refuse_unfit
 from detkit.run.run_folder import TENSORBOARD, alone_in, begin_records, note_cost, output_folder
 from detkit.run.stage import Context
 from detkit.run.stored import note_run

@@ -13,7 +13,8 @@ from detkit.config import load_config
 from detkit.config.node import Config
 from detkit.config.yaml_file import value_text
 from detkit.errors import ConfigError, DetkitError
-from detkit.run.plan import Datasets, Step
+from detkit.run.datasets import Datasets
+from detkit.run.plan import Step
 from detkit.run.run_folder import output_folder
 from detkit.run.runner import Run
 from detkit.study.measured import Measured, measure

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from detkit.training.validation import Validation
 
 CHECKPOINT = "checkpoint.safetensors"
-METRICS = "metrics.jsonl"
+STEPS_FILE = "metrics.jsonl"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,8 +172,8 @@ def train(
 
     hooks = [
         FiniteLoss(name, lambda: image_ids, advice),
-        MetricsWriter(folder / METRICS, also_every=validation.every if validation else 0),
-        *([TensorBoard(folder / METRICS, tensorboard)] if tensorboard else []),
+        MetricsWriter(folder / STEPS_FILE, also_every=validation.every if validation else 0),
+        *([TensorBoard(folder / STEPS_FILE, tensorboard)] if tensorboard else []),
         Checkpoint(save, settings.checkpoint_every),
         ProgressHook(name),
     ]

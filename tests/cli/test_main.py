@@ -17,7 +17,7 @@ from detkit.cli.main import main
 from detkit.config import load_config
 from detkit.registry import ALL_REGISTRIES, EVALUATORS
 from detkit.report import outputs
-from detkit.run.plan import Datasets
+from detkit.run.datasets import Datasets
 from detkit.system.files import locked
 from detkit.testing import isolated
 

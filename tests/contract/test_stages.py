@@ -13,7 +13,9 @@ import detkit
 from detkit.components import load_components
 from detkit.config import load_config
 from detkit.registry import STAGES
-from detkit.run.plan import Datasets, plan, planned_stages
+from detkit.run.datasets import Datasets
+from detkit.run.givers import planned_stages
+from detkit.run.plan import plan
 from detkit.run.stage import Reads
 from detkit.system.compute import Compute
 

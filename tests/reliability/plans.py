@@ -13,8 +13,9 @@ import pytest
 from detkit.config import load_config
 from detkit.config.node import Config
 from detkit.registry import ALL_REGISTRIES
+from detkit.run.datasets import Datasets
 from detkit.run.last_run import LastRun, differences, keep_plan
-from detkit.run.plan import Datasets, Step, plan
+from detkit.run.plan import Step, plan
 from detkit.system.compute import Compute
 
 QUICK = Path(__file__).parents[2] / "projects" / "rcnn" / "quick.yaml"

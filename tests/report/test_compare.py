@@ -21,8 +21,8 @@ from detkit.evaluation.coco_files import write_coco
 from detkit.evaluation.voc_files import write_voc
 from detkit.report import compare_sides
 from detkit.report.compare import Comparison, Side
+from detkit.run.datasets import Datasets
 from detkit.run.last_run import keep_plan
-from detkit.run.plan import Datasets
 from detkit.stages.evaluate import evaluate
 from detkit.structures import Boxes, Detections
 from detkit.system.files import write_json

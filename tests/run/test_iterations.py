@@ -10,8 +10,8 @@ import torch
 import detkit
 from detkit.cli.main import main
 from detkit.config import load_config
+from detkit.run.datasets import Datasets
 from detkit.run.kinds import DETECTIONS_FILE, UNREFINED_FILE
-from detkit.run.plan import Datasets
 from detkit.stages.detect import load_detections
 
 FEW = "DATA.Shapes.TEST_IMAGES=2"

@@ -11,9 +11,11 @@ from detkit.components import load_components
 from detkit.config import load_config
 from detkit.errors import ConfigError
 from detkit.registry import STAGES
+from detkit.run.datasets import Datasets
+from detkit.run.givers import planned_stages
 from detkit.run.identity import identity_of
 from detkit.run.last_run import LastRun, differences, keep_plan
-from detkit.run.plan import Datasets, plan, planned_stages
+from detkit.run.plan import plan
 from detkit.system.compute import Compute
 
 load_components()

@@ -19,8 +19,8 @@ from detkit.config import load_config
 from detkit.data.images import read_image
 from detkit.regions.network import RegionNetwork
 from detkit.run.artifacts import ArtifactStore
+from detkit.run.datasets import Datasets
 from detkit.run.kinds import DETECTIONS_FILE, UNREFINED_FILE
-from detkit.run.plan import Datasets
 from detkit.run.runner import Run
 from detkit.stages import propose as propose_stage
 from detkit.stages.detect import load_detections

@@ -11,7 +11,7 @@ import pytest
 from detkit.cli.main import main
 from detkit.config import load_config
 from detkit.errors import ConfigError
-from detkit.run.plan import planned_stages
+from detkit.run.givers import planned_stages
 from detkit.stages.detect import Detect, load_detections
 from detkit.stages.detect_folds import DetectFolds
 from detkit.study.ablation import in_folds

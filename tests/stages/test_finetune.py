@@ -12,7 +12,8 @@ from safetensors.torch import load_file
 from detkit.cli.main import main
 from detkit.config import load_config
 from detkit.errors import ConfigError
-from detkit.run.plan import Datasets, plan, refuse_unfit
+from detkit.run.datasets import Datasets
+from detkit.run.plan import plan, refuse_unfit
 from detkit.system.compute import Compute
 
 VALIDATED = ["DATA.VAL=val", "FINETUNE.VALIDATE_EVERY=2", "FINETUNE.VALIDATE_BATCHES=2"]

@@ -16,9 +16,10 @@ from detkit.diagnosis import Trace
 from detkit.evaluation.detection_files import read_detections
 from detkit.report.diagnosis import load_trace
 from detkit.report.export import calibration_of
-from detkit.report.notices import notices
+from detkit.report.losses import loss_files
 from detkit.report.page.judged import Judged
 from detkit.run.artifacts import read_result
+from detkit.run.datasets import Datasets
 from detkit.run.kinds import (
     CLASSIFIER,
     DETECTIONS,
@@ -29,14 +30,12 @@ from detkit.run.kinds import (
     RESULTS_FILE,
     UNREFINED_FILE,
 )
-from detkit.run.plan import Datasets
 from detkit.run.run_folder import COSTS
 from detkit.run.runner import Run
 from detkit.stages.common import read_proposals
 from detkit.stages.detect import load_detections
 from detkit.stages.evaluate import evaluate
 from detkit.structures import Detections, Proposals
-from detkit.training.solver import METRICS as STEPS
 
 FOREIGN = "detection files hold nothing of it"
 
@@ -112,10 +111,9 @@ class Inputs:
         return self.no_judgement
 
     @classmethod
-    def of_run(cls, run: Run) -> Inputs:
-        """The inputs from the finished steps of a run."""
+    def of_run(cls, run: Run, told: Sequence[str]) -> Inputs:
+        """The inputs from the finished steps of a run, and its notices."""
         detected, proposed = run.find(DETECTIONS, "TEST"), run.find(PROPOSALS, "TEST")
-        found = {step.id.lower(): run.result(step) for step in run.steps}
         classified, evaluated = run.find(CLASSIFIER, "TRAIN"), run.find(METRICS, "TEST")
         dataset = run.datasets("TEST") if detected else None
         return cls(
@@ -128,12 +126,12 @@ class Inputs:
             metrics=read_result(evaluated / RESULTS_FILE).get("metrics", {}) if evaluated else {},
             calibration=calibration_of(run) if detected else None,
             trace=load_trace(run, detected) if detected else None,
-            training={name: _lines(path / STEPS) for name, path in found.items() if path and (path / STEPS).is_file()},
+            training={step.id.lower(): _lines(file) for step, file in loss_files(run).items()},
             mining=read_result(classified / REPORT_FILE) if classified else {},
             train=run.datasets("TRAIN") if classified else None,
             steps=_steps(run),
             labels=[step.label for step in run.steps],
-            notices=notices(run),
+            notices=told,
         )
 
     @classmethod
