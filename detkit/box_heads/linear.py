@@ -42,26 +42,23 @@ class ClassLinear(BoxHead):
 
     def refine(self, features: Tensor, boxes: Boxes, labels: Tensor) -> Boxes:
         """The boxes moved by the transforms of their labels, not clipped."""
-        deltas = self.outputs(features, labels, self.scale_)
-        return decode_boxes(boxes, deltas, inclusive=self.inclusive, coder=self.coder)
-
-    def every_class(self, features: Tensor, corners: Tensor) -> Tensor:
-        """(N, K, 4) boxes, moved by the transform of each class."""
-        return self.every_move(features, corners, self.scale_)
-
-    def every_move(self, inputs: Tensor, corners: Tensor, scale: Tensor) -> Tensor:
-        """``every_class`` for (N, D) inputs, which are multiplied by the scale ()."""
-        deltas = inputs @ (self.weight_ * scale).flatten(0, 1).T + self.bias_.flatten()
-        deltas = deltas.unflatten(1, (self.num_classes, 4))
-        return moved_corners(corners[:, None], deltas, inclusive=self.inclusive, coder=self.coder)
-
-    def outputs(self, inputs: Tensor, labels: Tensor, scale: Tensor) -> Tensor:
-        """(N, 4) outputs of each row's class for (N, D) inputs, which are multiplied by the scale ()."""
+        inputs, scale = self.inputs(features)
         deltas = torch.zeros(len(labels), 4)
         for k in labels.unique().tolist():
             own = labels == k
             deltas[own] = inputs[own] @ (self.weight_[k] * scale).T + self.bias_[k]
-        return deltas
+        return decode_boxes(boxes, deltas, inclusive=self.inclusive, coder=self.coder)
+
+    def every_class(self, features: Tensor, corners: Tensor) -> Tensor:
+        """(N, K, 4) boxes, moved by the transform of each class."""
+        inputs, scale = self.inputs(features)
+        deltas = inputs @ (self.weight_ * scale).flatten(0, 1).T + self.bias_.flatten()
+        deltas = deltas.unflatten(1, (self.num_classes, 4))
+        return moved_corners(corners[:, None], deltas, inclusive=self.inclusive, coder=self.coder)
+
+    def inputs(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """What the outputs are linear in, here the (N, D) features, and the scale () of the weights."""
+        return features, self.scale_
 
     def state(self) -> dict[str, Tensor]:
         """Weight (K, 4, D) and bias (K, 4) for scaled features, and the scale ()."""

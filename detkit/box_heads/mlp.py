@@ -12,14 +12,12 @@ from torch import Tensor
 from torch.nn import functional as F
 from typing_extensions import Self
 
-from detkit.box_heads.coding import decode_boxes
 from detkit.box_heads.descent import Descent
 from detkit.box_heads.linear import LinearBoxHead
 from detkit.config.ranges import Fraction, NonNegative, Positive
 from detkit.progress import Progress
 from detkit.regions.source import FeatureSource, LinearHead
 from detkit.registry import BOX_HEADS
-from detkit.structures import Boxes
 from detkit.structures.state import checked_state
 
 SAME = 1e-6
@@ -122,18 +120,9 @@ class MLP(LinearBoxHead):
         self.describe(examples, epochs=self.descent.epochs, hidden_dim=self.hidden_dim)
         return self
 
-    def refine(self, features: Tensor, boxes: Boxes, labels: Tensor) -> Boxes:
-        """The boxes moved by the transforms of their labels, not clipped."""
-        deltas = self.outputs(self._units(features), labels, torch.ones(()))
-        return decode_boxes(boxes, deltas, inclusive=self.inclusive, coder=self.coder)
-
-    def every_class(self, features: Tensor, corners: Tensor) -> Tensor:
-        """(N, K, 4) boxes, moved by the transform of each class."""
-        return self.every_move(self._units(features), corners, torch.ones(()))
-
-    def _units(self, features: Tensor) -> Tensor:
-        """(N, H) hidden units of (N, D) features."""
-        return F.relu(F.linear(features, self.hidden_weight_ * self.scale_, self.hidden_bias_))
+    def inputs(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """The (N, H) hidden units of (N, D) features, and a scale of 1."""
+        return F.relu(F.linear(features, self.hidden_weight_ * self.scale_, self.hidden_bias_)), torch.ones(())
 
     def _first_weights(self, rng: np.random.Generator) -> Tensor:
         """(H, D) Gaussian weights that keep the norm of what they are applied to. Source: He et al., 2015."""
