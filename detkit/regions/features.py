@@ -45,6 +45,7 @@ class RegionFeatures(ABC):
         given = self._images([request for request in requests if len(request[1])], layers)
         for image, rows in requests:
             yield next(given) if len(rows) else (image, {layer: torch.zeros(0, self.dim(layer)) for layer in layers})
+        assert next(given, None) is None, "a result for each request"
 
     @abstractmethod
     def _images(self, requests: Sequence[Request], layers: Sequence[str]) -> Iterator[tuple[int, dict[str, Tensor]]]:
