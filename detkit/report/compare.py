@@ -42,7 +42,7 @@ class Side:
 
 
 @dataclass(frozen=True, eq=False)
-class Comparison:
+class ComparedDetectors:
     """The comparison of two detectors.
 
     Args:
@@ -108,7 +108,7 @@ class Comparison:
         return {"kind": change.kind, "verdict": change.verdict, **found}
 
 
-def compare(config: Config, dataset: Dataset, first: Side, second: Side) -> Comparison:
+def compare(config: Config, dataset: Dataset, first: Side, second: Side) -> ComparedDetectors:
     """Compares two detectors on one data set.
 
     Args:
@@ -130,4 +130,4 @@ def compare(config: Config, dataset: Dataset, first: Side, second: Side) -> Comp
         raise ConfigError(f"EVALUATORS: {config.EVALUATORS} give no AP by class; add VOC or COCO")
     shown = (first.shown(), second.shown())
     listed = changes(list(dataset), *shown, dataset.class_names, strict_iou=config.EVALUATION.VOC.STRICT_IOU)
-    return Comparison(list(dataset), dataset.class_names, (first, second), shown, aps, listed)
+    return ComparedDetectors(list(dataset), dataset.class_names, (first, second), shown, aps, listed)

@@ -15,7 +15,7 @@ from detkit.evaluation.bootstrap import Paired, PairedAPs
 from detkit.evaluation.changes import KINDS
 from detkit.evaluation.table import aligned
 from detkit.evaluation.voc import RIGHT, WRONG
-from detkit.report.compare import Comparison
+from detkit.report.compare import ComparedDetectors
 from detkit.run.last_run import shown_setting
 from detkit.visualize import picture_grid
 
@@ -25,7 +25,7 @@ BOXES = 12
 """Boxes of a picture, the best."""
 
 
-def comparison_text(found: Comparison, settings: Sequence[tuple[str, Any, Any]] = ()) -> str:
+def comparison_text(found: ComparedDetectors, settings: Sequence[tuple[str, Any, Any]] = ()) -> str:
     """The text of a comparison: differing settings, AP, thresholds, changes by class, images with most changes.
 
     Args:
@@ -40,7 +40,7 @@ def comparison_text(found: Comparison, settings: Sequence[tuple[str, Any, Any]] 
     return "\n\n".join(parts)
 
 
-def comparison_sheet(found: Comparison) -> np.ndarray | None:
+def comparison_sheet(found: ComparedDetectors) -> np.ndarray | None:
     """The images with the most changes, a row each: changed detections of the first run left, of the second right.
 
     Returns:
@@ -59,7 +59,7 @@ def comparison_sheet(found: Comparison) -> np.ndarray | None:
     )
 
 
-def _rows(found: Comparison, image: int, side: int) -> torch.Tensor:
+def _rows(found: ComparedDetectors, image: int, side: int) -> torch.Tensor:
     """The changed detections of one run in one image."""
     rows = [(change.first, change.second)[side] for change in found.changes if change.image == image]
     return torch.tensor([row for row in rows if row >= 0], dtype=torch.int64)
@@ -80,7 +80,7 @@ def _figures(own: Paired) -> list[str]:
     return [f"{100 * own.first:.1f}", f"{100 * own.second:.1f}", f"{100 * own.difference.value:+.1f}", interval, sure]
 
 
-def _counts(found: Comparison) -> str:
+def _counts(found: ComparedDetectors) -> str:
     """How many detections changed, by class and kind, and from which score on detections are shown."""
     columns = [(kind, verdict) for kind in KINDS for verdict in (RIGHT, WRONG)]
     limits = [side.thresholds.tolist() for side in found.sides]
@@ -94,7 +94,7 @@ def _counts(found: Comparison) -> str:
     return aligned([*rows, totals]) + f"\nthresholds: {sources}"
 
 
-def _most(found: Comparison) -> list[str]:
+def _most(found: ComparedDetectors) -> list[str]:
     ranked = found.most_changed(MOST)
     lines = [[one_line(found.samples[image].image_id), str(number)] for image, number in ranked]
     return [aligned([["images that changed most", "detections"], *lines])] if ranked else []

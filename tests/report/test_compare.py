@@ -20,7 +20,7 @@ from detkit.config import load_config
 from detkit.evaluation.coco_files import write_coco
 from detkit.evaluation.voc_files import write_voc
 from detkit.report import compare_sides
-from detkit.report.compare import Comparison, Side
+from detkit.report.compare import ComparedDetectors, Side
 from detkit.run.datasets import Datasets
 from detkit.run.last_run import keep_plan
 from detkit.stages.evaluate import evaluate
@@ -134,7 +134,7 @@ def test_a_run_does_not_differ_from_itself(in_runs, tmp_path, capsys):
 
 def test_a_threshold_that_no_score_reaches_is_none_in_json():
     sides = (Side("a", [], torch.tensor([0.5, float("inf")]), "best F1"),) * 2
-    runs = Comparison([], ("cat", "dog"), sides, ([], []), {}, []).plain()["runs"]
+    runs = ComparedDetectors([], ("cat", "dog"), sides, ([], []), {}, []).plain()["runs"]
     assert [run["thresholds"] for run in runs] == [{"cat": 0.5, "dog": None}] * 2
 
 
