@@ -132,7 +132,7 @@ def _init_of(module: object) -> Path | None:
 
 
 def _is_copy(folder: Path, other: Path) -> bool:
-    return folder.name == other.name and _sources(folder) == _sources(other)
+    return folder.name == other.name and other.is_dir() and _sources(folder) == _sources(other)
 
 
 def _sources(folder: Path) -> dict[str, bytes]:

@@ -65,7 +65,7 @@ class Judge:
         wanted = [(image, np.unique(rows[at])) for image, at in enumerate(candidates)]
         given = self.box_features.images(wanted, [layer]) if head.reads_features else iter(())
         voc = VOC(class_names=self.class_names)
-        for (image, sample), at in zip(enumerate(index.samples), candidates, strict=True):
+        for image, (sample, at) in enumerate(zip(index.samples, candidates, strict=True)):
             own, own_labels, own_scores = rows[at], labels[at], scores[at]
             read = torch.zeros(len(at), 0)
             if head.reads_features:

@@ -66,8 +66,9 @@ def features_are_read_as_often_as_it_says(make: Any) -> None:
     head = LinearHead(torch.zeros(K + 1, D), torch.zeros(K + 1))
     classifier.fit(source, np.random.default_rng(1), head=head, progress=seen)
     images, most = source.index.num_images, classifier.passes
-    expect(source.sweeps <= most, f"passes is {most}, fit read all features {source.sweeps} times")
-    expect(seen.done <= images * most, f"fit told of {seen.done} images, expected {images} in each of {most} passes")
+    # a fit that takes chosen rows makes no pass, and one that is quick tells of none
+    expect(source.sweeps in (0, most), f"passes is {most}, fit read all features {source.sweeps} times")
+    expect(seen.done in (0, images * most), f"fit told of {seen.done} images, expected {images} in {most} passes")
     if classifier.needs_head or not classifier.reads_features:
         return
     seen, most = CountedProgress(), classifier.fold_passes(3)
