@@ -19,7 +19,7 @@ from detkit.run.disk import DiskNeed, training_need
 from detkit.run.kinds import HEADS_FILE, NETWORK, NETWORK_FILE, PROPOSALS
 from detkit.run.stage import Context, Need, Reads, Stage
 from detkit.stages.common import load_network, refuse_without_truths, region_index, save_heads
-from detkit.training.finetune import FinetuneSettings, finetune, refuse_costly_steps
+from detkit.training.finetune import FinetuneSettings, finetune, refuse_costly_steps, refuse_moved_regions
 from detkit.training.freeze import freeze_before
 from detkit.training.region_objective import RegionObjective
 from detkit.training.solver import CHECKPOINT
@@ -73,10 +73,11 @@ class Finetune(Stage):
         )
 
     def check(self, config: Config) -> None:
-        """Builds all components; refuses a costly sampler, an unknown layer, and validation without DATA.VAL."""
+        """Builds all components; refuses settings of theirs that do not fit, and validation without DATA.VAL."""
         settings = config.settings("FINETUNE", FinetuneSettings)
         objective = _objective(config, RegionIndex.build([], [], 1))
         refuse_costly_steps(objective.extractor, objective.sampler, settings)
+        refuse_moved_regions(objective, settings)
         freeze_before(shape_of_network(config), settings.tune_from, change=False)
         if settings.validate_every and not config.DATA.VAL:
             raise ConfigError(

@@ -119,11 +119,7 @@ def finetune(
     refuse_costly_steps(objective.extractor, objective.sampler, settings)
     objective.extractor.run_on(compute.device)
     freeze_before(backbone, settings.tune_from)
-    if settings.jitter_boxes and not objective.takes_moved_regions:
-        raise ConfigError(
-            f"FINETUNE.JITTER_BOXES: {settings.jitter_boxes}, but {type(objective).__name__} learns where regions are; "
-            "allowed with it: 0"
-        )
+    refuse_moved_regions(objective, settings)
     if settings.jitter_boxes or settings.jitter_colours:
         objective.jitter = Jitter(settings.jitter_boxes, settings.jitter_colours)
     measured = None
@@ -149,4 +145,17 @@ def refuse_costly_steps(extractor: RegionExtractor, sampler: RegionSampler, sett
             f"REGION_SAMPLER.NAME: {type(sampler).__name__} draws from the whole data set, so each step would convolve "
             f"about as many images as it has regions with {type(extractor).__name__}; use ImageCentric, "
             "or allow it with FINETUNE.ALLOW_WHOLE_IMAGES true"
+        )
+
+
+def refuse_moved_regions(objective: RegionObjective, settings: FinetuneSettings) -> None:
+    """Refuses to move regions at random if the objective learns where they are.
+
+    Raises:
+        ConfigError: if JITTER_BOXES is above 0 and the objective takes no moved regions.
+    """
+    if settings.jitter_boxes and not objective.takes_moved_regions:
+        raise ConfigError(
+            f"FINETUNE.JITTER_BOXES: {settings.jitter_boxes}, but {type(objective).__name__} learns where regions are; "
+            "allowed with it: 0"
         )

@@ -101,3 +101,10 @@ def test_quick_trains_compresses_and_detects(tmp_path, monkeypatch):
     found = {run: detkit.load(f"{run}/model", device="cpu").detect(image, 0.0) for run in ("run", "small", "full")}
     assert len(found["small"]) > 0
     torch.testing.assert_close(found["run"].scores, found["full"].scores, rtol=0, atol=1e-3)
+
+
+def test_moved_regions_are_refused_before_anything_runs(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", "--config", "projects/fast_rcnn/quick.yaml", *SMALL, "FINETUNE.JITTER_BOXES=0.1"]) == 2
+    assert "FINETUNE.JITTER_BOXES: 0.1, but MultiTask learns where regions are" in capsys.readouterr().err
+    assert not Path("artifacts").exists() and not Path("runs").exists()
