@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import cv2
 import numpy as np
@@ -12,10 +12,11 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-from detkit.backbones.base import Backbone
+from detkit.backbones.base import Backbone, LayerSpec
 from detkit.errors import ConfigError
 from detkit.regions.base import RegionExtractor, RegionInputs, RegionView
 from detkit.regions.passes import device_of, in_passes, no_rows
+from detkit.regions.windows import RegionWindows
 from detkit.structures import Boxes
 from detkit.system.memory import FreedMemory
 
@@ -31,15 +32,17 @@ class ScaledMaps(RegionExtractor):
         short_sides: lengths to which the shorter side of the image is scaled.
         long_side: maximal length of the longer side of a scaled image; a longer image is scaled less. 0 takes 1.5 times
             the longest of ``short_sides``.
+        wider: factor on width and height of a second window of each region; 0 for no second window.
 
     Raises:
-        ConfigError: if ``long_side`` is less than the longest of ``short_sides``.
+        ConfigError: if ``long_side`` is less than the longest of ``short_sides``, or ``wider`` is above 0 and at most
+            1.
     """
 
     per_image = True
     hands_over_images = True
 
-    def __init__(self, input_size: int, short_sides: Sequence[int], long_side: int) -> None:
+    def __init__(self, input_size: int, short_sides: Sequence[int], long_side: int, wider: float = 0.0) -> None:
         longest = max(short_sides)
         if long_side and long_side < longest:
             raise ConfigError(
@@ -49,7 +52,12 @@ class ScaledMaps(RegionExtractor):
         self.input_size = input_size
         self.short_sides = tuple(short_sides)
         self.long_side = long_side or round(1.5 * longest)
+        self.windows = RegionWindows(wider, extractor=type(self))
         self._freed = FreedMemory()
+
+    def describe(self, layers: Mapping[str, LayerSpec]) -> Mapping[str, LayerSpec]:
+        """The backbone's shapes, with twice the channels if there is a wider window."""
+        return self.windows.describe(layers)
 
     def areas(self, boxes: np.ndarray) -> np.ndarray:
         """(n, 4) float64: the part of the image that each of n regions is pooled from; here the region itself."""
@@ -92,8 +100,10 @@ class ScaledMaps(RegionExtractor):
         Returns:
             ``scale`` (n,) int64, position in ``short_sides`` of each region's scale; ``image<s>`` (h, w, 3) uint8, the
             image at each of these scales; ``areas`` (n, 4) float32 in the scaled image, or in its mirror image for a
-            mirrored region; ``flips`` (n,) bool.
+            mirrored region; ``flips`` (n,) bool. With wider windows there are 2 n of each, as ``RegionWindows`` orders
+            them.
         """
+        boxes, flips = self.windows.of(boxes, flips)
         height, width = image.shape[:2]
         scales = [min(short / min(height, width), self.long_side / max(height, width)) for short in self.short_sides]
         sizes = [(max(1, round(width * scale)), max(1, round(height * scale))) for scale in scales]
@@ -122,10 +132,12 @@ class ScaledMaps(RegionExtractor):
         At each scale an image is convolved once as it is, once mirrored, or both, as its regions need.
         """
         self._freed.bound()
-        parts = [self._one_image(backbone, i, layers, pad_to) for i in inputs if len(i["areas"])]
-        if not parts:
-            return no_rows(backbone, layers)
-        return {name: torch.cat([p[name] for p in parts]) for name in layers}
+        filled = [i for i in inputs if len(i["areas"])]
+        if not filled:
+            return self.windows.join(no_rows(backbone, layers), [])
+        parts = [self._one_image(backbone, i, layers, pad_to) for i in filled]
+        found = {name: torch.cat([p[name] for p in parts]) for name in layers}
+        return self.windows.join(found, [len(i["areas"]) for i in filled])
 
     def _one_image(
         self, backbone: Backbone, prepared: RegionInputs, layers: Sequence[str], pad_to: int

@@ -40,10 +40,12 @@ class SharedMap(ScaledMaps):
         long_side: maximal length of the longer side of a scaled image; a longer image is scaled less. 0 takes 1.5 times
             the longest of ``short_sides``.
         sampling_ratio: sampling points of a bin in each direction; 0 takes one for each map cell that the bin covers.
+        wider: factor on width and height for a second, wider window of each region around the same centre; more than 1,
+            or 0 for no second window. Its features are appended to those of the region, in fine-tuning, too.
 
     Raises:
-        ConfigError: if the padding leaves no pixel for the region, or ``long_side`` is less than the longest of
-            ``short_sides``.
+        ConfigError: if the padding leaves no pixel for the region, ``long_side`` is less than the longest of
+            ``short_sides``, or ``wider`` is above 0 and at most 1.
 
     Source: SPP-net, section 4.1 (scale of a region); RoIAlign of Mask R-CNN, section 3.
 
@@ -71,8 +73,10 @@ class SharedMap(ScaledMaps):
         short_sides: tuple[Annotated[int, Positive], ...] = (),
         long_side: Annotated[int, NonNegative] = 0,
         sampling_ratio: Annotated[int, NonNegative] = 0,
+        wider: Annotated[float, NonNegative] = 0.0,
     ) -> None:
-        super().__init__(input_size, short_sides or tuple(round(input_size * scale) for scale in SCALES), long_side)
+        sides = short_sides or tuple(round(input_size * scale) for scale in SCALES)
+        super().__init__(input_size, sides, long_side, wider)
         self.padding = padding_of(type(self), padding, input_size)
         self.sampling_ratio = sampling_ratio
 

@@ -12,11 +12,11 @@ from torch import Tensor
 
 from detkit.backbones.base import Backbone, LayerSpec
 from detkit.config.ranges import NonNegative
-from detkit.errors import ConfigError
 from detkit.regions.base import RegionExtractor, RegionInputs, RegionView, padding_of
 from detkit.regions.device_warp import warp_on_device
 from detkit.regions.passes import device_of, in_passes, no_rows
 from detkit.regions.warp import WarpWindows, warp_crops, warp_windows
+from detkit.regions.windows import RegionWindows
 from detkit.registry import REGION_EXTRACTORS
 from detkit.structures import Boxes
 
@@ -79,27 +79,25 @@ class WarpedCrops(RegionExtractor):
         mirror: bool = False,
         wider: Annotated[float, NonNegative] = 0.0,
     ) -> None:
-        if 0 < wider <= 1:
-            raise ConfigError(f"REGION_EXTRACTOR.WarpedCrops.WIDER: {wider} is not wider; allowed: 0, or more than 1")
         self.input_size = input_size
         self.padding = padding_of(type(self), padding, input_size)
         self.mode: Literal["warp", "square"] = mode
         self.context = context
         self.finetune_pixels: Literal["uint8", "float32"] = finetune_pixels
         self.pixels: Literal["uint8", "float32"] = feature_pixels
-        self.mirror, self.wider = mirror, wider
+        self.mirror = mirror
+        self.windows = RegionWindows(wider, extractor=type(self))
 
     def for_training(self) -> WarpedCrops:
         """An extractor of one crop for each region, in the dtype FINETUNE_PIXELS."""
         other = copy.copy(self)
-        other.pixels, other.mirror, other.wider = self.finetune_pixels, False, 0.0
+        other.pixels, other.mirror = self.finetune_pixels, False
+        other.windows = RegionWindows(0, extractor=type(self))
         return other
 
     def describe(self, layers: Mapping[str, LayerSpec]) -> Mapping[str, LayerSpec]:
         """The backbone's shapes, with twice the channels if there is a wider crop."""
-        if not self.wider:
-            return layers
-        return {name: LayerSpec((2 * spec.shape[0], *spec.shape[1:])) for name, spec in layers.items()}
+        return self.windows.describe(layers)
 
     def run_on(self, device: torch.device) -> None:
         """Lets workers warp for a CPU, and the device itself for a GPU."""
@@ -111,9 +109,8 @@ class WarpedCrops(RegionExtractor):
         If the device warps, ``image``, ``clips`` (n, 4) and ``flips`` replace ``crops``. With a wider crop there are 2
         n rows: first the crops of all regions, then their wider crops.
         """
-        if self.wider:
-            boxes, flips = Boxes.cat([boxes, _widened(boxes, self.wider)]), np.tile(flips, 2)
-        windows = self._windows(image, boxes)
+        boxes, flips = self.windows.of(boxes, flips)
+        windows = self._warp_windows(image, boxes)
         if self.hands_over_images:
             valid = windows.placed(flips)
             return {"image": image, "clips": windows.clip, "flips": np.asarray(flips, bool), "valid": valid}
@@ -122,7 +119,7 @@ class WarpedCrops(RegionExtractor):
 
     def view(self, image: np.ndarray, box: Boxes) -> RegionView:
         """The crop in whole grey levels, 0 outside the image's pixels."""
-        windows, unflipped = self._windows(image, box), np.zeros(1, bool)
+        windows, unflipped = self._warp_windows(image, box), np.zeros(1, bool)
         crops, valid = warp_crops(image, windows, unflipped, self.input_size)
         return RegionView(crops[0], valid[0], windows.window[0], is_crop=True)
 
@@ -131,7 +128,7 @@ class WarpedCrops(RegionExtractor):
 
         None if the network sees more than one crop of a region.
         """
-        if self.mirror or self.wider:
+        if self.mirror or self.windows.wider:
             return None
         return {
             "size": self.input_size,
@@ -141,7 +138,7 @@ class WarpedCrops(RegionExtractor):
             "pixels": self.pixels,
         }
 
-    def _windows(self, image: np.ndarray, boxes: Boxes) -> WarpWindows:
+    def _warp_windows(self, image: np.ndarray, boxes: Boxes) -> WarpWindows:
         size = (image.shape[0], image.shape[1])
         return warp_windows(boxes.numpy(), size, self.input_size, self.padding, self.mode, self.context)
 
@@ -151,7 +148,7 @@ class WarpedCrops(RegionExtractor):
         """The named layers, each (N, D). The crops of all images run together."""
         filled = [i for i in inputs if len(i["valid"])]
         if not filled:
-            return {name: rows.tile(1, 2 if self.wider else 1) for name, rows in no_rows(backbone, layers).items()}
+            return self.windows.join(no_rows(backbone, layers), [])
         device = device_of(backbone)
         crops = torch.cat([self._crops(i, device) for i in filled])
         valid = torch.cat([torch.from_numpy(i["valid"]) for i in filled])
@@ -165,8 +162,7 @@ class WarpedCrops(RegionExtractor):
             back = {name: _mirrored(rows.float(), backbone.layers[name].shape) for name, rows in other.items()}
             return {name: (rows.float() + back[name]) / 2 for name, rows in found.items()}
 
-        found = in_passes(run, [crops, valid], pad_to)
-        return _side_by_side(found, [len(i["valid"]) // 2 for i in filled]) if self.wider else found
+        return self.windows.join(in_passes(run, [crops, valid], pad_to), [len(i["valid"]) for i in filled])
 
     def _crops(self, prepared: RegionInputs, device: torch.device) -> Tensor:
         if "crops" in prepared:
@@ -175,22 +171,6 @@ class WarpedCrops(RegionExtractor):
         return warp_on_device(image.to(device), clips, places, flips, self.input_size, self.pixels)
 
 
-def _widened(boxes: Boxes, times: float) -> Boxes:
-    """Boxes so many times as wide and high around the same centres."""
-    corners = boxes.tensor.double()
-    centre, half = (corners[:, :2] + corners[:, 2:]) / 2, (corners[:, 2:] - corners[:, :2]) * (times / 2)
-    return Boxes(torch.cat([centre - half, centre + half], 1).float())
-
-
 def _mirrored(rows: Tensor, shape: tuple[int, ...]) -> Tensor:
     """(N, D) features of a layer of that shape, each row of cells from right to left."""
     return rows.unflatten(1, shape).flip(-1).flatten(1) if len(shape) == 3 else rows
-
-
-def _side_by_side(found: Mapping[str, Tensor], counts: Sequence[int]) -> dict[str, Tensor]:
-    """(n, 2 D) features of regions and, behind them, of their windows; of each image the regions came first."""
-    joined = {}
-    for name, rows in found.items():
-        images = rows.split([2 * count for count in counts])
-        joined[name] = torch.cat([torch.cat(own.chunk(2), 1) for own in images])
-    return joined

@@ -65,7 +65,7 @@ class RegionObjective(Objective):
     ) -> None:
         super().__init__()
         self.index, self.extractor, self.sampler = index, extractor.for_training(), sampler
-        self.layers, self.settings, self.seed = layers, settings, seed
+        self.layers, self.settings, self.seed = self.extractor.describe(layers), settings, seed
         self.last_layer = list(layers)[-1]
 
     def on(self, index: RegionIndex) -> Self:

@@ -33,9 +33,12 @@ class RoIPool(ScaledMaps):
             does not round and takes the mean of bilinear samples (RoIAlign of Mask R-CNN).
         origin: centre of the map's first cell: "network" takes its true position, "zero" takes pixel 0, as the paper's
             code does for every network.
+        wider: factor on width and height for a second, wider window of each region around the same centre; more than 1,
+            or 0 for no second window. Its features are appended to those of the region, in fine-tuning, too.
 
     Raises:
-        ConfigError: if ``long_side`` is less than the longest of ``short_sides``.
+        ConfigError: if ``long_side`` is less than the longest of ``short_sides``, or ``wider`` is above 0 and at most
+            1.
 
     Example:
         >>> import numpy as np
@@ -59,8 +62,9 @@ class RoIPool(ScaledMaps):
         long_side: Annotated[int, NonNegative] = 1000,
         pool: Literal["max", "align"] = "max",
         origin: Literal["network", "zero"] = "network",
+        wider: Annotated[float, NonNegative] = 0.0,
     ) -> None:
-        super().__init__(input_size, short_sides, long_side)
+        super().__init__(input_size, short_sides, long_side, wider)
         self.pool = pool
         self.origin = origin
 

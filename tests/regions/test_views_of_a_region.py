@@ -9,10 +9,17 @@ from torch.testing import assert_close
 
 from detkit.backbones.tiny import TinyNet
 from detkit.errors import ConfigError
+from detkit.regions.shared_map import SharedMap
 from detkit.regions.warped_crops import WarpedCrops
 from detkit.structures import Boxes
+from projects.fast_rcnn.roi_pool import RoIPool
 
 LAYERS = ["pool5", "fc7"]
+SETTINGS = {
+    WarpedCrops: {"padding": 0},
+    SharedMap: {"padding": 0, "short_sides": (32, 64)},
+    RoIPool: {"short_sides": (32, 64), "pool": "align"},
+}
 BOXES = Boxes.of([[10, 10, 30, 40], [5.5, 3, 60, 50.5]])
 
 
@@ -28,10 +35,11 @@ def image():
 
 
 @torch.no_grad()
-def features(backbone, image, boxes=BOXES, images=1, **settings):
+def features(backbone, image, boxes=BOXES, images=1, kind=WarpedCrops, flip=False, **settings):
     # Without context a box of whole pixels has the mirrored crop in the mirrored image.
-    extractor = WarpedCrops(input_size=32, padding=0, **settings)
-    prepared = [extractor.prepare(image, boxes, np.zeros(len(boxes), bool)) for _ in range(images)]
+    settings = SETTINGS[kind] | settings
+    extractor = kind(input_size=32, **settings)
+    prepared = [extractor.prepare(image, boxes, np.full(len(boxes), flip)) for _ in range(images)]
     return extractor.forward(backbone, prepared, LAYERS)
 
 
@@ -51,35 +59,46 @@ def test_a_mirrored_region_has_the_same_vector(backbone, image):
     assert_close(features(backbone, image[:, ::-1].copy(), boxes.flip(80), mirror=True)["fc7"], one, atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize("images", [1, 2])
-def test_a_wider_window_stands_behind_the_region(backbone, image, images):
+@pytest.mark.parametrize("kind", SETTINGS)
+@pytest.mark.parametrize(("images", "flip"), [(1, False), (2, False), (1, True)])
+def test_a_wider_window_stands_behind_the_region(backbone, image, images, flip, kind):
     # (10, 10, 30, 40) twice as wide and high around (20, 25) is (0, -5, 40, 55).
     boxes, wide = Boxes.of([[10, 10, 30, 40], [20, 20, 40, 30]]), Boxes.of([[0, -5, 40, 55], [10, 15, 50, 35]])
-    found = features(backbone, image, boxes, images, wider=2.0)
-    apart = [features(backbone, image, own, images) for own in (boxes, wide)]
+    found = features(backbone, image, boxes, images, kind, flip, wider=2.0)
+    apart = [features(backbone, image, own, images, kind, flip) for own in (boxes, wide)]
     for name in LAYERS:
         assert_close(found[name], torch.cat([a[name] for a in apart], 1), rtol=1e-4, atol=1e-5)
 
 
-def test_a_wider_window_doubles_the_channels(backbone):
-    described = WarpedCrops(input_size=32, wider=1.5).describe(backbone.layers)
+@pytest.mark.parametrize("kind", SETTINGS)
+def test_a_wider_window_doubles_the_channels(backbone, kind):
+    described = kind(input_size=32, wider=1.5).describe(backbone.layers)
     assert [described[name].shape[0] for name in LAYERS] == [2 * backbone.layers[name].shape[0] for name in LAYERS]
     assert described["pool5"].shape[1:] == backbone.layers["pool5"].shape[1:]
 
 
-def test_no_region_has_no_features_of_the_described_length(backbone, image):
-    found = features(backbone, image, Boxes.of([]), wider=1.5)
+@pytest.mark.parametrize("kind", SETTINGS)
+def test_no_region_has_no_features_of_the_described_length(backbone, image, kind):
+    found = features(backbone, image, Boxes.of([]), kind=kind, wider=1.5)
     assert {name: tuple(rows.shape) for name, rows in found.items()}["fc7"] == (0, 32)
 
 
-def test_the_network_is_tuned_on_one_crop():
+def test_the_network_is_tuned_on_one_crop(backbone):
     tuned = WarpedCrops(input_size=32, mirror=True, wider=1.5).for_training()
-    assert (tuned.mirror, tuned.wider) == (False, 0)
+    assert not tuned.mirror
+    assert tuned.describe(backbone.layers) == backbone.layers
 
 
-def test_a_window_that_is_not_wider_is_refused():
-    with pytest.raises(ConfigError, match=r"WIDER: 0\.8 is not wider; allowed: 0, or more than 1"):
-        WarpedCrops(input_size=32, wider=0.8)
+@pytest.mark.parametrize("kind", [SharedMap, RoIPool])
+def test_a_pooling_network_is_tuned_on_both_windows(backbone, kind):
+    tuned = kind(input_size=32, wider=1.5).for_training()
+    assert tuned.describe(backbone.layers)["fc7"].dim == 2 * backbone.layers["fc7"].dim
+
+
+@pytest.mark.parametrize("kind", SETTINGS)
+def test_a_window_that_is_not_wider_is_refused(kind):
+    with pytest.raises(ConfigError, match=rf"{kind.__name__}\.WIDER: 0\.8 is not wider; allowed: 0, or more than 1"):
+        kind(input_size=32, wider=0.8)
 
 
 @pytest.mark.parametrize("settings", [{"mirror": True}, {"wider": 1.5}])

@@ -35,10 +35,10 @@ def index(tmp_path):
 
 @pytest.fixture
 def make(project, index):
-    def make(dims=None, mirror=True, head_norm=0.0, **keys):
+    def make(dims=None, mirror=True, head_norm=0.0, wider=0.0, **keys):
         return project.objective.MultiTask(
             index=index,
-            extractor=project.roi_pool.RoIPool(input_size=32, short_sides=(64,)),
+            extractor=project.roi_pool.RoIPool(input_size=32, short_sides=(64,), wider=wider),
             sampler=project.sampler.Hierarchical(batch_size=16),
             layers={name: LayerSpec((dim,)) for name, dim in (dims or DIMS).items()},
             settings=FinetuneSettings(mirror=mirror, head_norm=head_norm),
@@ -53,6 +53,16 @@ def make(project, index):
 def backbone():
     torch.manual_seed(0)
     return TinyNet(input_size=32, width=4, fc_dim=8)
+
+
+def test_heads_learn_from_both_windows_of_a_region(make, backbone):
+    objective = make(wider=1.8, box_std=0.5)
+    losses = objective.losses(backbone, objective.batch(0, ALONE))
+    sum(losses.terms.values()).backward()
+    for head in (objective.classes, objective.boxes):
+        region, around = head.linear.weight.grad.chunk(2, 1)
+        assert region.shape == around.shape == (len(head.linear.weight), 8)
+        assert region.abs().sum() > 0 and around.abs().sum() > 0 and not torch.equal(region, around)
 
 
 def test_losses_are_those_of_eqs_1_to_3_over_all_regions_of_the_step(make, backbone):
