@@ -25,7 +25,7 @@ from detkit.run.kinds import (
 from detkit.run.runner import Run
 from detkit.run.shards import save_tensors
 from detkit.stages.calibrate import load_calibration
-from detkit.stages.common import read_layer
+from detkit.stages.readers import read_layer
 from detkit.system.files import replacing_folder, writing
 
 SLOT_OF = {

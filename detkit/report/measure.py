@@ -25,7 +25,8 @@ from detkit.regions.source import NORM_IMAGES
 from detkit.run.kinds import PROPOSALS, PROPOSALS_FILE
 from detkit.run.runner import Run
 from detkit.run.shards import split_images
-from detkit.stages.common import build_reader, feature_layers, read_proposals
+from detkit.stages.readers import build_reader, feature_layers
+from detkit.stages.regions import read_proposals
 from detkit.structures import Boxes, Proposals, Sample
 from detkit.system.processes import num_cores
 from detkit.training.solver import CHECKPOINT, STEPS_FILE, SolverSettings

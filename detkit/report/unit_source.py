@@ -17,7 +17,9 @@ from detkit.report.measure import Probe
 from detkit.run.plan import Step
 from detkit.run.runner import Run
 from detkit.run.stage import Context
-from detkit.stages.common import feature_layers, region_features, region_index, with_layers
+from detkit.stages.features import region_features, with_layers
+from detkit.stages.readers import feature_layers
+from detkit.stages.regions import region_index
 
 SAMPLED = 32
 """Images by which units are chosen."""

@@ -17,7 +17,7 @@ from detkit.detection.units import drawn_field
 from detkit.regions.base import RegionExtractor
 from detkit.report.unit_source import UnitSource
 from detkit.report.units import TopRegions
-from detkit.stages.common import load_network
+from detkit.stages.networks import load_network
 from detkit.visualize import write_figure
 from detkit.visualize.seen import REGION, Tile
 

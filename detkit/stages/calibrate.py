@@ -34,17 +34,9 @@ from detkit.run.kinds import (
 )
 from detkit.run.shards import save_tensors
 from detkit.run.stage import Context, Need, Reads, Stage
-from detkit.stages.common import (
-    FEATURE_SECTIONS,
-    load_proposals,
-    new_crops,
-    refuse_without_truths,
-    region_features,
-    region_index,
-    stored_features,
-    with_layers,
-)
 from detkit.stages.detect import load_scorer
+from detkit.stages.features import FEATURE_SECTIONS, new_crops, region_features, stored_features, with_layers
+from detkit.stages.regions import load_proposals, refuse_without_truths, region_index
 from detkit.structures.state import read_tensors
 from detkit.system.files import write_json
 from detkit.system.seeding import rng_for

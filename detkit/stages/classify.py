@@ -15,8 +15,9 @@ from detkit.registry import CLASSIFIERS, STAGES
 from detkit.run.cost import Cost
 from detkit.run.kinds import CLASSIFIER, CLASSIFIER_FILE
 from detkit.run.stage import Context
-from detkit.stages.common import build_reader, is_stored
+from detkit.stages.features import is_stored
 from detkit.stages.learner import Learner
+from detkit.stages.readers import build_reader
 from detkit.system.seeding import rng_for
 
 if TYPE_CHECKING:

@@ -13,10 +13,10 @@ from detkit.config.node import Config
 from detkit.data.base import Dataset
 from detkit.detection.postprocess import Postprocess, finish, set_thresholds
 from detkit.detection.scorer import RegionScorer
-from detkit.errors import DataError
+from detkit.errors import ConfigError, DataError
 from detkit.evaluation.voc_files import file_name
 from detkit.regions.features import IMAGES_TOGETHER
-from detkit.registry import STAGES
+from detkit.registry import CLASSIFIERS, STAGES
 from detkit.run.cost import Cost
 from detkit.run.kinds import (
     BOX_HEAD,
@@ -32,16 +32,9 @@ from detkit.run.kinds import (
 )
 from detkit.run.shards import ImageShards, merge_images, save_tensors, split_images
 from detkit.run.stage import Context, Need, Reads, Stage
-from detkit.stages.common import (
-    FEATURE_SECTIONS,
-    build_reader,
-    is_stored,
-    new_crops,
-    refuse_votes_without_weights,
-    region_features,
-    region_index,
-    stored_features,
-)
+from detkit.stages.features import FEATURE_SECTIONS, is_stored, new_crops, region_features, stored_features
+from detkit.stages.readers import build_reader
+from detkit.stages.regions import region_index
 from detkit.structures import Boxes, Detections, Sample
 from detkit.structures.state import load_learnt
 
@@ -225,3 +218,17 @@ def _trace(found: Sequence[Mapping[str, Tensor]], limits: Tensor) -> dict[str, T
 def load_detections(path: Path) -> list[Detections]:
     """The detections of every image that the stage wrote."""
     return [Detections(Boxes(one["boxes"]), one["scores"], one["labels"], one["rows"]) for one in split_images(path)]
+
+
+def refuse_votes_without_weights(config: Config) -> None:
+    """Refuses votes that are weighted by margins: a box whose margin is below 0 would have no vote.
+
+    Raises:
+        ConfigError: if VOTE_IOU is set without VOTE_SLOPE and the classifier's scores are margins.
+    """
+    post, name = config.POSTPROCESS, config.CLASSIFIER.NAME
+    if post.VOTE_IOU is not None and post.VOTE_SLOPE is None and CLASSIFIERS.get(name).score_kind == "margin":
+        raise ConfigError(
+            f"POSTPROCESS.VOTE_IOU: {post.VOTE_IOU} weighs boxes by their scores, and scores of {name} are margins, "
+            "which are mostly below 0 and then weigh nothing; set POSTPROCESS.VOTE_SLOPE, for example to 3"
+        )

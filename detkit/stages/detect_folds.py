@@ -23,19 +23,11 @@ from detkit.registry import STAGES
 from detkit.run.kinds import DETECTIONS, DETECTIONS_FILE, NETWORK, PROPOSALS, UNREFINED_FILE
 from detkit.run.shards import merge_images
 from detkit.run.stage import Context, Need, Reads, Stage
-from detkit.stages.common import (
-    FEATURE_SECTIONS,
-    build_reader,
-    layers_read,
-    load_heads,
-    new_crops,
-    refuse_votes_without_weights,
-    refuse_without_truths,
-    region_features,
-    region_index,
-    stored_features,
-    with_layers,
-)
+from detkit.stages.detect import refuse_votes_without_weights
+from detkit.stages.features import FEATURE_SECTIONS, new_crops, region_features, stored_features, with_layers
+from detkit.stages.networks import load_heads
+from detkit.stages.readers import build_reader, layers_read
+from detkit.stages.regions import refuse_without_truths, region_index
 from detkit.structures import Detections
 from detkit.system.seeding import rng_for
 

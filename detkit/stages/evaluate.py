@@ -16,8 +16,8 @@ from detkit.progress import progress
 from detkit.registry import EVALUATORS, STAGES
 from detkit.run.kinds import DETECTIONS, DETECTIONS_FILE, METRICS, PROPOSALS, RESULTS_FILE, UNREFINED_FILE
 from detkit.run.stage import Context, Need, Reads, Stage
-from detkit.stages.common import load_proposals
 from detkit.stages.detect import load_detections
+from detkit.stages.regions import load_proposals
 from detkit.structures import Detections, Proposals
 from detkit.system.files import write_json
 

@@ -23,14 +23,9 @@ from detkit.run.identity import revision_of
 from detkit.run.kinds import FEATURES, NETWORK, PROPOSALS
 from detkit.run.shards import save_tensors
 from detkit.run.stage import Context, Need, Reads, Stage
-from detkit.stages.common import (
-    FEATURE_SECTIONS,
-    feature_layers,
-    is_stored,
-    layers_read,
-    region_features,
-    region_index,
-)
+from detkit.stages.features import FEATURE_SECTIONS, is_stored, region_features
+from detkit.stages.readers import feature_layers, layers_read
+from detkit.stages.regions import region_index
 
 if TYPE_CHECKING:
     from detkit.report.measure import Probe

@@ -18,7 +18,8 @@ from detkit.run.cost import Cost
 from detkit.run.disk import DiskNeed, training_need
 from detkit.run.kinds import HEADS_FILE, NETWORK, NETWORK_FILE, PROPOSALS
 from detkit.run.stage import Context, Need, Reads, Stage
-from detkit.stages.common import load_network, refuse_without_truths, region_index, save_heads
+from detkit.stages.networks import load_network, save_heads
+from detkit.stages.regions import refuse_without_truths, region_index
 from detkit.training.finetune import FinetuneSettings, finetune, refuse_costly_steps, refuse_moved_regions
 from detkit.training.freeze import freeze_before
 from detkit.training.region_objective import RegionObjective

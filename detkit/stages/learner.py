@@ -12,16 +12,10 @@ from detkit.regions.source import FeatureSource, LinearHead
 from detkit.run.kinds import NETWORK, PROPOSALS, REPORT_FILE
 from detkit.run.shards import save_tensors
 from detkit.run.stage import Context, Need, Reads, Stage
-from detkit.stages.common import (
-    FEATURE_SECTIONS,
-    build_reader,
-    gathered_features,
-    layers_read,
-    load_heads,
-    refuse_without_truths,
-    region_index,
-    stored_features,
-)
+from detkit.stages.features import FEATURE_SECTIONS, gathered_features, stored_features
+from detkit.stages.networks import load_heads
+from detkit.stages.readers import build_reader, layers_read
+from detkit.stages.regions import refuse_without_truths, region_index
 from detkit.structures.state import learnt_report, learnt_state
 from detkit.system.files import write_json
 

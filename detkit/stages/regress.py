@@ -13,8 +13,9 @@ from detkit.registry import STAGES
 from detkit.run.cost import Cost
 from detkit.run.kinds import BOX_HEAD, BOX_HEAD_FILE
 from detkit.run.stage import Context
-from detkit.stages.common import is_stored, layers_read
+from detkit.stages.features import is_stored
 from detkit.stages.learner import Learner
+from detkit.stages.readers import layers_read
 from detkit.system.seeding import rng_for
 
 if TYPE_CHECKING:

@@ -17,9 +17,11 @@ from detkit.regions.source import FeatureSource
 from detkit.run.kinds import CLASSIFIER, CLASSIFIER_FILE, DETECTIONS, NETWORK
 from detkit.run.plan import Step
 from detkit.run.runner import Run
-from detkit.stages import common
-from detkit.stages.common import build_reader, region_features, region_index
+from detkit.stages import networks
 from detkit.stages.detect import load_scorer
+from detkit.stages.features import region_features
+from detkit.stages.readers import build_reader
+from detkit.stages.regions import region_index
 from detkit.structures.state import load_learnt
 from detkit.training.finetune import FinetuneSettings
 
@@ -116,4 +118,4 @@ def region_network(run: Run) -> RegionNetwork:
     """The network of a finished run that detects, ready for regions of any image."""
     step = run.last(DETECTIONS, "TEST")
     assert step is not None
-    return common.region_network(run.context(step))
+    return networks.region_network(run.context(step))

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 
+from detkit.backbones.shapes import network_layers
 from detkit.config.yaml_file import value_text
 from detkit.run.artifacts import digest_of
 from detkit.run.kinds import FEATURES
 from detkit.run.plan import Step
 from detkit.run.runner import Run
-from detkit.stages.common import layers_read, network_layers
+from detkit.stages.readers import layers_read
 
 
 def of_one_network(runs: Mapping[str, Run]) -> list[list[str]]:

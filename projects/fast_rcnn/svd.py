@@ -19,8 +19,8 @@ from detkit.errors import ConfigError
 from detkit.registry import STAGES
 from detkit.run.kinds import HEADS_FILE, NETWORK, NETWORK_FILE
 from detkit.run.stage import Context, Need, Reads, Stage
-from detkit.stages.common import load_network
 from detkit.stages.finetune import tuned_heads
+from detkit.stages.networks import load_network
 
 
 @dataclass(frozen=True, kw_only=True)

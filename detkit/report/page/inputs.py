@@ -32,9 +32,9 @@ from detkit.run.kinds import (
 )
 from detkit.run.run_folder import COSTS
 from detkit.run.runner import Run
-from detkit.stages.common import read_proposals
 from detkit.stages.detect import load_detections
 from detkit.stages.evaluate import evaluate
+from detkit.stages.regions import read_proposals
 from detkit.structures import Detections, Proposals
 
 FOREIGN = "detection files hold nothing of it"
