@@ -46,6 +46,7 @@ class Mutation(NamedTuple):
 
 
 WARP, CROPS, PIXELS = "detkit/regions/warp.py", "detkit/regions/warped_crops.py", "detkit/backbones/preprocessing.py"
+WINDOWS, OBJECTIVE = "detkit/regions/windows.py", "detkit/training/region_objective.py"
 SEARCH, GROUPING, LABEL = (
     "detkit/proposals/selective_search.py",
     "detkit/proposals/grouping.py",
@@ -230,6 +231,20 @@ ROWS = (
         "boxes.numpy(), size, self",
         "boxes.numpy().round(), size, self",
         "regions/test_warped_crops.py",
+    ),
+    Mutation(
+        "features of the wider window before those of the region",
+        WINDOWS,
+        "Boxes.cat([boxes, wide])",
+        "Boxes.cat([wide, boxes])",
+        "regions/test_views_of_a_region.py",
+    ),
+    Mutation(
+        "heads of a pooling network on the region's window alone",
+        OBJECTIVE,
+        "self.extractor.describe(layers)",
+        "layers",
+        "projects/fast_rcnn/test_objective.py",
     ),
     # Selective search
     Mutation(
