@@ -85,14 +85,12 @@ class WarpedCrops(RegionExtractor):
         self.context = context
         self.finetune_pixels: Literal["uint8", "float32"] = finetune_pixels
         self.pixels: Literal["uint8", "float32"] = feature_pixels
-        self.mirror = mirror
-        self.windows = RegionWindows(wider, extractor=type(self))
+        self.windows = RegionWindows(wider=wider, mirror=mirror, extractor=type(self))
 
     def for_training(self) -> WarpedCrops:
         """An extractor of one crop for each region, in the dtype FINETUNE_PIXELS."""
         other = copy.copy(self)
-        other.pixels, other.mirror = self.finetune_pixels, False
-        other.windows = RegionWindows(0, extractor=type(self))
+        other.pixels, other.windows = self.finetune_pixels, RegionWindows(extractor=type(self))
         return other
 
     def describe(self, layers: Mapping[str, LayerSpec]) -> Mapping[str, LayerSpec]:
@@ -106,8 +104,8 @@ class WarpedCrops(RegionExtractor):
     def prepare(self, image: np.ndarray, boxes: Boxes, flips: np.ndarray) -> RegionInputs:
         """``valid`` (n, 4), the rectangle of real pixels, and ``crops`` (n, S, S, 3) of the dtype FEATURE_PIXELS.
 
-        If the device warps, ``image``, ``clips`` (n, 4) and ``flips`` replace ``crops``. With a wider crop there are 2
-        n rows: first the crops of all regions, then their wider crops.
+        If the device warps, ``image``, ``clips`` (n, 4) and ``flips`` replace ``crops``. With several
+        windows of a region there are as many rows, in the order of ``RegionWindows``.
         """
         boxes, flips = self.windows.of(boxes, flips)
         windows = self._warp_windows(image, boxes)
@@ -128,7 +126,7 @@ class WarpedCrops(RegionExtractor):
 
         None if the network sees more than one crop of a region.
         """
-        if self.mirror or self.windows.wider:
+        if not self.windows.are_single:
             return None
         return {
             "size": self.input_size,
@@ -148,29 +146,21 @@ class WarpedCrops(RegionExtractor):
         """The named layers, each (N, D). The crops of all images run together."""
         filled = [i for i in inputs if len(i["valid"])]
         if not filled:
-            return self.windows.join(no_rows(backbone, layers), [])
+            return self.windows.join(no_rows(backbone, layers), [], backbone.layers)
         device = device_of(backbone)
         crops = torch.cat([self._crops(i, device) for i in filled])
         valid = torch.cat([torch.from_numpy(i["valid"]) for i in filled])
 
         def run(crops: Tensor, valid: Tensor) -> dict[str, Tensor]:
             pixels = backbone.preprocessing(crops.to(device), valid.to(device))
-            found = backbone(pixels.contiguous(memory_format=torch.channels_last), layers)
-            if not self.mirror:
-                return found
-            other = backbone(pixels.flip(3).contiguous(memory_format=torch.channels_last), layers)
-            back = {name: _mirrored(rows.float(), backbone.layers[name].shape) for name, rows in other.items()}
-            return {name: (rows.float() + back[name]) / 2 for name, rows in found.items()}
+            found: dict[str, Tensor] = backbone(pixels.contiguous(memory_format=torch.channels_last), layers)
+            return found
 
-        return self.windows.join(in_passes(run, [crops, valid], pad_to), [len(i["valid"]) for i in filled])
+        found = in_passes(run, [crops, valid], pad_to)
+        return self.windows.join(found, [len(i["valid"]) for i in filled], backbone.layers)
 
     def _crops(self, prepared: RegionInputs, device: torch.device) -> Tensor:
         if "crops" in prepared:
             return torch.from_numpy(prepared["crops"])
         image, clips, places, flips = (torch.from_numpy(prepared[k]) for k in ("image", "clips", "valid", "flips"))
         return warp_on_device(image.to(device), clips, places, flips, self.input_size, self.pixels)
-
-
-def _mirrored(rows: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """(N, D) features of a layer of that shape, each row of cells from right to left."""
-    return rows.unflatten(1, shape).flip(-1).flatten(1) if len(shape) == 3 else rows

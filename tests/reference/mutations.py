@@ -240,6 +240,13 @@ ROWS = (
         "regions/test_views_of_a_region.py",
     ),
     Mutation(
+        "cells of the mirror image averaged without mirroring them back",
+        WINDOWS,
+        "rows.unflatten(1, shape).flip(-1).flatten(1)",
+        "rows",
+        "regions/test_views_of_a_region.py",
+    ),
+    Mutation(
         "heads of a pooling network on the region's window alone",
         OBJECTIVE,
         "self.extractor.describe(layers)",
