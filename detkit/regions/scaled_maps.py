@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 
@@ -34,7 +33,6 @@ class ScaledMaps(RegionExtractor):
         long_side: maximal length of the longer side of a scaled image; a longer image is scaled less. 0 takes 1.5 times
             the longest of ``short_sides``.
         wider: factor on width and height of a second window of each region; 0 for no second window.
-        mirror: whether features are averaged over the image and its mirror image, except in training.
 
     Raises:
         ConfigError: if ``long_side`` is less than the longest of ``short_sides``, or ``wider`` is above 0 and at most
@@ -44,9 +42,7 @@ class ScaledMaps(RegionExtractor):
     per_image = True
     hands_over_images = True
 
-    def __init__(
-        self, input_size: int, short_sides: Sequence[int], long_side: int, wider: float = 0.0, mirror: bool = False
-    ) -> None:
+    def __init__(self, input_size: int, short_sides: Sequence[int], long_side: int, wider: float = 0.0) -> None:
         longest = max(short_sides)
         if long_side and long_side < longest:
             raise ConfigError(
@@ -56,14 +52,8 @@ class ScaledMaps(RegionExtractor):
         self.input_size = input_size
         self.short_sides = tuple(short_sides)
         self.long_side = long_side or round(1.5 * longest)
-        self.windows = RegionWindows(wider=wider, mirror=mirror, extractor=type(self))
+        self.windows = RegionWindows(wider, extractor=type(self))
         self._freed = FreedMemory()
-
-    def for_training(self) -> ScaledMaps:
-        """An extractor that sees a region once, with its wider window."""
-        other = copy.copy(self)
-        other.windows = RegionWindows(wider=self.windows.wider, extractor=type(self))
-        return other
 
     def describe(self, layers: Mapping[str, LayerSpec]) -> Mapping[str, LayerSpec]:
         """The backbone's shapes, with twice the channels if there is a wider window."""
@@ -110,8 +100,8 @@ class ScaledMaps(RegionExtractor):
         Returns:
             ``scale`` (n,) int64, position in ``short_sides`` of each region's scale; ``image<s>`` (h, w, 3) uint8, the
             image at each of these scales; ``areas`` (n, 4) float32 in the scaled image, or in its mirror image for a
-            mirrored region; ``flips`` (n,) bool. With several windows of a region there are as many rows, in the
-            order of ``RegionWindows``.
+            mirrored region; ``flips`` (n,) bool. With wider windows there are 2 n of each, as ``RegionWindows`` orders
+            them.
         """
         boxes, flips = self.windows.of(boxes, flips)
         height, width = image.shape[:2]
@@ -144,10 +134,10 @@ class ScaledMaps(RegionExtractor):
         self._freed.bound()
         filled = [i for i in inputs if len(i["areas"])]
         if not filled:
-            return self.windows.join(no_rows(backbone, layers), [], backbone.layers)
+            return self.windows.join(no_rows(backbone, layers), [])
         parts = [self._one_image(backbone, i, layers, pad_to) for i in filled]
         found = {name: torch.cat([p[name] for p in parts]) for name in layers}
-        return self.windows.join(found, [len(i["areas"]) for i in filled], backbone.layers)
+        return self.windows.join(found, [len(i["areas"]) for i in filled])
 
     def _one_image(
         self, backbone: Backbone, prepared: RegionInputs, layers: Sequence[str], pad_to: int

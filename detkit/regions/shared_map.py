@@ -42,8 +42,7 @@ class SharedMap(ScaledMaps):
         sampling_ratio: sampling points of a bin in each direction; 0 takes one for each map cell that the bin covers.
         wider: factor on width and height for a second, wider window of each region around the same centre; more than 1,
             or 0 for no second window. Its features are appended to those of the region, in fine-tuning, too.
-        mirror: whether features are averaged over the image and its mirror image, after mirroring the cells back. It
-            doubles the network passes; fine-tuning does not use it.
+            It doubles what runs on a region, and the image may be convolved at more scales.
 
     Raises:
         ConfigError: if the padding leaves no pixel for the region, ``long_side`` is less than the longest of
@@ -66,7 +65,6 @@ class SharedMap(ScaledMaps):
     """
 
     version: ClassVar[int] = 2
-    feature_keys = ("MIRROR",)
 
     def __init__(
         self,
@@ -77,10 +75,9 @@ class SharedMap(ScaledMaps):
         long_side: Annotated[int, NonNegative] = 0,
         sampling_ratio: Annotated[int, NonNegative] = 0,
         wider: Annotated[float, NonNegative] = 0.0,
-        mirror: bool = False,
     ) -> None:
         sides = short_sides or tuple(round(input_size * scale) for scale in SCALES)
-        super().__init__(input_size, sides, long_side, wider, mirror)
+        super().__init__(input_size, sides, long_side, wider)
         self.padding = padding_of(type(self), padding, input_size)
         self.sampling_ratio = sampling_ratio
 

@@ -39,7 +39,8 @@ class WarpedCrops(RegionExtractor):
         feature_pixels: dtype of the crops for the features that classifier and box head learn from and score. The
             released code of R-CNN has "float32" here and "uint8" in fine-tuning.
         mirror: whether these features are averaged over the crop and its mirror image, after mirroring the cells back.
-            It doubles the network passes.
+            It doubles the network passes. Then a box head needs cells, and must learn from these features: an average
+            over the last layer does not tell left from right.
         wider: factor on width and height for a second, wider crop around the same centre; more than 1, or 0 for no
             second crop. Its features are appended to those of the first. It doubles the network passes; fine-tuning
             does not use it.
@@ -85,12 +86,14 @@ class WarpedCrops(RegionExtractor):
         self.context = context
         self.finetune_pixels: Literal["uint8", "float32"] = finetune_pixels
         self.pixels: Literal["uint8", "float32"] = feature_pixels
-        self.windows = RegionWindows(wider=wider, mirror=mirror, extractor=type(self))
+        self.mirror = mirror
+        self.windows = RegionWindows(wider, extractor=type(self))
 
     def for_training(self) -> WarpedCrops:
         """An extractor of one crop for each region, in the dtype FINETUNE_PIXELS."""
         other = copy.copy(self)
-        other.pixels, other.windows = self.finetune_pixels, RegionWindows(extractor=type(self))
+        other.pixels, other.mirror = self.finetune_pixels, False
+        other.windows = RegionWindows(0, extractor=type(self))
         return other
 
     def describe(self, layers: Mapping[str, LayerSpec]) -> Mapping[str, LayerSpec]:
@@ -104,29 +107,29 @@ class WarpedCrops(RegionExtractor):
     def prepare(self, image: np.ndarray, boxes: Boxes, flips: np.ndarray) -> RegionInputs:
         """``valid`` (n, 4), the rectangle of real pixels, and ``crops`` (n, S, S, 3) of the dtype FEATURE_PIXELS.
 
-        If the device warps, ``image``, ``clips`` (n, 4) and ``flips`` replace ``crops``. With several
-        windows of a region there are as many rows, in the order of ``RegionWindows``.
+        If the device warps, ``image``, ``clips`` (n, 4) and ``flips`` replace ``crops``. With a wider crop there are 2
+        n rows: first the crops of all regions, then their wider crops.
         """
         boxes, flips = self.windows.of(boxes, flips)
-        windows = self._warp_windows(image, boxes)
+        warps = self._warps(image, boxes)
         if self.hands_over_images:
-            valid = windows.placed(flips)
-            return {"image": image, "clips": windows.clip, "flips": np.asarray(flips, bool), "valid": valid}
-        crops, valid = warp_crops(image, windows, flips, self.input_size, self.pixels)
+            valid = warps.placed(flips)
+            return {"image": image, "clips": warps.clip, "flips": np.asarray(flips, bool), "valid": valid}
+        crops, valid = warp_crops(image, warps, flips, self.input_size, self.pixels)
         return {"crops": crops, "valid": valid}
 
     def view(self, image: np.ndarray, box: Boxes) -> RegionView:
         """The crop in whole grey levels, 0 outside the image's pixels."""
-        windows, unflipped = self._warp_windows(image, box), np.zeros(1, bool)
-        crops, valid = warp_crops(image, windows, unflipped, self.input_size)
-        return RegionView(crops[0], valid[0], windows.window[0], is_crop=True)
+        warps, unflipped = self._warps(image, box), np.zeros(1, bool)
+        crops, valid = warp_crops(image, warps, unflipped, self.input_size)
+        return RegionView(crops[0], valid[0], warps.window[0], is_crop=True)
 
     def warp(self) -> dict[str, object] | None:
         """``size`` of the crop in pixels, ``padding``, ``mode``, ``context`` and ``pixels``.
 
         None if the network sees more than one crop of a region.
         """
-        if not self.windows.are_single:
+        if self.mirror or self.windows.wider:
             return None
         return {
             "size": self.input_size,
@@ -136,7 +139,7 @@ class WarpedCrops(RegionExtractor):
             "pixels": self.pixels,
         }
 
-    def _warp_windows(self, image: np.ndarray, boxes: Boxes) -> WarpWindows:
+    def _warps(self, image: np.ndarray, boxes: Boxes) -> WarpWindows:
         size = (image.shape[0], image.shape[1])
         return warp_windows(boxes.numpy(), size, self.input_size, self.padding, self.mode, self.context)
 
@@ -146,21 +149,29 @@ class WarpedCrops(RegionExtractor):
         """The named layers, each (N, D). The crops of all images run together."""
         filled = [i for i in inputs if len(i["valid"])]
         if not filled:
-            return self.windows.join(no_rows(backbone, layers), [], backbone.layers)
+            return self.windows.join(no_rows(backbone, layers), [])
         device = device_of(backbone)
         crops = torch.cat([self._crops(i, device) for i in filled])
         valid = torch.cat([torch.from_numpy(i["valid"]) for i in filled])
 
         def run(crops: Tensor, valid: Tensor) -> dict[str, Tensor]:
             pixels = backbone.preprocessing(crops.to(device), valid.to(device))
-            found: dict[str, Tensor] = backbone(pixels.contiguous(memory_format=torch.channels_last), layers)
-            return found
+            found = backbone(pixels.contiguous(memory_format=torch.channels_last), layers)
+            if not self.mirror:
+                return found
+            other = backbone(pixels.flip(3).contiguous(memory_format=torch.channels_last), layers)
+            back = {name: _mirrored(rows.float(), backbone.layers[name].shape) for name, rows in other.items()}
+            return {name: (rows.float() + back[name]) / 2 for name, rows in found.items()}
 
-        found = in_passes(run, [crops, valid], pad_to)
-        return self.windows.join(found, [len(i["valid"]) for i in filled], backbone.layers)
+        return self.windows.join(in_passes(run, [crops, valid], pad_to), [len(i["valid"]) for i in filled])
 
     def _crops(self, prepared: RegionInputs, device: torch.device) -> Tensor:
         if "crops" in prepared:
             return torch.from_numpy(prepared["crops"])
         image, clips, places, flips = (torch.from_numpy(prepared[k]) for k in ("image", "clips", "valid", "flips"))
         return warp_on_device(image.to(device), clips, places, flips, self.input_size, self.pixels)
+
+
+def _mirrored(rows: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """(N, D) features of a layer of that shape, each row of cells from right to left."""
+    return rows.unflatten(1, shape).flip(-1).flatten(1) if len(shape) == 3 else rows

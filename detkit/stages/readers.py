@@ -10,14 +10,19 @@ from detkit.backbones.shapes import network_layers, shape_of_network
 from detkit.config.build import build
 from detkit.config.node import Config
 from detkit.errors import ConfigError
+from detkit.regions.base import RegionExtractor
 from detkit.registry import BOX_HEADS, CLASSIFIERS, nearest
 
 
-def feature_layers(config: Config) -> Mapping[str, LayerSpec]:
-    """The shapes of a region's features by layer: the backbone's, with channels that the region extractor adds."""
-    extractor = build(config, "REGION_EXTRACTOR", input_size=shape_of_network(config).input_size)
-    layers: Mapping[str, LayerSpec] = extractor.describe(network_layers(config))
-    return layers
+def feature_layers(config: Config, *, training: bool = False) -> Mapping[str, LayerSpec]:
+    """The shapes of a region's features by layer: the backbone's, with channels that the region extractor adds.
+
+    Args:
+        config: holds BACKBONE and REGION_EXTRACTOR.
+        training: whether they are those that fine-tuning learns from.
+    """
+    extractor: RegionExtractor = build(config, "REGION_EXTRACTOR", input_size=shape_of_network(config).input_size)
+    return (extractor.for_training() if training else extractor).describe(network_layers(config))
 
 
 def read_layer(config: Config, slot: str) -> str:
@@ -38,10 +43,21 @@ def read_layer(config: Config, slot: str) -> str:
 
 
 def build_reader(config: Config, slot: str, num_classes: int) -> tuple[Any, str]:
-    """The classifier or box head of a slot, untrained, and the layer that it reads."""
+    """The classifier or box head of a slot, untrained, and the layer that it reads.
+
+    Raises:
+        ConfigError: if it takes over a head of fine-tuning that has seen only a part of a region's features.
+    """
     layer = read_layer(config, slot)
-    dim = feature_layers(config)[layer].dim
-    return build(config, slot, num_classes=num_classes, feature_dim=dim), layer
+    dim, tuned = (layers[layer].dim for layers in (feature_layers(config), feature_layers(config, training=True)))
+    component = build(config, slot, num_classes=num_classes, feature_dim=dim)
+    if component.needs_head and dim != tuned:
+        raise ConfigError(
+            f"REGION_EXTRACTOR.{config.REGION_EXTRACTOR.NAME}: a region has {dim} features of {layer}, but {tuned} "
+            f"in fine-tuning, so {slot}.NAME: {config[slot].NAME} cannot take over the tuned head; use a part that "
+            "learns from features, such as LinearSVM or Ridge, or an extractor that adds no features"
+        )
+    return component, layer
 
 
 def layers_read(config: Config, role: str) -> dict[str, str]:

@@ -15,8 +15,10 @@ import torch
 from detkit.backbones.tiny import TinyNet
 from detkit.config.schema import given_of
 from detkit.proposals.sliding_window import SlidingWindow
+from detkit.regions.base import RegionExtractor
 from detkit.regions.image_centric import ImageCentric
 from detkit.regions.index import RegionIndex
+from detkit.regions.shared_map import SharedMap
 from detkit.regions.warped_crops import WarpedCrops
 from detkit.structures import Annotations, Boxes, Sample
 from detkit.system.compute import Compute
@@ -32,8 +34,8 @@ GIVEN = {"index", "extractor", "sampler", "layers", "settings", "seed"}
 
 
 @contextmanager
-def _on_regions(make: Any) -> Iterator[tuple[RegionObjective, TinyNet]]:
-    """The objective on regions of two drawn images, and a network."""
+def _on_regions(make: Any, extractor: RegionExtractor | None = None) -> Iterator[tuple[RegionObjective, TinyNet]]:
+    """The objective on regions of two drawn images, by default on their crops, and a network."""
     with tempfile.TemporaryDirectory() as folder, torch_seed(0, "contract"):
         samples = []
         for number in range(K):
@@ -47,7 +49,7 @@ def _on_regions(make: Any) -> Iterator[tuple[RegionObjective, TinyNet]]:
         backbone = TinyNet(input_size=16, width=4, fc_dim=8)
         objective: RegionObjective = make(
             index=RegionIndex.build(samples, found, K),
-            extractor=WarpedCrops(input_size=16, padding=1),
+            extractor=extractor or WarpedCrops(input_size=16, padding=1),
             sampler=ImageCentric(batch_size=8),
             layers=backbone.layers,
             settings=FinetuneSettings(head_std=0.1),
@@ -125,15 +127,20 @@ def losses_of_parts_of_a_batch_add_up(make: Any) -> None:
 
 
 def heads_are_those_that_it_names(make: Any) -> None:
-    """(outputs, D) and (outputs,) on the CPU; "class" has a row for background, "box" four for each class."""
+    """(outputs, D) and (outputs,) on the CPU; "class" has a row for background, "box" four for each class.
+
+    D is the number of a region's features, which an extractor may raise above the backbone's.
+    """
     if not _is_of_regions(make):
         return
-    with _on_regions(make) as (objective, backbone):
+    wider = SharedMap(input_size=16, padding=1, short_sides=(48,), wider=1.5)
+    with _on_regions(make, wider) as (objective, backbone):
         heads = objective.heads()
         expect(tuple(heads) == make.component.leaves, f"heads gave {tuple(heads)}, leaves says {make.component.leaves}")
+        layers = objective.extractor.describe(backbone.layers)
         for name, layer in objective.head_layers().items():
             rows = {"class": K + 1, "box": 4 * K}.get(name, heads[name].weight.shape[0])
-            shape, expected = tuple(heads[name].weight.shape), (rows, backbone.layers[layer].dim)
+            shape, expected = tuple(heads[name].weight.shape), (rows, layers[layer].dim)
             expect(shape == expected, f"the head {name} on {layer} is {shape}, expected {expected}")
 
 

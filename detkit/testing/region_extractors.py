@@ -89,7 +89,8 @@ def no_images_and_no_regions_give_no_rows(make: Any) -> None:
     empty = extractor.prepare(_images()[0], Boxes.of([]), np.zeros(0, bool))
     for prepared in ([], [empty]):
         shape = tuple(_run(extractor, prepared)["fc7"].shape)
-        expect(shape == (0, 16), f"forward gave {shape}, expected (0, 16)")
+        expected = (0, extractor.describe(_backbone().layers)["fc7"].dim)
+        expect(shape == expected, f"forward gave {shape}, expected {expected}")
 
 
 def filling_up_changes_nothing_but_rounding(make: Any) -> None:
@@ -131,7 +132,11 @@ def the_extractor_for_training_has_the_same_marks_and_changes_nothing(make: Any)
     expect(isinstance(trained, RegionExtractor), f"for_training gave {type(trained).__name__}")
     same = (trained.per_image, trained.hands_over_images) == (extractor.per_image, extractor.hands_over_images)
     expect(same, "per_image or hands_over_images of the extractor for training differ")
-    expect(trained.prepare(image, boxes, flips).keys() == before.keys(), "for training other things are prepared")
+    prepared = trained.prepare(image, boxes, flips)
+    expect(prepared.keys() == before.keys(), "for training other things are prepared")
+    for name, rows in _run(trained, [prepared]).items():
+        length = trained.describe(_backbone().layers)[name].dim
+        expect(rows.shape[1] == length, f"for training {name} has {rows.shape[1]} features, described as {length}")
     after = extractor.prepare(image, boxes, flips)
     unchanged = all(np.array_equal(after[name], value) for name, value in before.items())
     expect(unchanged, "for_training changed the extractor itself")

@@ -43,7 +43,8 @@ class RegionObjective(Objective):
         index: the regions, with their fine-tuning labels.
         extractor: turns regions into features; its ``for_training`` is used.
         sampler: draws the regions of a step.
-        layers: the backbone's layers by name; the last one has D features.
+        layers: the backbone's layers by name. ``self.layers`` has the lengths that heads need: those of a region's
+            features, as the extractor describes them. The last layer has D features.
         settings: settings of the solver, which say how heads are initialised and whether regions are mirrored. Each
             region is mirrored by itself; with a ``per_image`` extractor all regions of an image are mirrored together,
             so that the image is convolved once.

@@ -35,8 +35,7 @@ class RoIPool(ScaledMaps):
             code does for every network.
         wider: factor on width and height for a second, wider window of each region around the same centre; more than 1,
             or 0 for no second window. Its features are appended to those of the region, in fine-tuning, too.
-        mirror: whether features are averaged over the image and its mirror image, after mirroring the cells back. It
-            doubles the network passes; fine-tuning does not use it.
+            It doubles what runs on a region, and the image may be convolved at more scales.
 
     Raises:
         ConfigError: if ``long_side`` is less than the longest of ``short_sides``, or ``wider`` is above 0 and at most
@@ -56,8 +55,6 @@ class RoIPool(ScaledMaps):
         (2, 16)
     """
 
-    feature_keys = ("MIRROR",)
-
     def __init__(
         self,
         *,
@@ -67,9 +64,8 @@ class RoIPool(ScaledMaps):
         pool: Literal["max", "align"] = "max",
         origin: Literal["network", "zero"] = "network",
         wider: Annotated[float, NonNegative] = 0.0,
-        mirror: bool = False,
     ) -> None:
-        super().__init__(input_size, short_sides, long_side, wider, mirror)
+        super().__init__(input_size, short_sides, long_side, wider)
         self.pool = pool
         self.origin = origin
 

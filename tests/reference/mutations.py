@@ -237,14 +237,7 @@ ROWS = (
         WINDOWS,
         "Boxes.cat([boxes, wide])",
         "Boxes.cat([wide, boxes])",
-        "regions/test_views_of_a_region.py",
-    ),
-    Mutation(
-        "cells of the mirror image averaged without mirroring them back",
-        WINDOWS,
-        "rows.unflatten(1, shape).flip(-1).flatten(1)",
-        "rows",
-        "regions/test_views_of_a_region.py",
+        "regions/test_windows.py",
     ),
     Mutation(
         "heads of a pooling network on the region's window alone",
@@ -252,6 +245,13 @@ ROWS = (
         "self.extractor.describe(layers)",
         "layers",
         "projects/fast_rcnn/test_objective.py",
+    ),
+    Mutation(
+        "tuned head on features that it has not seen",
+        "detkit/stages/readers.py",
+        "extractor.for_training() if training else extractor",
+        "extractor",
+        "stages/test_readers.py",
     ),
     # Selective search
     Mutation(

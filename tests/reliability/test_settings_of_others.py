@@ -83,7 +83,7 @@ TABLE = [
         ["REGION_EXTRACTOR.NAME=SharedMap", "FINETUNE.ALLOW_WHOLE_IMAGES=true"],
         "REGION_EXTRACTOR.SharedMap",
         "FxyCRKDE",
-        {"LONG_SIDE": 1000, "SHORT_SIDES": [300, 600], "PADDING": 2, "SAMPLING_RATIO": 2},
+        {"LONG_SIDE": 1000, "SHORT_SIDES": [300, 600], "PADDING": 2, "SAMPLING_RATIO": 2, "WIDER": 1.8},
     ),
     (
         ["REGION_SAMPLER.NAME=ImageCentric"],

@@ -12,7 +12,10 @@ import detkit
 from detkit.backbones.torchvision_nets import TorchvisionBackbone
 from detkit.cli.main import main
 from detkit.config import load_config
+from detkit.run.datasets import Datasets
+from detkit.run.plan import plan
 from detkit.structures.state import read_tensors
+from detkit.system.compute import Compute
 
 FOLDER = Path(__file__).resolve().parents[3] / "projects/fast_rcnn"
 RECIPES = sorted(p.name for p in FOLDER.glob("[a-z]*.yaml"))
@@ -82,6 +85,15 @@ def test_a_key_takes_the_value_that_the_readme_gives_it(key, value):
     for word in key.split("."):
         found = found[word]
     assert found == yaml.safe_load(value)
+
+
+def test_the_network_is_tuned_again_with_a_wider_window():
+    def digest(*words):
+        config = load_config(FOLDER / "quick.yaml", words)
+        steps = plan(config, Datasets(config), Compute.resolve(dtype="float32", device="cpu"))
+        return next(step.digest for step in steps if step.id == "Finetune")
+
+    assert digest() != digest("REGION_EXTRACTOR.RoIPool.WIDER=1.8")
 
 
 @pytest.mark.slow

@@ -175,3 +175,21 @@ def test_regions_reach_the_fully_connected_layers_and_gradients_the_first_convol
 def test_a_long_side_shorter_than_the_short_one_is_refused(project):
     with pytest.raises(ConfigError, match=r"RoIPool.LONG_SIDE: 500 is less than 600 of SHORT_SIDES"):
         project.roi_pool.RoIPool(input_size=224, long_side=500)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("pool", ["max", "align"])
+def test_features_of_a_wider_window_stand_behind_those_of_the_region(project, pool):
+    torch.manual_seed(0)
+    net = TinyNet(input_size=32, width=8, fc_dim=16).eval()
+    image = np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8)
+
+    def features(boxes, **settings):
+        extractor = project.roi_pool.RoIPool(input_size=32, short_sides=(32, 64), pool=pool, **settings)
+        return extractor.forward(net, [extractor.prepare(image, boxes, np.array([False, True]))], ["pool5", "fc7"])
+
+    # (10, 10, 30, 40) twice as wide and high around (20, 25) is (0, -5, 40, 55).
+    boxes, wide = Boxes.of([[10, 10, 30, 40], [20, 20, 40, 30]]), Boxes.of([[0, -5, 40, 55], [10, 15, 50, 35]])
+    found, region, around = features(boxes, wider=2.0), features(boxes), features(wide)
+    for name, rows in found.items():
+        torch.testing.assert_close(rows, torch.cat([region[name], around[name]], 1), rtol=1e-4, atol=1e-5)
