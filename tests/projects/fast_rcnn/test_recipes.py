@@ -19,7 +19,13 @@ from detkit.system.compute import Compute
 
 FOLDER = Path(__file__).resolve().parents[3] / "projects/fast_rcnn"
 RECIPES = sorted(p.name for p in FOLDER.glob("[a-z]*.yaml"))
-PHOTOGRAPHS = ("mobilenet.yaml", "photographs.yaml", "photographs_svm.yaml", "squeezenet.yaml")
+PHOTOGRAPHS = (
+    "mobilenet.yaml",
+    "photographs.yaml",
+    "photographs_fast.yaml",
+    "photographs_svm.yaml",
+    "squeezenet.yaml",
+)
 """Differences of these are rows of the README."""
 README = (FOLDER / "README.md").read_text(encoding="utf-8")
 KEYS = re.findall(r"`([A-Z][A-Z_]+(?:\.\w+)+): ([^`]+)`", README)
@@ -43,6 +49,7 @@ def test_the_recipes_are_there_and_the_readme_names_them():
         "alexnet.yaml",
         "mobilenet.yaml",
         "photographs.yaml",
+        "photographs_fast.yaml",
         "photographs_svm.yaml",
         "quick.yaml",
         "squeezenet.yaml",
@@ -64,7 +71,8 @@ def test_recipe_has_the_papers_constants(name):
     classifier = "LinearSVM" if name == "photographs_svm.yaml" else "Softmax"
     assert (config.CLASSIFIER.NAME, config.BOX_HEAD.NAME, config.POSTPROCESS.NMS_IOU) == (classifier, "TunedBoxes", 0.3)
     if name in PHOTOGRAPHS:
-        assert (list(pooled.SHORT_SIDES), pooled.LONG_SIDE, pooled.POOL) == ([224, 400, 700], 1200, "align")
+        scales = ([224, 450], 800) if name == "photographs_fast.yaml" else ([224, 400, 700], 1200)
+        assert (list(pooled.SHORT_SIDES), pooled.LONG_SIDE, pooled.POOL) == (*scales, "align")
     elif name != "quick.yaml":
         assert (list(pooled.SHORT_SIDES), pooled.LONG_SIDE, pooled.POOL) == ([600], 1000, "max")
     if name in ("alexnet.yaml", "vgg16.yaml"):
