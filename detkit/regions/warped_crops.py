@@ -39,8 +39,8 @@ class WarpedCrops(RegionExtractor):
         feature_pixels: dtype of the crops for the features that classifier and box head learn from and score. The
             released code of R-CNN has "float32" here and "uint8" in fine-tuning.
         mirror: whether these features are averaged over the crop and its mirror image, after mirroring the cells back.
-            It doubles the network passes. Then a box head needs cells, and must learn from these features: an average
-            over the last layer does not tell left from right.
+            The bins of a pyramid (LEVELS) are not mirrored back. It doubles the network passes. A box head then needs
+            cells, and must learn from these features: an average over the last layer does not tell left from right.
         wider: factor on width and height for a second, wider crop around the same centre; more than 1, or 0 for no
             second crop. Its features are appended to those of the first. It doubles the network passes; fine-tuning
             does not use it.
