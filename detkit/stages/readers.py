@@ -49,9 +49,10 @@ def build_reader(config: Config, slot: str, num_classes: int) -> tuple[Any, str]
         ConfigError: if it takes over a head of fine-tuning that has seen only a part of a region's features.
     """
     layer = read_layer(config, slot)
-    dim, tuned = (layers[layer].dim for layers in (feature_layers(config), feature_layers(config, training=True)))
+    dim = feature_layers(config)[layer].dim
     component = build(config, slot, num_classes=num_classes, feature_dim=dim)
-    if component.needs_head and dim != tuned:
+    tuned = feature_layers(config, training=True)[layer].dim if component.needs_head else dim
+    if dim != tuned:
         raise ConfigError(
             f"REGION_EXTRACTOR.{config.REGION_EXTRACTOR.NAME}: a region has {dim} features of {layer}, but {tuned} "
             f"in fine-tuning, so {slot}.NAME: {config[slot].NAME} cannot take over the tuned head; use a part that "

@@ -12,17 +12,6 @@ from detkit.regions.warped_crops import WarpedCrops
 from detkit.structures import Boxes
 
 
-@pytest.fixture
-def backbone():
-    torch.manual_seed(0)
-    return TinyNet(input_size=32, width=8, fc_dim=16).eval()
-
-
-@pytest.fixture
-def image():
-    return np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8)
-
-
 def some_boxes(num, seed=0):
     corners = np.random.default_rng(seed).uniform(0, 1, (num, 2, 2)) * (70, 50)
     return Boxes.of(np.hstack([corners.min(1), corners.max(1) + 2]))

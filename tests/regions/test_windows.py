@@ -7,7 +7,6 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from detkit.backbones.tiny import TinyNet
 from detkit.errors import ConfigError
 from detkit.regions.shared_map import SharedMap
 from detkit.regions.warped_crops import WarpedCrops
@@ -16,17 +15,6 @@ from detkit.structures import Boxes
 LAYERS = ["pool5", "fc7"]
 # Without context a box of whole pixels has the mirrored crop in the mirrored image.
 SETTINGS = {WarpedCrops: {"padding": 0}, SharedMap: {"padding": 0, "short_sides": (32, 64)}}
-
-
-@pytest.fixture
-def backbone():
-    torch.manual_seed(0)
-    return TinyNet(input_size=32, width=8, fc_dim=16).eval()
-
-
-@pytest.fixture
-def image():
-    return np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8)
 
 
 @torch.no_grad()
