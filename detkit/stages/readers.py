@@ -56,7 +56,7 @@ def build_reader(config: Config, slot: str, num_classes: int) -> tuple[Any, str]
         raise ConfigError(
             f"REGION_EXTRACTOR.{config.REGION_EXTRACTOR.NAME}: a region has {dim} features of {layer}, but {tuned} "
             f"in fine-tuning, so {slot}.NAME: {config[slot].NAME} cannot take over the tuned head; use a part that "
-            "learns from features, such as LinearSVM or Ridge, or an extractor that adds no features"
+            "learns from features, such as LinearSVM without SOFTMAX_WEIGHT or Ridge, or an extractor that adds none"
         )
     return component, layer
 

@@ -7,9 +7,16 @@ from detkit.stages.readers import build_reader
 WIDER = "REGION_EXTRACTOR.WarpedCrops.WIDER=1.8"
 
 
-@pytest.mark.parametrize(("slot", "name"), [("CLASSIFIER", "Softmax"), ("BOX_HEAD", "TunedBoxes")])
-def test_a_head_that_was_tuned_on_a_part_of_the_features_is_refused(recipe, slot, name):
-    config = load_config(recipe, [WIDER, f"{slot}.NAME={name}", f"{slot}.LAYER=fc7"])
+@pytest.mark.parametrize(
+    ("slot", "name", "words"),
+    [
+        ("CLASSIFIER", "Softmax", []),
+        ("CLASSIFIER", "LinearSVM", ["CLASSIFIER.LinearSVM.SOFTMAX_WEIGHT=0.3"]),
+        ("BOX_HEAD", "TunedBoxes", []),
+    ],
+)
+def test_a_head_that_was_tuned_on_a_part_of_the_features_is_refused(recipe, slot, name, words):
+    config = load_config(recipe, [WIDER, f"{slot}.NAME={name}", f"{slot}.LAYER=fc7", *words])
     message = rf"WarpedCrops: a region has (\d+) features of fc7, but \d+ .* {slot}.NAME: {name} cannot take over"
     with pytest.raises(ConfigError, match=message):
         build_reader(config, slot, num_classes=2)
