@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from detkit.config.ranges import Fraction, NonNegative, Positive
-from detkit.structures import Boxes, Detections
+from detkit.structures import Boxes, Detections, nms
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,17 +108,6 @@ def set_thresholds(scores: Tensor, labels: Tensor, num_classes: int, num_images:
         if len(own) > cap:
             thresholds[label] = own.topk(cap).values[-1]
     return thresholds
-
-
-def nms(boxes: Boxes, scores: Tensor, iou: float) -> Tensor:
-    """The rows that greedy suppression keeps, by falling score. The lower row wins a tie.
-
-    A box is suppressed if its IoU with a kept box exceeds ``iou``; at exactly ``iou`` it stays.
-    """
-    from torchvision import ops  # slow to import, and evaluation suppresses nothing
-
-    # In double precision an IoU of 3/10 is not above 0.3; in single precision it is.
-    return ops.nms(boxes.tensor.double(), scores.double(), iou)
 
 
 def vote(boxes: Boxes, scores: Tensor, best: Tensor, settings: Postprocess) -> Boxes:

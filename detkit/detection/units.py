@@ -10,8 +10,7 @@ from torch import Tensor
 
 from detkit.backbones.base import LayerSpec
 from detkit.backbones.receptive_fields import ReceptiveField
-from detkit.detection.postprocess import nms
-from detkit.structures import Boxes
+from detkit.structures import Boxes, nms
 
 UNIT_IOU = 0.1
 """Regions of one image that overlap a stronger one by more show the same thing. Source: R-CNN, section 3.1."""

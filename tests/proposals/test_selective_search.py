@@ -100,6 +100,20 @@ def test_best_objectness_comes_first_and_the_best_are_kept(noise):
     assert torch.equal(few.objectness, everything.objectness[:7])
 
 
+@pytest.mark.parametrize("iou", [0.0, 0.3, 0.8, 1.0])
+def test_boxes_that_overlap_a_better_one_are_dropped(noise, iou):
+    everything = SelectiveSearch().propose(noise).boxes
+    kept = []  # greedy suppression, a box at a time
+    for row in range(len(everything)):
+        if not kept or everything[[row]].iou(everything[kept]).max() <= iou:
+            kept.append(row)
+    found = SelectiveSearch(nms_iou=iou).propose(noise).boxes
+    assert torch.equal(found.tensor, everything.tensor[kept])
+    assert (len(found) < len(everything)) == (iou < 1)
+    few = SelectiveSearch(nms_iou=iou, max_boxes=2).propose(noise).boxes
+    assert torch.equal(few.tensor, everything.tensor[kept[:2]])
+
+
 def test_objectness_is_minus_the_place_in_the_hierarchy_times_the_images_random_numbers(blocks):
     # Places count back from the last merge of a hierarchy, which has 1; each segment has n, in one row for all
     # hierarchies of its segmentation. Of equal boxes the least priority stays.

@@ -7,11 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from detkit.detection.postprocess import nms
 from detkit.evaluation.recall import ProposalRecall
 from detkit.evaluation.voc import VOC
 from detkit.regions.label import box_targets, class_overlaps, finetune_labels, svm_labels
-from detkit.structures import Annotations, Boxes, Detections, Sample
+from detkit.structures import Annotations, Boxes, Detections, Sample, nms
 
 HALF, THREE_TENTHS, THREE_FIFTHS = LIMITS = [Fraction(1, 2), Fraction(3, 10), Fraction(3, 5)]
 APART = 60_000

@@ -35,7 +35,11 @@ TABLE = [
     ("PRETRAIN_DATA.Shapes", "", {"TEST_IMAGES": 3, "MAX_SHAPES": 3, "FRAMED": None}),
     ("PROPOSALS", "abcFxyCRKDE", {"NAME": "SlidingWindow"}),
     ("PROPOSALS", "xCRKDE", {"TRAIN_MAX_BOXES": 9}),
-    ("PROPOSALS.SelectiveSearch", "abcFxyCRKDE", {"MODE": "fast", "MIN_SIDE": 10.0, "WIDTH": 80, "MAX_BOXES": 9}),
+    (
+        "PROPOSALS.SelectiveSearch",
+        "abcFxyCRKDE",
+        {"MODE": "fast", "MIN_SIDE": 10.0, "WIDTH": 80, "NMS_IOU": 0.5, "MAX_BOXES": 9},
+    ),
     ("BACKBONE", "PFxyCRKDE", {"NAME": "CaffeNet", "WEIGHTS": "random"}),
     ("BACKBONE.TinyNet", "PFxyCRKDE", {"INPUT_SIZE": 40, "WIDTH": 8, "FC_DIM": 16, "DROPOUT": 0.5, "LEVELS": [1, 2]}),
     ("REGION_EXTRACTOR", "FxyCRKDE", {"NAME": "SharedMap"}),
