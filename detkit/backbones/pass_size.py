@@ -9,7 +9,7 @@ from detkit.backbones.base import Backbone
 from detkit.system.compute import Compute
 
 PASS_BYTES = 1 << 24
-"""Largest tensor of a pass on a CPU, unless the pass has the fewest crops. See ``pieces`` for what larger ones cost."""
+"""Largest tensor of a pass on a CPU, unless the pass has the fewest crops. Larger ones leave the processor's cache."""
 FEWEST, MOST = 8, 64
 """Crops of a pass. With fewer, fully connected layers would read all their weights for few crops."""
 
