@@ -290,6 +290,13 @@ ROWS = (
         "proposals/test_selective_search.py -k exactly_min_side",
     ),
     Mutation(
+        "of two boxes that overlap the worse one stays",
+        SEARCH,
+        "nms(found, objectness,",
+        "nms(found, -objectness,",
+        "proposals/test_selective_search.py -k better_one",
+    ),
+    Mutation(
         "one least segment size for every k",
         SEARCH,
         "((50, 50), (100, 100))",
@@ -667,10 +674,10 @@ ROWS = (
     ),
     Mutation(
         "NMS suppresses at exactly IoU 0.3",
-        POST,
+        "detkit/structures/suppression.py",
         "scores.double(), iou)",
         "scores.double(), iou - 1e-9)",
-        "detection/test_postprocess.py",
+        "structures/test_suppression.py",
     ),
     Mutation(
         "NMS suppresses boxes of other classes",
