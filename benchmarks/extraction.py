@@ -20,8 +20,8 @@ from timing import interleaved, ratio
 from torch import Tensor
 
 from detkit.backbones.caffenet import AlexNet
-from detkit.backbones.pass_size import MOST
 from detkit.backbones.torchvision_nets import TorchvisionBackbone
+from detkit.config.layout import RuntimeKeys
 from detkit.data.images import read_image
 from detkit.regions.features import ComputedFeatures
 from detkit.regions.index import RegionIndex
@@ -96,20 +96,24 @@ def figures(setting: Setting) -> list[Figure]:
 
 
 def _passes(setting: Setting) -> list[Figure]:
-    """MobileNetV2 with the crops of a pass that detkit chooses, beside passes of 64 crops."""
+    """MobileNetV2 in passes of few crops, as its recipe sets, beside passes of the usual number of crops."""
     backbone = TorchvisionBackbone(arch="mobilenet_v2", input_size=96 if setting.quick else 160).eval()
     index, extractor = index_of(setting.paths(2), 64), WarpedCrops(input_size=backbone.input_size)
-    found = []
+    found, few, usual = [], 16, RuntimeKeys().batch
     for name, compute in computes(quick=setting.quick).items():
-        chosen, large = (RegionNetwork(backbone, extractor, compute=compute, batch=n) for n in (0, MOST))
         seconds = interleaved(
-            {str(n.batch): partial(extracted, index, n, "final") for n in (chosen, large)}, setting.repeats
+            {
+                str(n): partial(extracted, index, RegionNetwork(backbone, extractor, compute=compute, batch=n), "final")
+                for n in (few, usual)
+            },
+            setting.repeats,
         )
-        own, base = seconds[str(chosen.batch)], seconds[str(large.batch)]
-        best, low, high = ratio(base, own)
-        rates = [len(index) / statistics.median(s) for s in (own, base)]
-        label = f"MobileNetV2 in passes of {chosen.batch}, {name}"
-        found.append(Figure("extraction", label, rates[0], "crops/s", "passes of 64", rates[1], best, low, high))
+        rates = {n: len(index) / statistics.median(seconds[str(n)]) for n in (few, usual)}
+        best, low, high = ratio(seconds[str(usual)], seconds[str(few)])
+        label = f"MobileNetV2 in passes of {few} crops, {name}"
+        found.append(
+            Figure("extraction", label, rates[few], "crops/s", f"passes of {usual}", rates[usual], best, low, high)
+        )
     return found
 
 

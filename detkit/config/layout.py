@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from detkit.config.ranges import Filled, Fraction, NonNegative
+from detkit.config.ranges import Filled, Fraction, NonNegative, Positive
 from detkit.config.schema import Field, fields_of
 from detkit.errors import ConfigError
 from detkit.registry import (
@@ -128,8 +128,7 @@ class RuntimeKeys:
         workers: number of threads that decode and warp, and of processes that find proposals; -1 takes one per core,
             less one (at least one), 0 none.
         threads: number of threads of the network; 0 leaves it to torch.
-        batch: number of crops in one network pass; 0 takes 64, or on a CPU fewer crops (at least 8) where the network's
-            tensors are large, which is faster.
+        batch: number of crops in one network pass.
         report: whether a run writes report.html at its end; `detkit report` writes it at any time.
         tensorboard: whether training also writes TensorBoard's event files, to tensorboard/ in the run's folder; needs
             the extra `detkit[tensorboard]`.
@@ -138,7 +137,7 @@ class RuntimeKeys:
     device: str = "auto"
     workers: int = -1
     threads: Annotated[int, NonNegative] = 0
-    batch: Annotated[int, NonNegative] = 0
+    batch: Annotated[int, Positive] = 64
     report: bool = True
     tensorboard: bool = False
 

@@ -11,7 +11,6 @@ from torch import Tensor
 
 from detkit.backbones.base import Backbone
 from detkit.backbones.fuse import fuse_for_inference
-from detkit.backbones.pass_size import MOST, crops_of_a_pass
 from detkit.errors import ComponentError, DetkitError
 from detkit.regions.base import RegionExtractor, RegionInputs
 from detkit.structures import Boxes
@@ -28,17 +27,14 @@ class RegionNetwork:
             in the dtype of ``compute`` where autocast uses that.
         extractor: how regions become features.
         compute: device and dtype.
-        batch: rows of one network pass; the last pass is padded, so all have one shape. 0 takes the number of
-            ``crops_of_a_pass`` for crops, and ``MOST`` for regions of a map.
+        batch: rows of one network pass; the last pass is padded, so all have one shape.
     """
 
     def __init__(self, backbone: Backbone, extractor: RegionExtractor, *, compute: Compute, batch: int) -> None:
         self.layers = extractor.describe(backbone.layers)
-        self.extractor, self.compute = extractor, compute
+        self.extractor, self.compute, self.batch = extractor, compute, batch
         extractor.run_on(compute.device)
-        fused = fuse_for_inference(backbone, compute.dtype)
-        self.batch = batch or (MOST if extractor.per_image else crops_of_a_pass(fused, compute))
-        self._backbone = compute.prepare(fused)
+        self._backbone = compute.prepare(fuse_for_inference(backbone, compute.dtype))
 
     @property
     def backbone(self) -> Backbone:

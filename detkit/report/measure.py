@@ -152,14 +152,14 @@ class Probe:
 
     @cached_property
     def features(self) -> Pass:
-        """The cost of a network pass, of crops or of one image, after a first pass to warm up."""
+        """The cost of a network pass of RUNTIME.BATCH crops, or of one image, after a first pass to warm up."""
         backbone = self.backbone
         config, sample = self.run.config, self.proposed.samples[0]
         extractor = build(config, "REGION_EXTRACTOR", input_size=backbone.input_size)
         network = RegionNetwork(backbone, extractor, compute=self.run.compute, batch=config.RUNTIME.BATCH)
         decode, image = timed(lambda: sample_image(sample))
         found = self.proposed.proposals[0].boxes
-        count = len(found) if extractor.per_image else network.batch
+        count = len(found) if extractor.per_image else config.RUNTIME.BATCH
         boxes = found[torch.arange(max(count, 1)) % max(len(found), 1)] if len(found) else Boxes.of([(0, 0, 8, 8)])
         warp, inputs = timed(lambda: extractor.prepare(image, boxes, np.zeros(len(boxes), bool)))
         layers = [backbone.last_layer]

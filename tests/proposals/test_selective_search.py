@@ -114,6 +114,17 @@ def test_boxes_that_overlap_a_better_one_are_dropped(noise, iou):
     assert torch.equal(few.tensor, everything.tensor[kept[:2]])
 
 
+def test_suppression_compares_boxes_of_the_image_itself(noise):
+    everything, found = (SelectiveSearch(width=41, nms_iou=iou).propose(noise).boxes for iou in (1.0, 0.6))
+    overlap = found.iou(found).fill_diagonal_(0)
+    assert 0 < len(found) < len(everything) and overlap.max() <= 0.6
+    assert (everything.iou(found).max(1).values > 0.6).all()
+
+
+def test_suppression_of_no_box(noise):
+    assert len(SelectiveSearch(min_side=200, nms_iou=0.5).propose(noise)) == 0
+
+
 def test_objectness_is_minus_the_place_in_the_hierarchy_times_the_images_random_numbers(blocks):
     # Places count back from the last merge of a hierarchy, which has 1; each segment has n, in one row for all
     # hierarchies of its segmentation. Of equal boxes the least priority stays.

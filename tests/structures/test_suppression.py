@@ -27,6 +27,11 @@ def test_nms_equals_the_double_loop_with_ties(iou):
     assert kept.tolist() == brute_nms(boxes.tolist(), scores.tolist(), iou)
 
 
+def test_no_box_and_a_single_box():
+    assert nms(Boxes.of([]), torch.zeros(0), 0.5).tolist() == []
+    assert nms(Boxes.of([[0, 0, 4, 4]]), torch.zeros(1), 0.0).tolist() == [0]
+
+
 def test_an_iou_of_exactly_the_threshold_is_kept():
     # 6 pixels shared: 13 + 13 - 6 = 20, IoU 3/10.
     boxes = Boxes.of([[0, 0, 13, 1], [7, 0, 20, 1]])
