@@ -20,8 +20,6 @@ from timing import interleaved, ratio
 from torch import Tensor
 
 from detkit.backbones.caffenet import AlexNet
-from detkit.backbones.torchvision_nets import TorchvisionBackbone
-from detkit.config.layout import RuntimeKeys
 from detkit.data.images import read_image
 from detkit.regions.features import ComputedFeatures
 from detkit.regions.index import RegionIndex
@@ -92,28 +90,6 @@ def figures(setting: Setting) -> list[Figure]:
     for name, network in networks.items():
         if not network.compute.compile:
             found += _parts(name, breakdown(backbone, network.compute, crops, layer="fc7", repeats=setting.repeats))
-    return found + _passes(setting)
-
-
-def _passes(setting: Setting) -> list[Figure]:
-    """MobileNetV2 in passes of few crops, as its recipe sets, beside passes of the usual number of crops."""
-    backbone = TorchvisionBackbone(arch="mobilenet_v2", input_size=96 if setting.quick else 160).eval()
-    index, extractor = index_of(setting.paths(2), 64), WarpedCrops(input_size=backbone.input_size)
-    found, few, usual = [], 16, RuntimeKeys().batch
-    for name, compute in computes(quick=setting.quick).items():
-        seconds = interleaved(
-            {
-                str(n): partial(extracted, index, RegionNetwork(backbone, extractor, compute=compute, batch=n), "final")
-                for n in (few, usual)
-            },
-            setting.repeats,
-        )
-        rates = {n: len(index) / statistics.median(seconds[str(n)]) for n in (few, usual)}
-        best, low, high = ratio(seconds[str(usual)], seconds[str(few)])
-        label = f"MobileNetV2 in passes of {few} crops, {name}"
-        found.append(
-            Figure("extraction", label, rates[few], "crops/s", f"passes of {usual}", rates[usual], best, low, high)
-        )
     return found
 
 

@@ -80,7 +80,7 @@ class SelectiveSearch(ProposalGenerator):
             VOC). Time grows about with the number of pixels, so use 500 for large photographs. Objects of a few pixels
             after scaling get no box of their own.
         nms_iou: a box is dropped if its IoU with a kept box of better objectness exceeds this; 1 keeps all, as in the
-            paper. In the mode "fast", 0.8 drops nearly half of the boxes (recall: docs/performance.md).
+            paper. In the mode "fast", 0.8 drops nearly half of the boxes (what it costs: docs/performance.md).
         max_boxes: number of boxes of the best objectness that are kept, after ``nms_iou``; 0 keeps all.
 
     Source: Uijlings et al., IJCV 2013; R-CNN, section 2.2 and selective_search_boxes.m.
