@@ -13,7 +13,7 @@ from detkit.config.check import checked
 from detkit.config.layout import DEFAULT, SLOTS, Tree, layout
 from detkit.config.node import Config
 from detkit.config.overrides import override_leaves
-from detkit.config.paths import found, recipes_folder
+from detkit.config.paths import found, looked_in, recipes_folder
 from detkit.config.project import with_projects
 from detkit.config.recognised import take_recognised
 from detkit.config.renamed import RENAMED
@@ -100,7 +100,7 @@ def find_config(path: Path) -> Path:
     names = sorted(p.relative_to(installed).as_posix() for p in installed.glob("projects/*/[!_]*.yaml"))
     close = difflib.get_close_matches(path.as_posix(), names, n=1)
     hint = f"Did you mean {close[0]}?" if close else f"Recipes: {', '.join(names) or 'none found'}."
-    raise ConfigError(f"config {path}: no such file in {Path.cwd()} or {installed}. {hint}")
+    raise ConfigError(f"config {path}: no such file{looked_in(path)}. {hint}")
 
 
 def _defaults(tree: Tree) -> dict[str, Any]:

@@ -57,4 +57,10 @@ def not_found(path: str, origin: str, is_there: Callable[[Path], bool] = Path.is
     if Path(path).is_absolute():
         return ""
     hint = f"; write ./{path} for the one beside this file" if is_there(folder_of(origin) / path) else ""
-    return f"; looked for in {Path.cwd()} and {recipes_folder()}{hint}"
+    return looked_in(path) + hint
+
+
+def looked_in(path: str | Path) -> str:
+    """For messages: the folders in which ``found`` has looked; empty for an absolute path."""
+    folders = dict.fromkeys((str(Path.cwd()), str(recipes_folder())))
+    return "" if Path(path).is_absolute() else f"; looked for in {' and '.join(folders)}"

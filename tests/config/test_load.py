@@ -8,6 +8,7 @@ from detkit.components import load_components
 from detkit.config import load_config
 from detkit.config.layout import layout
 from detkit.config.load import _paths
+from detkit.config.paths import recipes_folder
 from detkit.config.renamed import RENAMED
 from detkit.registry import CLASSIFIERS
 from tests.config.conftest import fails
@@ -153,3 +154,13 @@ def test_restricted_config_holds_the_named_keys_alone(write):
     assert set(view) == {"BACKBONE", "DATA", "SEED"}
     assert view["DATA"] == {"TRAIN_DIFFICULT": "use"}
     assert set(view["BACKBONE"]) == {"NAME", "TorchvisionBackbone"}
+
+
+def test_a_recipe_that_is_not_there_names_each_folder_once(monkeypatch, tmp_path):
+    wrong, right = "projects/fast_rcnn/photograph.yaml", "projects/fast_rcnn/photographs.yaml"
+    here, ends = f"config {wrong}: no such file; looked for in ", f". Did you mean {right}?"
+    monkeypatch.chdir(recipes_folder())
+    assert fails(wrong) == f"{here}{recipes_folder()}{ends}"
+    monkeypatch.chdir(tmp_path)
+    assert fails(wrong) == f"{here}{tmp_path} and {recipes_folder()}{ends}"
+    assert fails(tmp_path / "a.yaml").startswith(f"config {tmp_path / 'a.yaml'}: no such file. ")
